@@ -49,12 +49,9 @@ class Submitter:
         self._in_flight[digest] = request
         return request
 
-    def on_executed(self, digests: Iterable[bytes], next_nonce: int) -> None:
-        """Forget what the log shows. `next_nonce` is the account's in committed state."""
-        for digest in digests:
-            self._in_flight.pop(digest, None)
-        stale = [d for d, r in self._in_flight.items() if r.operation.nonce < next_nonce]
-        for digest in stale:
+    def on_executed(self, next_nonce: int) -> None:
+        """Forget what is done. `next_nonce` is the account's in committed state."""
+        for digest in [d for d, r in self._in_flight.items() if r.operation.nonce < next_nonce]:
             del self._in_flight[digest]
         self._next_nonce = max(self._next_nonce, next_nonce)
 
