@@ -33,7 +33,7 @@ class BlobError(EconodeError):
     """A call that no correct caller makes: a digest that is none, bytes outside the blob."""
 
 
-class BlobMissing(EconodeError):
+class BlobAbsent(EconodeError):
     """The store does not hold this blob (any more)."""
 
 
@@ -183,7 +183,7 @@ class BlobStore:
     def _entry(self, digest: bytes) -> _Entry:
         entry = self._entries.get(_checked(digest))
         if entry is None:
-            raise BlobMissing(f"no blob {digest.hex()}")
+            raise BlobAbsent(f"no blob {digest.hex()}")
         return entry
 
     # --- in ---------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ class BlobStore:
     # --- out --------------------------------------------------------------------------------
 
     def get(self, digest: bytes) -> bytes:
-        """The whole blob, checked. Raises BlobMissing, BlobCorrupt (and removes it)."""
+        """The whole blob, checked. Raises BlobAbsent, BlobCorrupt (and removes it)."""
         data = self.read(digest, 0, self.size(digest))
         if hashlib.sha256(data).digest() != digest:
             with self._lock:
@@ -282,7 +282,7 @@ class BlobStore:
         return data
 
     def read(self, digest: bytes, offset: int, size: int) -> bytes:
-        """A part of the blob, not checked against the digest. Raises BlobError, BlobMissing."""
+        """A part of the blob, not checked against the digest. Raises BlobError, BlobAbsent."""
         total = self.size(digest)
         if offset < 0 or size < 0 or offset + size > total:
             raise BlobError(f"bytes {offset} to {offset + size} of a blob of {total}")
@@ -292,13 +292,13 @@ class BlobStore:
         except FileNotFoundError:  # evicted since, or removed by hand
             with self._lock:
                 self._entries.pop(digest, None)
-            raise BlobMissing(f"no blob {digest.hex()}") from None
+            raise BlobAbsent(f"no blob {digest.hex()}") from None
 
     def has(self, digest: bytes) -> bool:
         return _checked(digest) in self._entries
 
     def size(self, digest: bytes) -> int:
-        """Bytes of the blob. Raises BlobMissing."""
+        """Bytes of the blob. Raises BlobAbsent."""
         return self._entry(digest).size
 
     @property
@@ -311,12 +311,12 @@ class BlobStore:
     # --- how long ---------------------------------------------------------------------------
 
     def pin(self, digest: bytes) -> None:
-        """Keep the blob until as many `unpin`. Raises BlobMissing."""
+        """Keep the blob until as many `unpin`. Raises BlobAbsent."""
         with self._lock:
             self._entry(digest).pins += 1
 
     def unpin(self, digest: bytes) -> None:
-        """Raises BlobMissing, and BlobError without a pin."""
+        """Raises BlobAbsent, and BlobError without a pin."""
         with self._lock:
             entry = self._entry(digest)
             if not entry.pins:

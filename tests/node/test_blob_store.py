@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from node.blob_store import (
     WRITERS_MAX,
     AsyncBlobStore,
+    BlobAbsent,
     BlobCorrupt,
     BlobError,
-    BlobMissing,
     BlobStore,
     StoreFull,
 )
@@ -108,7 +108,7 @@ def test_wrong_calls_are_refused_and_the_writer_goes_on(tmp_path: Path) -> None:
     for size in (-1, 1001):
         with pytest.raises(BlobError):
             store.begin(digest, size)
-    with pytest.raises(BlobMissing):
+    with pytest.raises(BlobAbsent):
         store.get(bytes(32))
 
 
@@ -130,7 +130,7 @@ def test_the_oldest_unpinned_blob_goes_first(tmp_path: Path) -> None:
     store.put(b"x" * 101)
     assert not store.has(digest_of(blobs[0]))
     assert store.bytes_used <= 1000
-    with pytest.raises(BlobMissing):
+    with pytest.raises(BlobAbsent):
         store.unpin(digest_of(blobs[0]))
     with pytest.raises(BlobError):
         store.unpin(store.put(b"x" * 101))
@@ -190,7 +190,7 @@ def test_damage_on_disk_is_found_and_removed(tmp_path: Path) -> None:
     assert files(tmp_path) == []
     digest = store.put(b"hello")
     path.unlink()
-    with pytest.raises(BlobMissing):
+    with pytest.raises(BlobAbsent):
         store.get(digest)
     assert not store.has(digest)
     store.put(b"hello")
