@@ -211,8 +211,10 @@ def test_after_mixed_sources_nobody_is_blamed_unheard() -> None:
         host = world.hosts[to]
         world.do(host, host.core.handle(source, message, 0))
     world.air.clear()
+    assert taker.open[DIGEST][:CHUNK_BYTES] == BLOB[:CHUNK_BYTES][::-1]
     world.run()
     assert taker.held == {DIGEST: BLOB}
+    assert world.sent > 2 * 2 * 12  # the mixture was fetched, found wrong, and fetched again
     blamed = {event.peer for event in taker.events if isinstance(event, Misbehaved)}
     assert C not in blamed
 

@@ -102,3 +102,17 @@ def fills_disk(data):
         for _ in range(64):
             file.write(b"x" * (1 << 20))
     return b"done"
+
+
+def forks_a_tree(data):
+    """64 processes, each in a session of its own, noted in the file that `data` names."""
+    for _ in range(6):
+        if os.fork() == 0:
+            os.setsid()
+    _note(data, os.getpid())
+    hangs(data)
+
+
+def kills_its_supervisor(data):
+    os.kill(os.getppid(), 9)
+    hangs(data)

@@ -128,6 +128,23 @@ async def test_a_hanging_call_is_killed_with_its_daemon(tmp_path: Path) -> None:
         assert await executor.execute(upper.id, b"next") == Completed(b"NEXT")
 
 
+async def test_a_tree_of_processes_in_many_sessions_is_killed(tmp_path: Path) -> None:
+    bad, notes = python("forks_a_tree"), tmp_path / "pids"
+    async with running(tmp_path / "scratch", bad) as executor, trio.open_nursery() as nursery:
+        nursery.start_soon(executor.execute, bad.id, str(notes).encode())
+        await until(lambda: len(pids(notes)) == 64)
+        nursery.cancel_scope.cancel()
+    assert all(gone(pid) for pid in pids(notes))
+
+
+async def test_a_call_that_kills_its_supervisor_ends_with_it(tmp_path: Path) -> None:
+    bad, upper = python("kills_its_supervisor"), python("upper")
+    async with running(tmp_path, bad, upper) as executor:
+        outcome = await executor.execute(bad.id, b"")
+        assert outcome == Failed(Reason.CRASHED, "the worker was killed")
+        assert await executor.execute(upper.id, b"next") == Completed(b"NEXT")
+
+
 async def test_cpu_time_is_bounded_and_fresh_for_each_call(tmp_path: Path) -> None:
     burns, upper = python("burns"), python("upper")
     async with running(tmp_path, burns, upper, limits=Limits(cpu_s=1)) as executor:
