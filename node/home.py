@@ -145,7 +145,7 @@ class Home:
             "invalid-key",
             str(error),
             where=str(self.key_path),
-            remedy=f"give the pass phrase in {PASSPHRASE_VARIABLE}, or restore the file from a copy",
+            remedy=f"give the pass phrase in {PASSPHRASE_VARIABLE}, or restore the file",
         )
 
     # --- the API token
