@@ -211,4 +211,7 @@ def install() -> None:
     libp2p_logger.propagate = True
     if libp2p_logger.level == logging.NOTSET:
         libp2p_logger.setLevel(logging.WARNING)
+    for name in ("libp2p.transport.tcp.tcp", "libp2p.host.basic_host"):
+        # Each failed dial and refused stream an ERROR: remote peers' doing, and we report ours.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     _installed = True
