@@ -1,0 +1,1 @@
+"""Replicated data as authenticated logs, and the views that are pure folds over them."""

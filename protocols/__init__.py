@@ -1,0 +1,1 @@
+"""Sans-I/O protocol cores: messages and time come in, `Step`s go out."""

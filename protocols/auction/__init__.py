@@ -1,0 +1,1 @@
+"""Auction mechanisms as pure functions on integers."""

@@ -1,0 +1,1 @@
+"""What ordered operations mean: accounts, tasks, auctions, verification, settlement."""

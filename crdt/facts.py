@@ -1,0 +1,290 @@
+"""The schema of facts: what a committee's log says happened.
+
+A fact is an event that a committed operation (or the agreed time) produced. Whatever credits it
+moves stand in `moves`, each from one bucket to another, so every fact balances by construction
+and the stake view (`crdt/stake.py`) needs to know nothing else of it.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from identity import schema
+from identity.schema import Amount, Digest, Key, Name, Text, TimeMs
+
+FACT_BYTES_MAX = 1 << 20
+ROUND_MAX = 15
+
+Bucket = Literal["free", "bonded", "locked", "escrow", "transit", "treasury", "burned", "minted"]
+COMMON = bytes(32)
+"""The account of the buckets that belong to nobody: treasury, burned, minted."""
+
+Round = Annotated[int, msgspec.Meta(ge=0, le=ROUND_MAX)]
+Grade = Literal["excellent", "satisfactory", "poor", "byzantine"]
+Phase = Literal["bid_commit", "bid_reveal", "work_commit", "work_reveal"]
+
+
+class Move(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """`amount` credits from one bucket to another."""
+
+    source: Key
+    source_bucket: Bucket
+    target: Key
+    target_bucket: Bucket
+    amount: Amount
+
+
+class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
+    """Base of all facts."""
+
+    moves: tuple[Move, ...] = ()
+
+
+class Minted(Fact, frozen=True, tag="minted"):
+    """Genesis: the allotment of one account."""
+
+    account: Key
+
+
+class Charged(Fact, frozen=True, tag="charged"):
+    """The fee of an operation that has no other fact to stand in; `operation` is its digest."""
+
+    operation: Digest
+
+
+class Rejected(Fact, frozen=True, tag="rejected"):
+    """An ordered operation that had no effect but its fee."""
+
+    operation: Digest
+    account: Key
+    reason: Name
+    detail: Text
+
+
+class Paid(Fact, frozen=True, tag="paid"):
+    """A transfer."""
+
+    account: Key
+    to: Key
+    amount: Amount
+
+
+class OfferedCapability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One capability of an agent: its id and the name that people use."""
+
+    id: Digest
+    name: Name
+    version: Name
+
+
+class Offered(Fact, frozen=True, tag="offered"):
+    """What an agent offers from now on, in place of what it offered before."""
+
+    agent: Key
+    capabilities: tuple[OfferedCapability, ...]
+
+
+class Paused(Fact, frozen=True, tag="paused"):
+    """An agent that missed a deadline is invited to nothing until it offers again."""
+
+    agent: Key
+
+
+class TaskOpened(Fact, frozen=True, tag="task_opened"):
+    """A task with its budget in escrow."""
+
+    task: Digest
+    requester: Key
+    capability: Digest
+    input: Digest
+    input_bytes: Amount
+    budget: Amount
+    deadline_ms: TimeMs
+
+
+class AuctionOpened(Fact, frozen=True, tag="auction_opened"):
+    """The reverse auction of a task's round, with the list of invited bidders."""
+
+    task: Digest
+    round: Round
+    bidders: tuple[Key, ...]
+    deadline_ms: TimeMs
+
+
+class BidCommitted(Fact, frozen=True, tag="bid_committed"):
+    """A sealed bid (`commitment`) with its deposit, or a pass (None)."""
+
+    task: Digest
+    round: Round
+    bidder: Key
+    commitment: Digest | None
+
+
+class BidsClosed(Fact, frozen=True, tag="bids_closed"):
+    """No further bid counts; revealing begins."""
+
+    task: Digest
+    round: Round
+    deadline_ms: TimeMs
+
+
+class BidRevealed(Fact, frozen=True, tag="bid_revealed"):
+    task: Digest
+    round: Round
+    bidder: Key
+    price: Amount
+
+
+class Awarded(Fact, frozen=True, tag="awarded"):
+    """The auction's result: an agreement. `price` is what the winner is paid."""
+
+    task: Digest
+    round: Round
+    winner: Key
+    bid: Amount
+    price: Amount
+    deadline_ms: TimeMs
+
+
+class Unsold(Fact, frozen=True, tag="unsold"):
+    """The round ended without an agreement."""
+
+    task: Digest
+    round: Round
+
+
+class WorkCommitted(Fact, frozen=True, tag="work_committed"):
+    """A party holds a result and is bound to it."""
+
+    task: Digest
+    round: Round
+    party: Key
+    commitment: Digest
+
+
+class WorkFailed(Fact, frozen=True, tag="work_failed"):
+    """A party says that its capability gave no result."""
+
+    task: Digest
+    round: Round
+    party: Key
+    reason: Name
+
+
+class VerifiersDrawn(Fact, frozen=True, tag="verifiers_drawn"):
+    """Who re-executes; `seed` is the digest that the draw came from."""
+
+    task: Digest
+    round: Round
+    seed: Digest
+    verifiers: tuple[Key, ...]
+    escalated: bool
+    deadline_ms: TimeMs
+
+
+class WorkClosed(Fact, frozen=True, tag="work_closed"):
+    """No further commitment counts; revealing begins."""
+
+    task: Digest
+    round: Round
+    deadline_ms: TimeMs
+
+
+class WorkRevealed(Fact, frozen=True, tag="work_revealed"):
+    """`party` holds the output named by `output`: a signed receipt for it, too."""
+
+    task: Digest
+    round: Round
+    party: Key
+    output: Digest
+    output_bytes: Amount
+
+
+class Accepted(Fact, frozen=True, tag="accepted"):
+    """Enough distinct parties hold identical output: that digest is the result."""
+
+    task: Digest
+    round: Round
+    output: Digest
+    output_bytes: Amount
+    holders: tuple[Key, ...]
+
+
+class Settled(Fact, frozen=True, tag="settled"):
+    """The graded end of an agreement; `moves` holds every payment."""
+
+    task: Digest
+    round: Round
+    executor: Key
+    grade: Grade
+    price: Amount
+
+
+class TaskEnded(Fact, frozen=True, tag="task_ended"):
+    """The end of a task; what is left in escrow goes back to the requester."""
+
+    task: Digest
+    outcome: Literal["settled", "failed"]
+    output: Digest | None
+
+
+class Slashed(Fact, frozen=True, tag="slashed"):
+    """A proven offence: the bond burns, once per offence, and the offender is banned."""
+
+    offender: Key
+    offence: Digest
+    task: Digest
+    amount: Amount
+
+
+class Score(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Reputation of one agent at a snapshot: good and bad mass, and score in ppm."""
+
+    agent: Key
+    good: Amount
+    bad: Amount
+    score_ppm: Amount
+
+
+class Snapshot(Fact, frozen=True, tag="snapshot"):
+    """Reputation as ordered code may read it until the next snapshot; `root` covers all scores."""
+
+    number: Amount
+    root: Digest
+    scores: tuple[Score, ...]
+
+
+AnyFact = (
+    Minted
+    | Charged
+    | Rejected
+    | Paid
+    | Offered
+    | Paused
+    | TaskOpened
+    | AuctionOpened
+    | BidCommitted
+    | BidsClosed
+    | BidRevealed
+    | Awarded
+    | Unsold
+    | WorkCommitted
+    | WorkFailed
+    | VerifiersDrawn
+    | WorkClosed
+    | WorkRevealed
+    | Accepted
+    | Settled
+    | TaskEnded
+    | Slashed
+    | Snapshot
+)
+
+
+def encode_fact(fact: Fact) -> bytes:
+    return schema.encode(fact)
+
+
+def decode_fact(data: bytes) -> AnyFact:
+    """Raises InvalidCbor or InvalidSchema."""
+    return schema.decode(data, AnyFact, size_max=FACT_BYTES_MAX)  # type: ignore[arg-type]

@@ -1,0 +1,45 @@
+"""A committee: the members that run one PBFT instance at one epoch, and its quorum sizes."""
+
+from dataclasses import dataclass, field
+
+
+def compute_faults(n: int) -> int:
+    """f: how many Byzantine members a committee of n survives (Castro and Liskov, section 3)."""
+    return (n - 1) // 3
+
+
+def compute_quorum(n: int) -> int:
+    """q: the least size of which any two sets share an honest member.
+
+    2q - n > f, and q <= n - f so that f silent members stop nothing. For n = 3f+1 this is 2f+1;
+    a literal 2f+1 is unsafe for other n.
+    """
+    return (n + compute_faults(n)) // 2 + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Committee:
+    """`members` are public keys in ascending order; view v is led by members[v mod n]."""
+
+    network: bytes
+    id: bytes
+    epoch: int
+    members: tuple[bytes, ...]
+    n: int = field(init=False)
+    f: int = field(init=False)
+    q: int = field(init=False)
+    _index: frozenset[bytes] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.members or list(self.members) != sorted(set(self.members)):
+            raise ValueError("members are distinct keys in ascending order, at least one")
+        object.__setattr__(self, "n", len(self.members))
+        object.__setattr__(self, "f", compute_faults(self.n))
+        object.__setattr__(self, "q", compute_quorum(self.n))
+        object.__setattr__(self, "_index", frozenset(self.members))
+
+    def is_member(self, key: bytes) -> bool:
+        return key in self._index
+
+    def get_primary(self, view: int) -> bytes:
+        return self.members[view % self.n]

@@ -1,0 +1,154 @@
+"""Operations: what a client signs and a committee orders.
+
+The signer of the envelope is the account. An account's operations carry consecutive nonces from
+1, so each executes exactly once and in the order its owner meant. Every operation pays the flat
+fee of the network (`Parameters.operation_fee`), refused ones too.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from crdt.facts import OfferedCapability, Phase, Round
+from identity import schema
+from identity.schema import Digest, Key, Name, Positive, Salt
+
+OPERATION_KIND = "operation"
+RECEIPT_KIND = "receipt"
+OPERATION_BYTES_MAX = 128 * 1024
+ITEMS_MAX = 64
+CAPABILITIES_MAX = 64
+RECEIPTS_MAX = 256
+RECEIPT_BYTES_MAX = 8 * 1024
+BLOB_BYTES_MAX = 64 * 1024 * 1024
+
+BlobBytes = Annotated[int, msgspec.Meta(ge=0, le=BLOB_BYTES_MAX)]
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    """Base of all operation bodies."""
+
+
+class Transfer(Body, frozen=True, tag="transfer"):
+    """Pay `amount` free credits to another account."""
+
+    to: Key
+    amount: Positive
+
+
+class Offer(Body, frozen=True, tag="offer"):
+    """The capabilities this agent offers from now on; an empty list withdraws it."""
+
+    capabilities: Annotated[
+        tuple[OfferedCapability, ...], msgspec.Meta(max_length=CAPABILITIES_MAX)
+    ]
+
+
+class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One task: run `capability` on the blob `input` for at most `budget` credits.
+
+    `duration_ms` is the time from opening to the deadline, in agreed time.
+    """
+
+    capability: Digest
+    input: Digest
+    input_bytes: BlobBytes
+    budget: Positive
+    duration_ms: Positive
+
+
+class OpenTasks(Body, frozen=True, tag="open_tasks"):
+    """Open tasks. `receipts` are signed statements that together show f+1 members holding each
+    input blob."""
+
+    tasks: Annotated[tuple[TaskSpec, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
+    receipts: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=RECEIPTS_MAX)]
+
+
+class BidCommitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sealed bid: compute_bid_commitment(...), or None to pass."""
+
+    task: Digest
+    round: Round
+    commitment: Digest | None
+
+
+class CommitBids(Body, frozen=True, tag="commit_bids"):
+    bids: Annotated[tuple[BidCommitment, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+class BidOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    task: Digest
+    round: Round
+    price: Positive
+    salt: Salt
+
+
+class RevealBids(Body, frozen=True, tag="reveal_bids"):
+    bids: Annotated[tuple[BidOpening, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+class WorkCommitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sealed result digest, or None with `failure` when the capability gave no result."""
+
+    task: Digest
+    round: Round
+    commitment: Digest | None
+    failure: Name | None
+
+
+class CommitWork(Body, frozen=True, tag="commit_work"):
+    works: Annotated[tuple[WorkCommitment, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+class WorkOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The result's digest. Signing it says: I hold these bytes."""
+
+    task: Digest
+    round: Round
+    output: Digest
+    output_bytes: BlobBytes
+    salt: Salt
+
+
+class RevealWork(Body, frozen=True, tag="reveal_work"):
+    works: Annotated[tuple[WorkOpening, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+class Held(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose commitments or reveals a member holds for one overdue phase."""
+
+    task: Digest
+    round: Round
+    phase: Phase
+    parties: Annotated[tuple[Key, ...], msgspec.Meta(max_length=256)]
+
+
+class Inventory(Body, frozen=True, tag="inventory"):
+    """A member's signed inventory of overdue phases. q of them close a phase; whoever stands in
+    f+1 of them must have been ordered before, so that a leader cannot leave anyone out."""
+
+    held: Annotated[tuple[Held, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+AnyBody = (
+    Transfer | Offer | OpenTasks | CommitBids | RevealBids | CommitWork | RevealWork | Inventory
+)
+
+
+class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The payload of an `operation` statement."""
+
+    nonce: Annotated[int, msgspec.Meta(ge=1, le=schema.U63_MAX)]
+    body: AnyBody
+
+
+class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The payload of a `receipt` statement: its signer, a member, holds these blobs."""
+
+    blobs: Annotated[tuple[Digest, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+def decode_operation(payload: bytes) -> Operation:
+    """Raises InvalidCbor or InvalidSchema."""
+    return schema.decode(payload, Operation, size_max=OPERATION_BYTES_MAX)

@@ -1,0 +1,130 @@
+"""Genesis: the file that defines a network. Its digest is the network id.
+
+The file is JSON for people. What is hashed is the deterministic CBOR of its content, so white
+space and the order of keys do not matter and every value does.
+"""
+
+import hashlib
+from typing import Annotated
+
+import msgspec
+
+from identity import keys, schema
+from identity.errors import EconodeError
+from identity.schema import Amount, Name, Positive, TimeMs
+
+MEMBERS_MAX = 100
+ACCOUNTS_MAX = 10_000
+GENESIS_BYTES_MAX = 4 * 1024 * 1024
+PPM = 1_000_000
+
+Ppm = Annotated[int, msgspec.Meta(ge=0, le=PPM)]
+
+
+class InvalidGenesis(EconodeError):
+    """The genesis cannot found a network; the message names what and where."""
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Rules of a network, fixed at genesis. Times are agreed time in milliseconds."""
+
+    operation_fee: Amount = 1
+    """Credits each operation pays to the treasury."""
+    bond_min: Amount = 1_000
+    """An agent with a smaller bond is not invited to auctions."""
+    deposit_ppm: Ppm = 500_000
+    """Bid and task deposit, as a share of the task's budget."""
+    verifier_fee_ppm: Ppm = 100_000
+    """What each verifier who agreed with the result is paid, as a share of the budget."""
+    bonus_ppm: Ppm = 50_000
+    """Bonus for an excellent result, as a share of the price paid."""
+    failure_slash_ppm: Ppm = 100_000
+    """Share of the task deposit that burns when the agent reports a failure."""
+    timeout_slash_ppm: Ppm = 250_000
+    """Share of the task deposit that burns when a lease or a reveal is missed."""
+    awards_active_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    """Agreements one agent may hold unverified, so that no low bidder wins a whole batch."""
+    rounds_max: Annotated[int, msgspec.Meta(ge=1, le=15)] = 4
+    """Auctions of one task at most: the first and the re-auctions."""
+    bid_phase_ms: Positive = 4_000
+    """Time to commit, and again to reveal, a bid; phases close early when all have spoken."""
+    work_phase_ms: Positive = 15_000
+    """Lease of an agreement, and time for a verifier to commit."""
+    reveal_phase_ms: Positive = 4_000
+    """Time to reveal results once commitments are closed."""
+    snapshot_settlements: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
+    """Settlements between two reputation snapshots."""
+    tasks_open_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 10_000
+    """Tasks that may be under way at once in a committee."""
+    checkpoint_batches: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 100
+    """Batches between two checkpoints (K); the watermark window is twice that."""
+
+
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A founding member: PeerId, where it listens (multiaddr), its credits."""
+
+    peer: str
+    address: Annotated[str, msgspec.Meta(max_length=256)]
+    bond: Amount
+    free: Amount
+
+
+class Allotment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Credits of an account that is no member."""
+
+    peer: str
+    free: Amount
+
+
+class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of genesis.json."""
+
+    name: Name
+    created_ms: TimeMs
+    members: Annotated[tuple[Member, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
+    accounts: Annotated[tuple[Allotment, ...], msgspec.Meta(max_length=ACCOUNTS_MAX)] = ()
+    parameters: Parameters = msgspec.field(default_factory=Parameters)
+
+    def compute_network_id(self) -> bytes:
+        return hashlib.sha256(schema.encode(self)).digest()
+
+    def get_member_keys(self) -> tuple[bytes, ...]:
+        """Public keys of the founding members, ascending."""
+        return tuple(sorted(keys.parse_peer_id(member.peer) for member in self.members))
+
+
+def compute_committee_id(network: bytes, name: str) -> bytes:
+    """The id of the committee called `name` in a network (the founding one is "main")."""
+    return hashlib.sha256(b"econode/committee" + network + name.encode()).digest()[:16]
+
+
+MAIN_COMMITTEE = "main"
+
+
+def parse_genesis(text: str | bytes) -> Genesis:
+    """The genesis in a JSON text. Raises InvalidGenesis naming the field at fault."""
+    if len(text) > GENESIS_BYTES_MAX:
+        raise InvalidGenesis(f"larger than {GENESIS_BYTES_MAX} bytes")
+    try:
+        genesis = msgspec.json.decode(text, type=Genesis)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise InvalidGenesis(str(error)) from None
+    seen: set[bytes] = set()
+    for peer in (*(m.peer for m in genesis.members), *(a.peer for a in genesis.accounts)):
+        try:
+            key = keys.parse_peer_id(peer)
+            keys.check_public_key(key)
+        except EconodeError as error:
+            raise InvalidGenesis(f"peer {peer[:64]!r}: {error}") from None
+        if key in seen:
+            raise InvalidGenesis(f"peer {peer} stands twice")
+        seen.add(key)
+    supply = sum(m.bond + m.free for m in genesis.members) + sum(a.free for a in genesis.accounts)
+    if supply > schema.U63_MAX:
+        raise InvalidGenesis("the credits add up to more than 2^63 - 1")
+    return genesis
+
+
+def dump_genesis(genesis: Genesis) -> str:
+    """The JSON text of a genesis, indented for people."""
+    return msgspec.json.format(msgspec.json.encode(genesis), indent=2).decode() + "\n"
