@@ -114,6 +114,7 @@ class CatchUp:
             len(core.pool) > 0
             or core.executed + 1 in core.slots
             or core.heads.certified < core.executed
+            or core.checkpoints.is_pending()
             or core.executed < self._target
         )
 

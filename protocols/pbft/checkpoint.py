@@ -39,6 +39,10 @@ class Checkpoints:
     def high(self) -> int:
         return self.low + self.window
 
+    def is_pending(self) -> bool:
+        """True while a checkpoint that this member has reached is not stable yet."""
+        return bool(self._own)
+
     def on_executed(self, seq: int, step: Step) -> None:
         """At a multiple of K, sign the state that has been reached."""
         if seq % self._interval:
@@ -55,7 +59,8 @@ class Checkpoints:
         self._try_stabilise(seq, step)
 
     def on_vote(self, statement: Statement, vote: Checkpoint, direct: bool, step: Step) -> None:
-        if vote.seq % self._interval or not self.low < vote.seq <= self.low + 2 * self.window:
+        horizon = max(self.low, self._core.executed) + self.window
+        if vote.seq % self._interval or not self.low < vote.seq <= horizon:
             return
         tally = self._get_tally(vote.seq)
         if not direct:
