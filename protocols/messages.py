@@ -13,7 +13,7 @@ import msgspec
 
 from crdt.log import HEAD_KIND, Head
 from identity import cbor
-from identity.schema import CommitteeId, Digest, TimeMs, U63
+from identity.schema import U63, CommitteeId, Digest, TimeMs
 
 FRAME_BYTES_MAX = 1 << 20
 """Longest hop message, in bytes."""
