@@ -41,19 +41,7 @@ def decode(data: bytes, *, size_max: int) -> Any:
     Raises InvalidCbor when `data` is longer than `size_max` bytes, not well-formed, or not
     the deterministic encoding. The size is checked before anything is allocated.
     """
-    if len(data) > size_max:
-        raise InvalidCbor(f"{len(data)} bytes, at most {size_max} are allowed here")
-    try:
-        value = cbor2.loads(
-            data,
-            max_depth=DEPTH_MAX,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            strict_hashable_types=True,
-            semantic_decoders=_REFUSE_TAGS,
-        )
-    except (cbor2.CBORError, ValueError, OverflowError) as error:
-        raise InvalidCbor(f"not well-formed: {error}") from error
+    value = _load(data, size_max)
     _check_plain(value)
     if encode(value) != data:
         raise InvalidCbor("not the deterministic encoding (RFC 8949 section 4.2.1)")
@@ -77,3 +65,30 @@ def _check_plain(value: Any) -> None:
             _check_plain(item)
     else:
         raise InvalidCbor(f"a value of kind {kind.__name__} is not allowed")
+
+
+def decode_hop(data: bytes, *, size_max: int) -> Any:
+    """The value of a hop message: bounded and plain like `decode`, in any well-formed spelling.
+
+    Hop messages are authenticated by the channel they come in, never signed, hashed or stored,
+    so their spelling does not matter. Raises InvalidCbor.
+    """
+    value = _load(data, size_max)
+    _check_plain(value)
+    return value
+
+
+def _load(data: bytes, size_max: int) -> Any:
+    if len(data) > size_max:
+        raise InvalidCbor(f"{len(data)} bytes, at most {size_max} are allowed here")
+    try:
+        return cbor2.loads(
+            data,
+            max_depth=DEPTH_MAX,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            strict_hashable_types=True,
+            semantic_decoders=_REFUSE_TAGS,
+        )
+    except (cbor2.CBORError, ValueError, OverflowError) as error:
+        raise InvalidCbor(f"not well-formed: {error}") from error

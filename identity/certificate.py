@@ -67,9 +67,14 @@ class Certificate:
             raise InvalidCertificate("signers are not distinct and in order")
         if len(signers) < quorum:
             raise InvalidCertificate(f"{len(signers)} signers, {quorum} are needed")
-        for signer, signature in self.signatures:
-            if signer not in members:
-                raise InvalidCertificate(f"{keys.compute_peer_id(signer)} is no member")
-            envelope.rebuild(self.context, signer, self.payload, signature).check(
-                self.context.network
-            )
+        for statement in self.rebuild_statements():
+            if statement.signer not in members:
+                raise InvalidCertificate(f"{keys.compute_peer_id(statement.signer)} is no member")
+            statement.check(self.context.network)
+
+    def rebuild_statements(self) -> list[envelope.Statement]:
+        """The signers' statements, whole again. Not checked."""
+        return [
+            envelope.rebuild(self.context, signer, self.payload, signature)
+            for signer, signature in self.signatures
+        ]

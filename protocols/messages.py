@@ -1,0 +1,162 @@
+"""Everything members and peers say to each other, but for operations.
+
+Two kinds. *Statements* are signed and portable (`identity/envelope.py`); their payloads are the
+structs of the first part, and they refuse unknown fields. *Hop messages* of the second part are
+authenticated by the channel; they tolerate unknown fields, so that a newer peer can say more.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from crdt.log import HEAD_KIND, Head
+from identity import cbor
+from identity.schema import U63, CommitteeId, Digest, TimeMs
+
+FRAME_BYTES_MAX = 1 << 20
+"""Longest hop message, in bytes."""
+BATCH_BYTES_MAX = 512 * 1024
+BATCH_OPERATIONS_MAX = 1_024
+VOTE_BYTES_MAX = 1_024
+VOTES_MAX = 512
+QUORUM_MAX = 100
+BATCHES_MAX = 256
+
+# --- statements -------------------------------------------------------------------------------
+
+
+class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of signed payloads."""
+
+
+class PrePrepare(Statement, frozen=True):
+    """The primary of `view` proposes the batch `digest` at `seq`."""
+
+    view: U63
+    seq: U63
+    digest: Digest
+
+
+class Prepare(Statement, frozen=True):
+    """A backup accepts the proposal."""
+
+    view: U63
+    seq: U63
+    digest: Digest
+
+
+class Commit(Statement, frozen=True):
+    """A member holds a prepared certificate. `clock_ms` is its reading of the time."""
+
+    view: U63
+    seq: U63
+    digest: Digest
+    clock_ms: TimeMs
+
+
+class Checkpoint(Statement, frozen=True):
+    """After `seq`: the hash of the log's head and the digest of the whole state."""
+
+    seq: U63
+    head: Digest
+    state: Digest
+
+
+PRE_PREPARE_KIND = "pre_prepare"
+PREPARE_KIND = "prepare"
+COMMIT_KIND = "commit"
+CHECKPOINT_KIND = "checkpoint"
+
+VOTE_TYPES: dict[str, type[PrePrepare | Prepare | Commit | Checkpoint | Head]] = {
+    PRE_PREPARE_KIND: PrePrepare,
+    PREPARE_KIND: Prepare,
+    COMMIT_KIND: Commit,
+    CHECKPOINT_KIND: Checkpoint,
+    HEAD_KIND: Head,
+}
+
+
+def compute_batch_digest(time_ms: int, operation_digests: Sequence[bytes]) -> bytes:
+    """What the votes of a slot agree on: the proposed time and the operations, in order."""
+    return hashlib.sha256(cbor.encode(["econode/batch", time_ms, list(operation_digests)])).digest()
+
+
+# --- hop messages -----------------------------------------------------------------------------
+
+VoteBytes = Annotated[bytes, msgspec.Meta(max_length=VOTE_BYTES_MAX)]
+
+
+class Hop(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
+    """Base of hop messages about one committee."""
+
+    committee: CommitteeId
+
+
+class Submit(Hop, frozen=True, tag="submit"):
+    """Operations for ordering; their clients send them to every member."""
+
+    operations: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=BATCH_OPERATIONS_MAX)]
+
+
+class Propose(Hop, frozen=True, tag="propose"):
+    """A PRE-PREPARE with its batch. `clock` holds the COMMIT statements whose clock readings
+    have `time_ms` as their median."""
+
+    pre_prepare: VoteBytes
+    time_ms: TimeMs
+    operations: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=BATCH_OPERATIONS_MAX)]
+    clock: Annotated[tuple[VoteBytes, ...], msgspec.Meta(max_length=QUORUM_MAX)]
+
+
+class Votes(Hop, frozen=True, tag="votes"):
+    """PREPARE, COMMIT, CHECKPOINT and head statements."""
+
+    statements: Annotated[tuple[VoteBytes, ...], msgspec.Meta(max_length=VOTES_MAX)]
+
+
+class Status(Hop, frozen=True, tag="status"):
+    """Where a member stands. Believed of nothing but what it still wants to be sent."""
+
+    view: U63
+    stable: U63
+    executed: U63
+    certified: U63
+    waiting: bool
+
+
+class FetchBatches(Hop, frozen=True, tag="fetch_batches"):
+    """Please send committed batches from `start` on."""
+
+    start: U63
+
+
+class CommittedBatch(msgspec.Struct, frozen=True):
+    """A batch with q COMMIT statements over its digest."""
+
+    seq: U63
+    time_ms: TimeMs
+    operations: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=BATCH_OPERATIONS_MAX)]
+    proof: Annotated[tuple[VoteBytes, ...], msgspec.Meta(max_length=QUORUM_MAX)]
+
+
+class Batches(Hop, frozen=True, tag="batches"):
+    """The answer to FetchBatches: consecutive, and as many as fit."""
+
+    batches: Annotated[tuple[CommittedBatch, ...], msgspec.Meta(max_length=BATCHES_MAX)]
+
+
+class WantReceipt(Hop, frozen=True, tag="want_receipt"):
+    """Please sign a receipt for these blobs, which you hold."""
+
+    blobs: Annotated[tuple[Digest, ...], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class GiveReceipt(Hop, frozen=True, tag="give_receipt"):
+    """A signed `receipt` statement; absent blobs are left out of it."""
+
+    receipt: Annotated[bytes, msgspec.Meta(max_length=8 * 1024)]
+
+
+CommitteeMessage = Submit | Propose | Votes | Status | FetchBatches | Batches
