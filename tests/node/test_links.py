@@ -229,7 +229,8 @@ trio.run(main)
 """
 
 
-async def test_a_frozen_peer_is_noticed_and_found_again():
+async def test_a_frozen_peer_is_noticed_and_found_again(monkeypatch):
+    monkeypatch.setattr("node.yamux.SILENCE_SECONDS_MAX", 2.0)
     child = await trio.lowlevel.open_process([sys.executable, "-c", CHILD], stdout=subprocess.PIPE)
     try:
         place = (await child.stdout.receive_some(200)).decode().strip()
