@@ -120,6 +120,24 @@ def dump_private_key(key: PrivateKey, passphrase: str | None = None) -> str:
 
 def load_private_key(text: str, passphrase: str | None = None) -> PrivateKey:
     """The key of a key file's text. Raises InvalidKey, saying what to do."""
+    label, data = _unarmor(text)
+    return PrivateKey(data) if label == _PLAIN_LABEL else _open_sealed(data, passphrase)
+
+
+def load_public_key(text: str) -> bytes:
+    """The public key of a key file's text; a sealed file needs no pass phrase for it.
+
+    In a sealed file it is proven only when the file is opened. Raises InvalidKey.
+    """
+    label, data = _unarmor(text)
+    if label == _PLAIN_LABEL:
+        return PrivateKey(data).public
+    public = data[-PUBLIC_KEY_BYTES:]
+    check_public_key(public)
+    return public
+
+
+def _unarmor(text: str) -> tuple[str, bytes]:
     lines = [line.strip() for line in text.strip().splitlines()]
     if not lines or not lines[0].startswith("-----BEGIN "):
         raise InvalidKey("not a key file: it does not begin with '-----BEGIN ECONODE ...'")
@@ -130,11 +148,9 @@ def load_private_key(text: str, passphrase: str | None = None) -> PrivateKey:
         data = base64.b64decode("".join(lines[1:-1]), validate=True)
     except ValueError:
         raise InvalidKey("the key file is damaged: not base64") from None
-    if label == _PLAIN_LABEL:
-        return PrivateKey(data)
-    if label != _SEALED_LABEL:
+    if label not in (_PLAIN_LABEL, _SEALED_LABEL):
         raise InvalidKey(f"a key file of unknown kind {label!r}")
-    return _open_sealed(data, passphrase)
+    return label, data
 
 
 def is_sealed(text: str) -> bool:

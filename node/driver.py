@@ -161,7 +161,7 @@ class Driver:
         for send in pack_votes(step):
             self.send(send)
         for executed in step.executed:
-            await self._ledger.append(to_batch(executed))
+            await self._ledger.append_wait(to_batch(executed))
             for listener in self._listeners:
                 listener.on_executed(executed)
         for certified in step.certified:
@@ -206,7 +206,7 @@ class Driver:
                 serve.committee, serve.start, count_max=BATCHES_MAX, bytes_max=SERVE_BYTES_MAX
             )
             batches = tuple(
-                CommittedBatch(batch.position, batch.proposed_ms, batch.operations, batch.proof)
+                CommittedBatch(batch.position, batch.time_ms, batch.operations, batch.proof)
                 for batch in found
             )
             self.send(Send(serve.to, Batches(committee=serve.committee, batches=batches)))
