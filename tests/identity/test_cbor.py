@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from identity import cbor
 from identity.errors import InvalidCbor
+from tests.identity.spelling import head, spell
 
 SIZE_MAX = 1 << 16
 scalars = (
@@ -23,37 +24,6 @@ values = st.recursive(
     ),
     max_leaves=20,
 )
-
-
-def head(major: int, number: int) -> bytes:
-    """The shortest head of RFC 8949 section 3, written here a second time."""
-    if number < 24:
-        return bytes([major << 5 | number])
-    for info, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
-        if number < 1 << 8 * size:
-            return bytes([major << 5 | info]) + number.to_bytes(size)
-    raise AssertionError("a head has at most 64 bits")
-
-
-def spell(value) -> bytes:
-    """Section 4.2.1 by hand, as an oracle: map keys in bytewise order of their encodings."""
-    match value:
-        case None:
-            return b"\xf6"
-        case bool():
-            return b"\xf5" if value else b"\xf4"
-        case int():
-            return head(0, value) if value >= 0 else head(1, -1 - value)
-        case bytes():
-            return head(2, len(value)) + value
-        case str():
-            return head(3, len(value.encode())) + value.encode()
-        case list():
-            return head(4, len(value)) + b"".join(map(spell, value))
-        case dict():
-            pairs = sorted((spell(key), spell(item)) for key, item in value.items())
-            return head(5, len(value)) + b"".join(key + item for key, item in pairs)
-    raise AssertionError(type(value))
 
 
 @given(values)
@@ -167,9 +137,9 @@ def test_what_the_protocol_never_says_is_refused(name):
             decode(data, size_max=SIZE_MAX)
 
 
-@pytest.mark.parametrize("tag", [*range(1200), 43000, 55799, 1 << 32, (1 << 64) - 1])
-def test_every_tag_is_refused(tag):
-    for content in ("00", "40", "60", "80", "a0", "f6", "820001", "1a00010000"):
+@pytest.mark.parametrize("content", ["00", "40", "60", "80", "a0", "f6", "820001", "1a00010000"])
+def test_every_tag_is_refused(content):
+    for tag in (*range(1200), 43000, 55799, 1 << 32, (1 << 64) - 1):
         with pytest.raises(InvalidCbor):
             cbor.decode(head(6, tag) + bytes.fromhex(content), size_max=SIZE_MAX)
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cbor import head
 
 from identity import cbor, envelope, keys
 from identity.envelope import Context
 from identity.errors import InvalidBytes, InvalidCbor, InvalidSignature
+from tests.identity.spelling import head
 
 KEY = keys.PrivateKey(bytes(range(32)))
 OTHER = keys.PrivateKey(bytes(range(1, 33)))
