@@ -14,7 +14,7 @@ from identity.errors import InvalidSchema
 from identity.schema import Amount, Digest, Key, Name, Text, TimeMs
 
 FACT_BYTES_MAX = 1 << 20
-ROUND_MAX = 15
+ROUND_MAX = 255
 
 Bucket = Literal["free", "bonded", "locked", "escrow", "transit", "treasury", "burned", "minted"]
 COMMON = bytes(32)
@@ -22,7 +22,17 @@ COMMON = bytes(32)
 
 Round = Annotated[int, msgspec.Meta(ge=0, le=ROUND_MAX)]
 Grade = Literal["excellent", "satisfactory", "poor", "byzantine"]
-Phase = Literal["bid_commit", "bid_reveal", "work_commit", "work_reveal"]
+Phase = Literal[
+    "bid_commit",
+    "bid_reveal",
+    "lease",
+    "work_commit",
+    "work_reveal",
+    "extra_commit",
+    "extra_reveal",
+]
+"""What a task waits for: sealed bids, opened bids, the executor, verifiers' sealed results, opened
+results, and the last two again when the draw was escalated."""
 
 
 class Move(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -42,9 +52,10 @@ class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Minted(Fact, frozen=True, tag="minted"):
-    """Genesis: the allotment of one account."""
+    """Genesis: the allotment of one account; `founder` marks the first members."""
 
     account: Key
+    founder: bool = False
 
 
 class Charged(Fact, frozen=True, tag="charged"):
@@ -104,11 +115,13 @@ class TaskOpened(Fact, frozen=True, tag="task_opened"):
 
 
 class AuctionOpened(Fact, frozen=True, tag="auction_opened"):
-    """The reverse auction of a task's round, with the list of invited bidders."""
+    """The reverse auction of a task's round, with the invited bidders and the weights of their
+    bids: with them the result can be computed again from the log alone."""
 
     task: Digest
     round: Round
     bidders: tuple[Key, ...]
+    weights_ppm: tuple[Amount, ...]
     deadline_ms: TimeMs
 
 
@@ -122,10 +135,12 @@ class BidCommitted(Fact, frozen=True, tag="bid_committed"):
 
 
 class BidsClosed(Fact, frozen=True, tag="bids_closed"):
-    """No further bid counts; revealing begins."""
+    """No further bid counts; revealing begins. `seed`, the digest of the batch that closed them,
+    breaks ties."""
 
     task: Digest
     round: Round
+    seed: Digest
     deadline_ms: TimeMs
 
 
@@ -148,7 +163,7 @@ class Awarded(Fact, frozen=True, tag="awarded"):
 
 
 class Unsold(Fact, frozen=True, tag="unsold"):
-    """The round ended without an agreement."""
+    """The round ended without an agreement: no bid that counts, or the winner was banned."""
 
     task: Digest
     round: Round
@@ -209,6 +224,14 @@ class Accepted(Fact, frozen=True, tag="accepted"):
     output: Digest
     output_bytes: Amount
     holders: tuple[Key, ...]
+
+
+class Undecided(Fact, frozen=True, tag="undecided"):
+    """Too few identical results, and nobody is proven wrong: the agreement ends without a grade."""
+
+    task: Digest
+    round: Round
+    executor: Key
 
 
 class Settled(Fact, frozen=True, tag="settled"):
@@ -275,6 +298,7 @@ AnyFact = (
     | WorkClosed
     | WorkRevealed
     | Accepted
+    | Undecided
     | Settled
     | TaskEnded
     | Slashed

@@ -7,7 +7,7 @@ the same `apply`, and whoever holds a committee's log gets the same numbers from
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from crdt.facts import COMMON, Fact, Move
+from crdt.facts import COMMON, Bucket, Fact, Move
 from identity.errors import EconodeError
 
 OWNED_BUCKETS = ("free", "bonded", "locked", "escrow", "transit")
@@ -50,6 +50,13 @@ class StakeView:
     def balances(self) -> Mapping[tuple[bytes, str], int]:
         """All balances that are not zero, in ascending order of (account, bucket)."""
         return {key: value for key, value in sorted(self._balances.items()) if value}
+
+    def restore(
+        self, balances: Iterable[tuple[bytes, Bucket, int]], accounts: Iterable[bytes]
+    ) -> None:
+        """Take over what `balances` and `accounts` of another view gave."""
+        self._balances = defaultdict(int, {(a, bucket): value for a, bucket, value in balances})
+        self._accounts = set(accounts)
 
     def totals(self) -> dict[str, int]:
         """Credits by bucket; the conserved sum is `is_conserved`'s."""

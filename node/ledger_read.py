@@ -53,7 +53,8 @@ class LedgerReader:
         """Batches from position `start` on: the first one whatever its size, then as many as
         stay within both bounds."""
         sql = (
-            "SELECT b.position, b.digest, b.time_ms, b.operations, b.proof, e.previous, e.root "
+            "SELECT b.position, b.digest, b.time_ms, b.operations, b.proof, "
+            "e.previous, e.time_ms, e.root "
             "FROM batches b JOIN entries e USING (committee, position) "
             "WHERE b.committee = ? AND b.position >= ? ORDER BY b.position LIMIT ?"
         )
@@ -207,12 +208,12 @@ class LedgerReader:
         return [(row[0], row[1], row[2]) for row in rows]
 
     async def _load_batch(self, committee: bytes, row: Any) -> ExecutedBatch:
-        position, digest, time_ms, operations, proof, previous, root = row
-        header = log.Header(committee, position, previous, time_ms, root)
-        entry = log.Entry(header, tuple(await self._read_items(committee, position)))
+        position, digest, time_ms, operations, proof, *entry = row
+        header = log.Header(committee, position, *entry)
+        items = tuple(await self._read_items(committee, position))
         return ExecutedBatch(
             *(committee, position, digest, time_ms, decode_list(operations), decode_list(proof)),
-            entry,
+            log.Entry(header, items),
         )
 
     async def _read_items(self, committee: bytes, position: int) -> list[bytes]:

@@ -29,6 +29,8 @@ class ExecutedBatch:
 
     `operations` are whole signed statements in order of execution, `proof` the q COMMIT
     statements over `digest`, `entry` the facts with their header in the committee's log.
+    `time_ms` is the proposed time, which `digest` covers; the agreed time stands in the header
+    and is later where the proposal would have gone back.
     Position 0 is genesis: it has no operations and no proof.
     """
 
@@ -46,9 +48,8 @@ class ExecutedBatch:
     def check(self) -> None:
         """Raise LedgerError unless the entry belongs to the batch."""
         header = self.entry.header
-        if (header.author, header.position, header.time_ms) != (
-            *(self.committee, self.position, self.time_ms),
-        ):
+        place = (header.author, header.position)
+        if place != (self.committee, self.position) or header.time_ms < self.time_ms:
             raise LedgerError(f"the entry of batch {self.position} is of another place or time")
 
 
@@ -156,7 +157,7 @@ class Rows:
             self.add("records", (*row, tip.record_hash))
             accounts = list_accounts(fact)
             self.add("record_accounts", *((committee, key, position, item) for key in accounts))
-            tip.tasks.apply(fact, batch.time_ms)
+            tip.tasks.apply(fact, header.time_ms)
         self._add_projections(committee, facts, tip)
 
     def _add_projections(self, committee: bytes, facts: list[Any], tip: CommitteeTip) -> None:

@@ -52,6 +52,9 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Lease of an agreement, and time for a verifier to commit."""
     reveal_phase_ms: Positive = 4_000
     """Time to reveal results once commitments are closed."""
+    inventory_phase_ms: Positive = 20_000
+    """Longest wait, after a deadline, for inventories and for what they say is held; it outlasts
+    two view changes, so a leader that leaves something out is replaced first."""
     snapshot_settlements: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
     """Settlements between two reputation snapshots."""
     tasks_open_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 10_000

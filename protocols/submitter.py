@@ -55,22 +55,16 @@ class Submitter:
             del self._in_flight[digest]
         self._next_nonce = max(self._next_nonce, next_nonce)
 
-    def get_overdue(self, now_ms: int) -> list[Submit]:
-        """What to send again now, at most once in RESEND_MS."""
+    def get_overdue(self, now_ms: int) -> list[Request]:
+        """What to send again now, in order of nonces and at most once in RESEND_MS."""
         if not self._in_flight:
             self._resend_at_ms = None
-            return []
-        if self._resend_at_ms is None:
+        elif self._resend_at_ms is None:
             self._resend_at_ms = now_ms + RESEND_MS
-        if now_ms < self._resend_at_ms:
-            return []
-        self._resend_at_ms = now_ms + RESEND_MS
-        return pack_submits(self._committee.id, self._in_flight.values())
-
-    def get_wake_ms(self, now_ms: int) -> int | None:
-        if not self._in_flight:
-            return None
-        return self._resend_at_ms if self._resend_at_ms is not None else now_ms + RESEND_MS
+        elif now_ms >= self._resend_at_ms:
+            self._resend_at_ms = now_ms + RESEND_MS
+            return list(self._in_flight.values())
+        return []
 
 
 def pack_submits(committee: bytes, requests: Iterable[Request]) -> list[Submit]:

@@ -1,0 +1,1 @@
+"""What agents decide: bidding strategies and the operations that their duties ask for."""

@@ -1,0 +1,302 @@
+"""The books of a committee: what ordered code reads and writes, and the few ways to change it.
+
+Credits change by `emit` alone: it applies the fact to the stake and reputation views and records
+it. Whatever is kept beside the views (agents, tasks, nonces) is small, bounded by the funded
+accounts and `tasks_open_max`, and follows from the facts and operations before it.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from crdt.facts import COMMON, Bucket, Fact, Move, Phase
+from crdt.reputation import ReputationView
+from crdt.stake import StakeView
+from protocols.committee import Committee
+from protocols.economy.model import Agent, Duty, DutyKind, Refused, Stage, Task
+from protocols.economy.operations import Receipt
+from protocols.genesis import PPM, Genesis
+
+CheckReceipt = Callable[[bytes], tuple[bytes, Receipt]]
+
+_DUTIES: dict[Stage, DutyKind] = {
+    "bid_commit": "bid",
+    "bid_reveal": "reveal_bid",
+    "lease": "work",
+    "work_commit": "work",
+    "work_reveal": "reveal_work",
+    "extra_commit": "work",
+    "extra_reveal": "reveal_work",
+}
+
+
+class Books:
+    """State of the economy; the modules beside this one are functions on it."""
+
+    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+        self.parameters = genesis.parameters
+        self.committee = committee
+        self.check_receipt = check_receipt
+        self.agreeing_min = max(2, committee.f + 1)
+        """t: identical results of distinct members that make a result."""
+        self.stake = StakeView()
+        self.reputation = ReputationView()
+        self.time_ms = genesis.created_ms
+        self.position = 0
+        self.seed = bytes(32)
+        """Digest of the batch under execution."""
+        self.opened_count = 0
+        self.nonces: dict[bytes, int] = {}
+        self.agents: dict[bytes, Agent] = {}
+        self.tasks: dict[bytes, Task] = {}
+        self.queue: dict[bytes, dict[int, Task]] = {}
+        """Tasks waiting for an auction, by capability, in the order they came."""
+        self.auctions: dict[int, Task] = {}
+        """Tasks whose bids are open, by number."""
+        self.facts: list[Fact] = []
+        self._offering: dict[bytes, list[bytes]] = {}
+        self._todo: dict[bytes, dict[int, Task]] = {}
+        self._overdue: dict[int, Task] = {}
+        self._due: list[tuple[int, int, bytes]] = []
+        self._touched: dict[int, Task] = {}
+        self._fee: Move | None = None
+
+    # --- credits -----------------------------------------------------------------------------
+
+    def emit(self, fact: Fact) -> None:
+        """Record a fact and move its credits; the first of an operation carries the fee."""
+        if self._fee is not None:
+            fact = msgspec.structs.replace(fact, moves=(self._fee, *fact.moves))
+            self._fee = None
+        self.stake.apply(fact)
+        self.reputation.apply(fact)
+        self.facts.append(fact)
+
+    def start_operation(self, signer: bytes) -> None:
+        fee = self.parameters.operation_fee
+        self._fee = Move(signer, "free", COMMON, "treasury", fee) if fee else None
+
+    def has_unpaid_fee(self) -> bool:
+        return self._fee is not None
+
+    def require_free(self, account: bytes, amount: int) -> None:
+        """Raise Refused unless the account can spend `amount` beside the fee it still owes."""
+        fee = self._fee.amount if self._fee and self._fee.source == account else 0
+        if self.stake.get(account, "free") < amount + fee:
+            raise Refused("insufficient_credits")
+
+    def share(self, amount: int, ppm: int) -> int:
+        """`ppm` millionths of an amount, rounded down."""
+        return amount * ppm // PPM
+
+    # --- agents ------------------------------------------------------------------------------
+
+    def set_offer(self, key: bytes, agent: Agent) -> None:
+        """Put an agent's offer into the index, in place of its former one."""
+        former = self.agents.get(key)
+        for capability in former.capabilities if former else ():
+            self._offering[capability.id].remove(key)
+            if not self._offering[capability.id]:
+                del self._offering[capability.id]
+        self.agents[key] = agent
+        for capability in agent.capabilities:
+            keys = self._offering.setdefault(capability.id, [])
+            keys.append(key)
+            keys.sort()
+
+    def list_eligible(self, capability: bytes, requester: bytes) -> list[bytes]:
+        """Agents that may work on a task, ascending: bonded, not banned, not its requester."""
+        return [
+            key
+            for key in self._offering.get(capability, ())
+            if key != requester
+            and not self.agents[key].banned
+            and self.stake.get(key, "bonded") >= self.parameters.bond_min
+        ]
+
+    def is_banned(self, key: bytes) -> bool:
+        agent = self.agents.get(key)
+        return agent is not None and agent.banned
+
+    # --- stages of a task --------------------------------------------------------------------
+
+    def add_task(self, task: Task) -> None:
+        self.tasks[task.id] = task
+        self.enqueue(task)
+
+    def enqueue(self, task: Task) -> None:
+        """Put a task at the end of its queue for the next auction."""
+        self.leave_stage(task)
+        task.stage = "queued"
+        task.stage_deadline_ms = self.last_auction_ms(task)
+        self.queue.setdefault(task.capability, {})[task.number] = task
+        self.schedule(task, task.stage_deadline_ms)
+
+    def dequeue(self, task: Task) -> None:
+        waiting = self.queue[task.capability]
+        del waiting[task.number]
+        if not waiting:
+            del self.queue[task.capability]
+
+    def last_auction_ms(self, task: Task) -> int:
+        """No agreement begins later than this, so each has its whole lease."""
+        return task.deadline_ms - self.parameters.work_phase_ms
+
+    def enter_stage(self, task: Task, stage: Phase, parties: Iterable[bytes], time_ms: int) -> None:
+        """Wait for the word of each party, for `time_ms` milliseconds of agreed time."""
+        self.leave_stage(task)
+        task.stage = stage
+        task.stage_deadline_ms = self.time_ms + time_ms
+        task.waiting = dict.fromkeys(sorted(parties))
+        for party in task.waiting:
+            self._todo.setdefault(party, {})[task.number] = task
+        due_ms = task.stage_deadline_ms
+        if stage in ("bid_commit", "bid_reveal"):
+            self.auctions[task.number] = task
+            due_ms = min(due_ms, self.last_auction_ms(task))
+        self.schedule(task, due_ms)
+        self.touch(task)
+
+    def leave_stage(self, task: Task) -> None:
+        """Forget whom the present stage waits for."""
+        if task.stage == "queued" and task.number in self.queue.get(task.capability, ()):
+            self.dequeue(task)
+        for party in task.waiting:
+            self._forget_todo(party, task.number)
+        task.waiting = {}
+        task.inventories = {}
+        task.overdue = False
+        self._overdue.pop(task.number, None)
+        self.auctions.pop(task.number, None)
+
+    def hear(self, task: Task, party: bytes) -> None:
+        """The party has spoken, or its word no longer counts."""
+        if party in task.waiting:
+            del task.waiting[party]
+            self._forget_todo(party, task.number)
+            self.touch(task)
+
+    def set_overdue(self, task: Task) -> None:
+        """The stage's deadline has passed: members are asked for inventories."""
+        task.overdue = True
+        self._overdue[task.number] = task
+        due_ms = self.time_ms + self.parameters.inventory_phase_ms
+        if task.stage in ("bid_commit", "bid_reveal"):
+            due_ms = min(due_ms, self.last_auction_ms(task))
+        self.schedule(task, due_ms)
+
+    def remove_task(self, task: Task) -> None:
+        self.leave_stage(task)
+        del self.tasks[task.id]
+
+    def touch(self, task: Task) -> None:
+        """Look at the task again before the next operation."""
+        self._touched[task.number] = task
+
+    def take_touched(self) -> Task | None:
+        """The touched task that was opened first, or None."""
+        while self._touched:
+            task = self._touched.pop(min(self._touched))
+            if self.tasks.get(task.id) is task:
+                return task
+        return None
+
+    # --- time --------------------------------------------------------------------------------
+
+    def schedule(self, task: Task, due_ms: int) -> None:
+        task.due_ms = due_ms
+        heapq.heappush(self._due, (due_ms, task.number, task.id))
+
+    def next_due_ms(self) -> int | None:
+        """When the agreed time next changes something; None when nothing is under way."""
+        while self._due:
+            due_ms, _, id_ = self._due[0]
+            task = self.tasks.get(id_)
+            if task is not None and task.due_ms == due_ms:
+                return due_ms
+            heapq.heappop(self._due)
+        return None
+
+    def take_due(self) -> Task | None:
+        """The next task that is due at the present time, or None; it must be scheduled again."""
+        due_ms = self.next_due_ms()
+        if due_ms is None or due_ms > self.time_ms:
+            return None
+        return self.tasks[heapq.heappop(self._due)[2]]
+
+    # --- duties ------------------------------------------------------------------------------
+
+    def list_duties(self, me: bytes) -> list[Duty]:
+        """What `me` should submit, in the order the tasks were opened."""
+        mine = self._todo.get(me, {})
+        duties = [_make_duty(task, _DUTIES[task.stage], me) for _, task in sorted(mine.items())]
+        if self.committee.is_member(me):
+            duties += [
+                _make_duty(task, "inventory", me)
+                for _, task in sorted(self._overdue.items())
+                if me not in task.inventories
+            ]
+        return duties
+
+    def list_waiting(self, party: bytes) -> list[Task]:
+        """Tasks that wait for the word of `party`, in the order they were opened."""
+        return [task for _, task in sorted(self._todo.get(party, {}).items())]
+
+    def restore_indexes(self, queued: Sequence[bytes]) -> None:
+        """Rebuild everything that follows from tasks and agents; `queued` is the queues' order."""
+        for key, agent in self.agents.items():
+            for capability in agent.capabilities:
+                self._offering.setdefault(capability.id, []).append(key)
+        for keys in self._offering.values():
+            keys.sort()
+        for id_ in queued:
+            task = self.tasks[id_]
+            self.queue.setdefault(task.capability, {})[task.number] = task
+        for task in self.tasks.values():
+            self.schedule(task, task.due_ms)
+            for party in task.waiting:
+                self._todo.setdefault(party, {})[task.number] = task
+            if task.stage in ("bid_commit", "bid_reveal"):
+                self.auctions[task.number] = task
+            if task.overdue:
+                self._overdue[task.number] = task
+            if task.executor is not None:
+                self.agents[task.executor].active += 1
+
+    def _forget_todo(self, party: bytes, number: int) -> None:
+        mine = self._todo[party]
+        del mine[number]
+        if not mine:
+            del self._todo[party]
+
+
+def _make_duty(task: Task, kind: DutyKind, me: bytes) -> Duty:
+    commitment = None
+    if kind == "reveal_bid":
+        commitment = task.bids[me].commitment
+    elif kind == "reveal_work":
+        commitment = task.works[me].commitment
+    assert task.stage != "queued"
+    return Duty(
+        kind=kind,
+        task=task.id,
+        round=task.round,
+        phase=task.stage,
+        deadline_ms=task.stage_deadline_ms,
+        capability=task.capability,
+        input=task.input,
+        input_bytes=task.input_bytes,
+        budget=task.budget,
+        deposit=task.deposit,
+        commitment=commitment,
+    )
+
+
+Part = tuple[bytes, Bucket, bytes, Bucket, int]
+"""Source and its bucket, target and its bucket, credits."""
+
+
+def compute_moves(*parts: Part) -> tuple[Move, ...]:
+    """Moves for all parts that are more than nothing."""
+    return tuple(Move(*part) for part in parts if part[-1])

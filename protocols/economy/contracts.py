@@ -1,0 +1,334 @@
+"""From a task to an agreement: opening, the queue, sealed bids, the award.
+
+Opening a task escrows all it can cost. Queued tasks are auctioned at the pace at which agents
+have room: an agent never holds more than `awards_active_max` agreements that are not graded.
+"""
+
+from collections.abc import Iterable
+
+from crdt.facts import (
+    ROUND_MAX,
+    AuctionOpened,
+    Awarded,
+    BidCommitted,
+    BidRevealed,
+    BidsClosed,
+    Move,
+    TaskEnded,
+    TaskOpened,
+    Unsold,
+)
+from identity.errors import InvalidBytes
+from protocols.auction import mechanisms
+from protocols.auction.commit_reveal import compute_bid_commitment
+from protocols.economy.books import Books, compute_moves
+from protocols.economy.model import Bid, OrderedOperation, Refused, Task, compute_task_id
+from protocols.economy.operations import BidCommitment, BidOpening, OpenTasks, TaskSpec
+from protocols.economy.slashing import pause
+
+DURATION_MS_MAX = 30 * 24 * 3_600_000
+"""Longest life of a task."""
+BLOCKED_MAX = 16
+"""Queued tasks of one capability that are looked at in vain per batch, before it is left."""
+
+
+# --- opening -----------------------------------------------------------------------------------
+
+
+def open_tasks(books: Books, ordered: OrderedOperation, body: OpenTasks) -> list[tuple[int, str]]:
+    """Open each task that can be opened; the others as (index, reason)."""
+    holders = _count_holders(books, body.receipts)
+    rejected = []
+    for index, spec in enumerate(body.tasks):
+        try:
+            if len(holders.get(spec.input, ())) <= books.committee.f:
+                raise Refused("input_not_held")
+            id_ = compute_task_id(
+                books.committee.network, ordered.signer, ordered.operation.nonce, index
+            )
+            _open_task(books, ordered.signer, id_, spec)
+        except Refused as refused:
+            rejected.append((index, refused.reason))
+    return rejected
+
+
+def _count_holders(books: Books, receipts: Iterable[bytes]) -> dict[bytes, set[bytes]]:
+    """Members that signed for holding a blob, by its digest. Raises Refused."""
+    holders: dict[bytes, set[bytes]] = {}
+    for data in receipts:
+        try:
+            signer, receipt = books.check_receipt(data)
+        except InvalidBytes:
+            raise Refused("invalid_receipt") from None
+        if books.committee.is_member(signer):
+            for blob in receipt.blobs:
+                holders.setdefault(blob, set()).add(signer)
+    return holders
+
+
+def _open_task(books: Books, requester: bytes, id_: bytes, spec: TaskSpec) -> None:
+    rules = books.parameters
+    if len(books.tasks) >= rules.tasks_open_max:
+        raise Refused("too_many_tasks")
+    if spec.duration_ms < 2 * rules.bid_phase_ms + rules.work_phase_ms:
+        raise Refused("duration_too_short")
+    if spec.duration_ms > DURATION_MS_MAX:
+        raise Refused("duration_too_long")
+    eligible = books.list_eligible(spec.capability, requester)
+    if sum(books.committee.is_member(key) for key in eligible) < books.agreeing_min:
+        raise Refused("too_few_verifiers")
+    verifier_fee = books.share(spec.budget, rules.verifier_fee_ppm)
+    bonus = books.share(spec.budget, rules.bonus_ppm)
+    escrow = spec.budget + bonus + verifier_fee * books.committee.n
+    books.require_free(requester, escrow)
+    books.opened_count += 1
+    task = Task(
+        number=books.opened_count,
+        id=id_,
+        requester=requester,
+        capability=spec.capability,
+        input=spec.input,
+        input_bytes=spec.input_bytes,
+        budget=spec.budget,
+        opened_ms=books.time_ms,
+        deadline_ms=books.time_ms + spec.duration_ms,
+        escrow=escrow,
+        deposit=books.share(spec.budget, rules.deposit_ppm),
+    )
+    books.emit(
+        TaskOpened(
+            task=id_,
+            requester=requester,
+            capability=spec.capability,
+            input=spec.input,
+            input_bytes=spec.input_bytes,
+            budget=spec.budget,
+            deadline_ms=task.deadline_ms,
+            moves=compute_moves((requester, "free", requester, "escrow", escrow)),
+        )
+    )
+    books.add_task(task)
+
+
+def fail_task(books: Books, task: Task) -> None:
+    """End a task without a result: the escrow and open deposits go back."""
+    refund = (task.requester, "escrow", task.requester, "free", task.escrow)
+    moves = compute_moves(refund) + _return_deposits(task, task.bids)
+    books.emit(TaskEnded(task=task.id, outcome="failed", output=None, moves=moves))
+    books.remove_task(task)
+
+
+# --- the queue ---------------------------------------------------------------------------------
+
+
+def open_auctions(books: Books) -> None:
+    """Open auctions for queued tasks while invited agents have room for what is being sold."""
+    for capability in sorted(books.queue):
+        blocked = 0
+        while blocked < BLOCKED_MAX and (tasks := books.queue.get(capability)):
+            task = next(iter(tasks.values()))
+            if _open_auction(books, task):
+                continue
+            blocked += 1
+            if len(tasks := books.queue.get(capability, {})) <= blocked:
+                break
+            books.dequeue(task)
+            books.queue.setdefault(capability, {})[task.number] = task
+
+
+def _open_auction(books: Books, task: Task) -> bool:
+    """True when the task left the queue: into an auction, or because nobody is left for it."""
+    excluded = task.excluded
+    eligible = [
+        key for key in books.list_eligible(task.capability, task.requester) if key not in excluded
+    ]
+    if not eligible:
+        fail_task(books, task)
+        return True
+    room_max = books.parameters.awards_active_max
+    invited: dict[bytes, int] = {}
+    room = 0
+    for key in eligible:
+        agent = books.agents[key]
+        if not agent.paused and agent.active < room_max:
+            invited[key] = books.reputation.weight_ppm(key)
+            room += room_max - agent.active
+    if not invited or len(books.auctions) >= room:
+        return False
+    task.round += 1
+    task.invited, task.bids = invited, {}
+    phase_ms = books.parameters.bid_phase_ms
+    books.enter_stage(task, "bid_commit", invited, phase_ms)
+    books.emit(
+        AuctionOpened(
+            task=task.id,
+            round=task.round,
+            bidders=tuple(invited),
+            weights_ppm=tuple(invited.values()),
+            deadline_ms=task.stage_deadline_ms,
+        )
+    )
+    return True
+
+
+def retry_task(books: Books, task: Task, failed: bytes | None = None) -> None:
+    """A round ended in no result: queue the task again without the agent that failed it, or end
+    it when its rounds or its time are used up."""
+    task.failures += 1
+    if failed is not None:
+        task.excluded = tuple(sorted({*task.excluded, failed}))
+    requeue_task(books, task)
+
+
+def requeue_task(books: Books, task: Task) -> None:
+    """Queue the task again; the round does not count as a failure."""
+    task.bids, task.invited = {}, {}
+    task.executor, task.price = None, 0
+    task.awarded_ms, task.lease_ms, task.committed_ms = 0, 0, None
+    task.verifiers, task.works = (), {}
+    if (
+        task.failures >= books.parameters.rounds_max
+        or task.round >= ROUND_MAX
+        or books.time_ms >= books.last_auction_ms(task)
+    ):
+        fail_task(books, task)
+    else:
+        books.enqueue(task)
+
+
+# --- bids --------------------------------------------------------------------------------------
+
+
+def commit_bid(books: Books, signer: bytes, item: BidCommitment) -> None:
+    """Take a sealed bid with its deposit, or a pass. Raises Refused."""
+    task = find_round(books, item.task, item.round)
+    if task.stage != "bid_commit":
+        raise Refused("too_late")
+    if signer not in task.waiting:
+        raise Refused("already_bid" if signer in task.bids else "not_invited")
+    deposit = task.deposit if item.commitment is not None else 0
+    books.require_free(signer, deposit)
+    task.bids[signer] = Bid(item.commitment)
+    books.emit(
+        BidCommitted(
+            task=task.id,
+            round=task.round,
+            bidder=signer,
+            commitment=item.commitment,
+            moves=compute_moves((signer, "free", signer, "locked", deposit)),
+        )
+    )
+    books.hear(task, signer)
+
+
+def reveal_bid(books: Books, signer: bytes, item: BidOpening) -> None:
+    """Open a sealed bid. Raises Refused."""
+    task = find_round(books, item.task, item.round)
+    if task.stage != "bid_reveal":
+        raise Refused("too_early" if task.stage == "bid_commit" else "too_late")
+    if signer not in task.waiting:
+        raise Refused("nothing_to_reveal")
+    place = books.committee
+    seal = compute_bid_commitment(
+        place.network, place.id, task.id, task.round, signer, item.price, item.salt
+    )
+    if seal != task.bids[signer].commitment:
+        raise Refused("commitment_mismatch")
+    task.bids[signer].price = item.price
+    books.emit(BidRevealed(task=task.id, round=task.round, bidder=signer, price=item.price))
+    books.hear(task, signer)
+
+
+def close_bids(books: Books, task: Task) -> None:
+    """Every invited agent spoke, or the silent ones are proven late: now bids are opened."""
+    for agent in tuple(task.waiting):
+        pause(books, agent)
+    sealed = [key for key, bid in task.bids.items() if bid.commitment is not None]
+    if not sealed:
+        books.emit(Unsold(task=task.id, round=task.round))
+        retry_task(books, task)
+        return
+    books.enter_stage(task, "bid_reveal", sealed, books.parameters.bid_phase_ms)
+    task.seed = books.seed
+    books.emit(
+        BidsClosed(
+            task=task.id, round=task.round, seed=task.seed, deadline_ms=task.stage_deadline_ms
+        )
+    )
+
+
+def award(books: Books, task: Task) -> None:
+    """The auction's result. Deposits of those that did not reveal go to the requester."""
+    silent = tuple(task.waiting)
+    for agent in silent:
+        pause(books, agent)
+    room_max = books.parameters.awards_active_max
+    bids, skipped = [], False
+    for key, bid in sorted(task.bids.items()):
+        if bid.price is None or bid.price > task.budget:
+            continue
+        agent = books.agents[key]
+        if agent.paused or agent.active >= room_max:
+            skipped = True
+        else:
+            bids.append(mechanisms.Bid(key, bid.price, task.invited[key]))
+    result = mechanisms.award_reverse(bids, task.budget, task.seed, task.id)
+    moves = compute_moves(
+        *((key, "locked", task.requester, "free", task.deposit) for key in silent)
+    )
+    if not result:
+        moves += _return_deposits(task, (key for key in task.bids if key not in silent))
+        books.emit(Unsold(task=task.id, round=task.round, moves=moves))
+        task.bids = {}
+        if skipped:
+            requeue_task(books, task)
+        else:
+            retry_task(books, task)
+        return
+    winner = result[0]
+    spared = (key for key in task.bids if key not in silent and key != winner.bidder)
+    moves += _return_deposits(task, spared)
+    _start_lease(books, task, winner, moves)
+
+
+def _start_lease(
+    books: Books, task: Task, winner: mechanisms.Award, moves: tuple[Move, ...]
+) -> None:
+    bid = task.bids[winner.bidder].price
+    assert bid is not None
+    task.executor, task.price, task.awarded_ms = winner.bidder, winner.price, books.time_ms
+    task.bids = {}
+    books.agents[winner.bidder].active += 1
+    books.enter_stage(task, "lease", (winner.bidder,), books.parameters.work_phase_ms)
+    task.lease_ms = task.stage_deadline_ms
+    books.emit(
+        Awarded(
+            task=task.id,
+            round=task.round,
+            winner=winner.bidder,
+            bid=bid,
+            price=winner.price,
+            deadline_ms=task.lease_ms,
+            moves=moves,
+        )
+    )
+
+
+def _return_deposits(task: Task, bidders: Iterable[bytes]) -> tuple[Move, ...]:
+    return compute_moves(
+        *(
+            (key, "locked", key, "free", task.deposit)
+            for key in sorted(bidders)
+            if task.bids[key].commitment is not None
+        )
+    )
+
+
+def find_round(books: Books, id_: bytes, round_: int) -> Task:
+    """The task whose present round is `round_`. Raises Refused."""
+    task = books.tasks.get(id_)
+    if task is None:
+        raise Refused("unknown_task")
+    if task.round != round_ or task.stage == "queued":
+        raise Refused("wrong_round")
+    return task

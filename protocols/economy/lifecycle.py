@@ -1,0 +1,88 @@
+"""What moves a task on: complete stages, passed deadlines, inventories; and the snapshot.
+
+A stage is complete when everybody it waits for has spoken: then it closes at once. Otherwise, from
+its deadline on, members order inventories of what they hold, and it closes without the silent
+parties once `may_close` holds, or after `inventory_phase_ms`.
+"""
+
+from protocols.auction.commit_reveal import may_close
+from protocols.economy import contracts, verification
+from protocols.economy.books import Books
+from protocols.economy.model import OrderedOperation, Refused, Task
+from protocols.economy.operations import Held, Inventory
+from protocols.economy.slashing import revoke_lease
+
+
+def pass_time(books: Books) -> None:
+    """Everything that is due at the present time, in the order of deadlines."""
+    while (task := books.take_due()) is not None:
+        if task.stage == "queued" or (
+            task.stage in ("bid_commit", "bid_reveal")
+            and (books.time_ms >= books.last_auction_ms(task))
+        ):
+            contracts.fail_task(books, task)
+        elif task.overdue:
+            _close(books, task)
+        else:
+            books.set_overdue(task)
+        advance_touched(books)
+
+
+def record_inventories(
+    books: Books, ordered: OrderedOperation, body: Inventory
+) -> list[tuple[int, str]]:
+    """Take a member's inventories of overdue stages. Raises Refused for strangers."""
+    if not books.committee.is_member(ordered.signer):
+        raise Refused("not_a_member")
+    rejected = []
+    for index, held in enumerate(body.held):
+        task = books.tasks.get(held.task)
+        if task is None or not _is_asked(task, held):
+            rejected.append((index, "not_overdue"))
+            continue
+        parties = tuple(sorted(key for key in set(held.parties) if key in task.waiting))
+        task.inventories[ordered.signer] = parties
+        books.touch(task)
+    return rejected
+
+
+def advance_touched(books: Books) -> None:
+    """Close every stage that is complete; closing one may complete others."""
+    while (task := books.take_touched()) is not None:
+        if task.stage == "queued":
+            continue
+        executor = task.executor
+        if task.stage == "lease" and executor in task.waiting and books.is_banned(executor):
+            revoke_lease(books, task, executor)
+            contracts.retry_task(books, task, executor)
+        elif not task.waiting or (task.overdue and _may_close(books, task)):
+            _close(books, task)
+
+
+def take_snapshot(books: Books) -> None:
+    """Fix the scores for the auctions to come, every `snapshot_settlements` settlements."""
+    if books.reputation.settled_since >= books.parameters.snapshot_settlements:
+        books.emit(books.reputation.compute_snapshot())
+
+
+def _is_asked(task: Task, held: Held) -> bool:
+    return task.overdue and task.round == held.round and task.stage == held.phase
+
+
+def _may_close(books: Books, task: Task) -> bool:
+    place = books.committee
+    return may_close(task.inventories, task.waiting, place.q, place.f)
+
+
+def _close(books: Books, task: Task) -> None:
+    match task.stage:
+        case "bid_commit":
+            contracts.close_bids(books, task)
+        case "bid_reveal":
+            contracts.award(books, task)
+        case "lease":
+            verification.close_lease(books, task)
+        case "work_commit" | "extra_commit":
+            verification.close_work(books, task)
+        case "work_reveal" | "extra_reveal":
+            verification.evaluate(books, task)

@@ -1,0 +1,178 @@
+"""The words of the ordered economy as data: operations, tasks, agents, duties."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from crdt.facts import OfferedCapability, Phase
+from identity import cbor
+from identity.errors import EconodeError
+from protocols.economy.operations import Operation
+
+Stage = Literal["queued"] | Phase
+DutyKind = Literal["bid", "reveal_bid", "work", "reveal_work", "inventory"]
+
+COMMIT_STAGES: tuple[Stage, ...] = ("lease", "work_commit", "extra_commit")
+REVEAL_STAGES: tuple[Stage, ...] = ("work_reveal", "extra_reveal")
+
+
+class Refused(EconodeError):
+    """An operation, or one item of it, that may not take effect; `reason` is one word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedOperation:
+    """A checked operation in its place. `digest` is the SHA-256 of the statement's data."""
+
+    digest: bytes
+    signer: bytes
+    operation: Operation
+
+
+@dataclass(slots=True)
+class Agent:
+    """Whoever offers capabilities. `active` counts its agreements that are not graded yet."""
+
+    capabilities: tuple[OfferedCapability, ...] = ()
+    paused: bool = False
+    banned: bool = False
+    active: int = 0
+
+
+@dataclass(slots=True)
+class Bid:
+    """What a bidder said in a round: a seal or a pass (None), and the opened price."""
+
+    commitment: bytes | None
+    price: int | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """What a party said of its result: a seal or a failure (None), and the opened digest."""
+
+    commitment: bytes | None
+    output: bytes | None = None
+    output_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Task:
+    """A task under way. Every field below `inventories` belongs to the present round.
+
+    Amounts are credits, times agreed milliseconds. `number` counts tasks in the order they were
+    opened and orders everything that falls due at the same time.
+    """
+
+    number: int
+    id: bytes
+    requester: bytes
+    capability: bytes
+    input: bytes
+    input_bytes: int
+    budget: int
+    opened_ms: int
+    deadline_ms: int
+    escrow: int
+    deposit: int
+    round: int = 0
+    failures: int = 0
+    """Auctions that ended in no result; `rounds_max` of them end the task."""
+    excluded: tuple[bytes, ...] = ()
+    """Agents that failed this task, ascending."""
+    stage: Stage = "queued"
+    stage_deadline_ms: int = 0
+    overdue: bool = False
+    due_ms: int = 0
+    """When the agreed time next changes something."""
+    waiting: dict[bytes, None] = field(default_factory=dict)
+    """Parties whose word the stage waits for."""
+    inventories: dict[bytes, tuple[bytes, ...]] = field(default_factory=dict)
+    invited: dict[bytes, int] = field(default_factory=dict)
+    """Bidders and their weights (ppm), ascending by key."""
+    bids: dict[bytes, Bid] = field(default_factory=dict)
+    seed: bytes = bytes(32)
+    """Digest of the batch that closed the sealed bids."""
+    executor: bytes | None = None
+    price: int = 0
+    awarded_ms: int = 0
+    lease_ms: int = 0
+    committed_ms: int | None = None
+    verifiers: tuple[bytes, ...] = ()
+    """Everybody drawn in this round."""
+    works: dict[bytes, Work] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task under way, for reading."""
+
+    task: bytes
+    requester: bytes
+    capability: bytes
+    input: bytes
+    input_bytes: int
+    budget: int
+    deadline_ms: int
+    round: int
+    stage: Stage
+    stage_deadline_ms: int
+    executor: bytes | None
+    price: int
+    verifiers: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What an agent or a member should submit now.
+
+    bid: a seal or a pass. reveal_bid, reveal_work: open what was sealed as `commitment`. work:
+    run the capability, then seal the result or report a failure. inventory: say whose statements
+    for the overdue `phase` you hold. `deposit` is what a bid locks.
+    """
+
+    kind: DutyKind
+    task: bytes
+    round: int
+    phase: Phase
+    deadline_ms: int
+    capability: bytes
+    input: bytes
+    input_bytes: int
+    budget: int
+    deposit: int
+    commitment: bytes | None = None
+
+
+def compute_task_id(network: bytes, requester: bytes, nonce: int, index: int) -> bytes:
+    """The id of the task at `index` of the operation that its requester numbered `nonce`."""
+    content = ["econode/task", network, requester, nonce, index]
+    return hashlib.sha256(cbor.encode(content)).digest()
+
+
+def view_task(task: Task) -> TaskView:
+    return TaskView(
+        task=task.id,
+        requester=task.requester,
+        capability=task.capability,
+        input=task.input,
+        input_bytes=task.input_bytes,
+        budget=task.budget,
+        deadline_ms=task.deadline_ms,
+        round=task.round,
+        stage=task.stage,
+        stage_deadline_ms=task.stage_deadline_ms,
+        executor=task.executor,
+        price=task.price,
+        verifiers=task.verifiers,
+    )
+
+
+def describe_rejections(rejected: Sequence[tuple[int, str]], size_max: int) -> str:
+    """The items that were refused, as "index reason; ...", cut at `size_max` characters."""
+    return "; ".join(f"{index} {reason}" for index, reason in rejected)[:size_max]

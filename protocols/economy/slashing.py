@@ -1,0 +1,60 @@
+"""Pauses and proven offences.
+
+A bond burns for a proven lie alone: a result that was opened under the offender's signature and
+differs from the one that enough members agree on. Slowness never costs a bond.
+"""
+
+import hashlib
+
+from crdt.facts import COMMON, Paused, Slashed, Unsold
+from identity import cbor
+from protocols.economy.books import Books, compute_moves
+from protocols.economy.model import Task
+
+
+def compute_offence_id(network: bytes, offender: bytes, task: bytes, round: int) -> bytes:
+    """The slot of an offence: whatever the evidence, it is slashed once."""
+    content = ["econode/offence", network, offender, task, round]
+    return hashlib.sha256(cbor.encode(content)).digest()
+
+
+def pause(books: Books, key: bytes) -> None:
+    """Invite the agent to nothing until it offers again: it missed a deadline."""
+    agent = books.agents[key]
+    if not agent.paused and not agent.banned:
+        agent.paused = True
+        books.emit(Paused(agent=key))
+
+
+def slash(books: Books, offender: bytes, task: Task, round_: int) -> None:
+    """Burn the offender's bond and ban it.
+
+    Its bids in open auctions do not count any more and their deposits go back. Agreements that it
+    has not answered yet end at once (`end_banned_leases` queues those tasks again).
+    """
+    agent = books.agents[offender]
+    agent.banned = True
+    amount = books.stake.get(offender, "bonded")
+    returned = []
+    affected = [other for _, other in sorted(books.auctions.items()) if offender in other.invited]
+    for other in affected:
+        bid = other.bids.pop(offender, None)
+        if bid is not None and bid.commitment is not None:
+            returned.append((offender, "locked", offender, "free", other.deposit))
+    moves = compute_moves((offender, "bonded", COMMON, "burned", amount), *returned)
+    offence = compute_offence_id(books.committee.network, offender, task.id, round_)
+    books.emit(
+        Slashed(offender=offender, offence=offence, task=task.id, amount=amount, moves=moves)
+    )
+    for other in books.list_waiting(offender):
+        if other.stage != "lease":
+            books.hear(other, offender)
+        books.touch(other)
+
+
+def revoke_lease(books: Books, task: Task, executor: bytes) -> None:
+    """End the agreement of a banned agent that has not answered: nothing is proven of this task,
+    so its deposit goes back."""
+    books.agents[executor].active -= 1
+    moves = compute_moves((executor, "locked", executor, "free", task.deposit))
+    books.emit(Unsold(task=task.id, round=task.round, moves=moves))

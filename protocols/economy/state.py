@@ -1,0 +1,210 @@
+"""The ordered economy: committed batches in, facts out.
+
+A pure, deterministic function of genesis and the batches before: no clock, no randomness, no
+floats, no order of a set. Members that executed the same batches hold the same `dump()`, and its
+digest is what a checkpoint certifies. The life of a task is told in docs/protocol-economy.md.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from crdt.facts import Fact, Rejected
+from crdt.reputation import ReputationView
+from crdt.stake import StakeView
+from protocols.committee import Committee
+from protocols.economy import accounts, contracts, lifecycle, statefile, verification
+from protocols.economy.books import Books, CheckReceipt
+from protocols.economy.model import (
+    Duty,
+    OrderedOperation,
+    Refused,
+    TaskView,
+    describe_rejections,
+    view_task,
+)
+from protocols.economy.operations import (
+    CommitBids,
+    CommitWork,
+    Inventory,
+    Offer,
+    OpenTasks,
+    Operation,
+    RevealBids,
+    RevealWork,
+    Transfer,
+)
+from protocols.genesis import Genesis
+
+__all__ = ["EconomyState", "OrderedOperation"]
+
+T = TypeVar("T")
+
+DETAIL_MAX = 512
+"""Characters of `Rejected.detail`."""
+
+
+class EconomyState:
+    """The economy of one committee. See the module's docstring.
+
+    `check_receipt(statement)` gives (signer, Receipt) of a receipt statement or raises
+    InvalidBytes; it must be deterministic.
+    """
+
+    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+        self._books = Books(genesis, committee, check_receipt)
+        self._genesis_facts = tuple(accounts.mint(genesis))
+        for fact in self._genesis_facts:
+            self._books.emit(fact)
+        self._books.facts.clear()
+
+    @property
+    def stake(self) -> StakeView:
+        return self._books.stake
+
+    @property
+    def reputation(self) -> ReputationView:
+        return self._books.reputation
+
+    @property
+    def time_ms(self) -> int:
+        """Agreed time of the last executed batch; genesis' creation before the first."""
+        return self._books.time_ms
+
+    @property
+    def position(self) -> int:
+        """The last executed position; 0 is genesis."""
+        return self._books.position
+
+    def genesis_facts(self) -> tuple[Fact, ...]:
+        """What position 0 of the committee's log holds."""
+        return self._genesis_facts
+
+    def admit(self, signer: bytes, operation: Operation) -> str | None:
+        """Why `operation` is not worth ordering now, in one word; None when it is."""
+        return accounts.find_obstacle(self._books, signer, operation)
+
+    def next_nonce(self, account: bytes) -> int:
+        return self._books.nonces.get(account, 0) + 1
+
+    def execute(
+        self,
+        position: int,
+        time_ms: int,
+        batch_digest: bytes,
+        operations: Sequence[OrderedOperation],
+    ) -> tuple[Fact, ...]:
+        """Execute the batch at `position`; the facts are in the order they came true.
+
+        What falls due at `time_ms` happens first, then each operation, then openings of auctions
+        and a reputation snapshot. Time never goes back. Raises ValueError for a position that
+        does not follow: that is the caller's error, not a batch's.
+        """
+        books = self._books
+        if position != books.position + 1:
+            raise ValueError(f"position {position} does not follow {books.position}")
+        books.position = position
+        books.time_ms = max(books.time_ms, time_ms)
+        books.seed = batch_digest
+        lifecycle.pass_time(books)
+        for ordered in operations:
+            if accounts.take_nonce(books, ordered.signer, ordered.operation):
+                self._execute(ordered)
+                lifecycle.advance_touched(books)
+        contracts.open_auctions(books)
+        lifecycle.advance_touched(books)
+        lifecycle.take_snapshot(books)
+        facts, books.facts = tuple(books.facts), []
+        return facts
+
+    def next_deadline_ms(self) -> int | None:
+        """The earliest agreed time at which something is due; None when nothing is under way."""
+        return self._books.next_due_ms()
+
+    def duties(self, me: bytes) -> list[Duty]:
+        """What `me` should submit now. It follows from the state alone, so a node that was
+        restarted resumes; a duty stays until its operation was executed or its stage is over."""
+        return self._books.list_duties(me)
+
+    def get_task(self, task: bytes) -> TaskView | None:
+        """A task under way; None once it ended (its end stands in the log)."""
+        found = self._books.tasks.get(task)
+        return None if found is None else view_task(found)
+
+    def tasks(self) -> Iterator[TaskView]:
+        """Tasks under way, in the order they were opened."""
+        return (view_task(task) for task in self._books.tasks.values())
+
+    def dump(self) -> bytes:
+        """The whole state in deterministic CBOR."""
+        return statefile.dump(self._books)
+
+    @classmethod
+    def load(
+        cls, data: bytes, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt
+    ) -> "EconomyState":
+        """The state that `dump` wrote. Raises InvalidCbor or InvalidSchema.
+
+        Check the digest of `data` against a certified checkpoint first: the form is checked
+        here, the truth of its numbers is not.
+        """
+        state = cls.__new__(cls)
+        state._books = Books(genesis, committee, check_receipt)
+        state._genesis_facts = tuple(accounts.mint(genesis))
+        statefile.load(data, state._books)
+        return state
+
+    def _execute(self, ordered: OrderedOperation) -> None:
+        """One operation: all of it, or each item of it, takes effect or is rejected."""
+        self._books.start_operation(ordered.signer)
+        try:
+            rejected = self._dispatch(ordered)
+        except Refused as refused:
+            self._reject(ordered, refused.reason, "")
+        else:
+            if rejected:
+                detail = describe_rejections(rejected, DETAIL_MAX)
+                self._reject(ordered, rejected[0][1], detail)
+            accounts.charge(self._books, ordered)
+
+    def _reject(self, ordered: OrderedOperation, reason: str, detail: str) -> None:
+        self._books.emit(
+            Rejected(operation=ordered.digest, account=ordered.signer, reason=reason, detail=detail)
+        )
+
+    def _dispatch(self, ordered: OrderedOperation) -> list[tuple[int, str]]:
+        """Rejected items as (index, reason). Raises Refused when all of it is refused."""
+        books = self._books
+        match ordered.operation.body:
+            case Transfer() as body:
+                accounts.transfer(books, ordered, body)
+            case Offer() as body:
+                accounts.offer(books, ordered, body)
+            case OpenTasks() as body:
+                return contracts.open_tasks(books, ordered, body)
+            case CommitBids() as body:
+                return _each(books, ordered, body.bids, contracts.commit_bid)
+            case RevealBids() as body:
+                return _each(books, ordered, body.bids, contracts.reveal_bid)
+            case CommitWork() as body:
+                return _each(books, ordered, body.works, verification.commit_work)
+            case RevealWork() as body:
+                return _each(books, ordered, body.works, verification.reveal_work)
+            case Inventory() as body:
+                return lifecycle.record_inventories(books, ordered, body)
+        return []
+
+
+def _each(
+    books: Books,
+    ordered: OrderedOperation,
+    items: Sequence[T],
+    handle: Callable[[Books, bytes, T], None],
+) -> list[tuple[int, str]]:
+    """Apply `handle` to each item on its own; the refused ones as (index, reason)."""
+    rejected = []
+    for index, item in enumerate(items):
+        try:
+            handle(books, ordered.signer, item)
+        except Refused as refused:
+            rejected.append((index, refused.reason))
+    return rejected

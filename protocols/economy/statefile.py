@@ -1,0 +1,180 @@
+"""The whole state as deterministic CBOR, and back.
+
+Everything that can be derived (indexes, duties, the heap of deadlines) is left out and built again,
+so two equal states have one encoding whatever way they came about.
+"""
+
+from typing import Any
+
+import msgspec
+
+from crdt.facts import Bucket, OfferedCapability
+from crdt.reputation import ReputationView
+from identity import cbor, schema
+from identity.errors import InvalidSchema
+from protocols.economy.books import Books
+from protocols.economy.model import Agent, Bid, Stage, Task, Work
+
+STATE_BYTES_MAX = 256 * 1024 * 1024
+VERSION = 1
+
+
+class AgentRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    key: bytes
+    capabilities: tuple[OfferedCapability, ...]
+    paused: bool
+    banned: bool
+
+
+class BidRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    bidder: bytes
+    commitment: bytes | None
+    price: int | None
+
+
+class WorkRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    party: bytes
+    commitment: bytes | None
+    output: bytes | None
+    output_bytes: int
+
+
+class TaskRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """`Task` with its maps as sorted lists."""
+
+    number: int
+    id: bytes
+    requester: bytes
+    capability: bytes
+    input: bytes
+    input_bytes: int
+    budget: int
+    opened_ms: int
+    deadline_ms: int
+    escrow: int
+    deposit: int
+    round: int
+    failures: int
+    excluded: tuple[bytes, ...]
+    stage: Stage
+    stage_deadline_ms: int
+    overdue: bool
+    due_ms: int
+    waiting: tuple[bytes, ...]
+    inventories: tuple[tuple[bytes, tuple[bytes, ...]], ...]
+    invited: tuple[tuple[bytes, int], ...]
+    bids: tuple[BidRecord, ...]
+    seed: bytes
+    executor: bytes | None
+    price: int
+    awarded_ms: int
+    lease_ms: int
+    committed_ms: int | None
+    verifiers: tuple[bytes, ...]
+    works: tuple[WorkRecord, ...]
+
+
+class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    position: int
+    time_ms: int
+    opened_count: int
+    balances: tuple[tuple[bytes, Bucket, int], ...]
+    accounts: tuple[bytes, ...]
+    reputation: Any
+    nonces: tuple[tuple[bytes, int], ...]
+    agents: tuple[AgentRecord, ...]
+    tasks: tuple[TaskRecord, ...]
+    queued: tuple[bytes, ...]
+
+
+def dump(books: Books) -> bytes:
+    """The encoding of `books` between two batches."""
+    queued = (task.id for _, tasks in sorted(books.queue.items()) for task in tasks.values())
+    record = StateRecord(
+        version=VERSION,
+        position=books.position,
+        time_ms=books.time_ms,
+        opened_count=books.opened_count,
+        balances=tuple((*key, value) for key, value in books.stake.balances().items()),
+        accounts=tuple(books.stake.accounts()),
+        reputation=books.reputation.dump(),
+        nonces=tuple(sorted(books.nonces.items())),
+        agents=tuple(
+            AgentRecord(key, agent.capabilities, agent.paused, agent.banned)
+            for key, agent in sorted(books.agents.items())
+        ),
+        tasks=tuple(_dump_task(task) for task in books.tasks.values()),
+        queued=tuple(queued),
+    )
+    return schema.encode(record)
+
+
+def load(data: bytes, books: Books) -> None:
+    """Fill new `books`. Raises InvalidCbor or InvalidSchema."""
+    record = schema.convert(cbor.decode(data, size_max=STATE_BYTES_MAX), StateRecord)
+    if record.version != VERSION:
+        raise InvalidSchema(f"a state of version {record.version}, this program reads {VERSION}")
+    books.position, books.time_ms = record.position, record.time_ms
+    books.opened_count = record.opened_count
+    books.stake.restore(record.balances, record.accounts)
+    books.reputation = ReputationView.load(record.reputation)
+    books.nonces = dict(record.nonces)
+    books.agents = {
+        agent.key: Agent(agent.capabilities, agent.paused, agent.banned) for agent in record.agents
+    }
+    books.tasks = {task.id: _load_task(task) for task in record.tasks}
+    try:
+        books.restore_indexes(record.queued)
+    except KeyError as error:
+        raise InvalidSchema(f"the state names {error}, which it does not hold") from None
+
+
+def _dump_task(task: Task) -> TaskRecord:
+    return TaskRecord(
+        number=task.number,
+        id=task.id,
+        requester=task.requester,
+        capability=task.capability,
+        input=task.input,
+        input_bytes=task.input_bytes,
+        budget=task.budget,
+        opened_ms=task.opened_ms,
+        deadline_ms=task.deadline_ms,
+        escrow=task.escrow,
+        deposit=task.deposit,
+        round=task.round,
+        failures=task.failures,
+        excluded=task.excluded,
+        stage=task.stage,
+        stage_deadline_ms=task.stage_deadline_ms,
+        overdue=task.overdue,
+        due_ms=task.due_ms,
+        waiting=tuple(sorted(task.waiting)),
+        inventories=tuple(sorted(task.inventories.items())),
+        invited=tuple(sorted(task.invited.items())),
+        bids=tuple(BidRecord(k, b.commitment, b.price) for k, b in sorted(task.bids.items())),
+        seed=task.seed,
+        executor=task.executor,
+        price=task.price,
+        awarded_ms=task.awarded_ms,
+        lease_ms=task.lease_ms,
+        committed_ms=task.committed_ms,
+        verifiers=task.verifiers,
+        works=tuple(
+            WorkRecord(k, w.commitment, w.output, w.output_bytes)
+            for k, w in sorted(task.works.items())
+        ),
+    )
+
+
+def _load_task(record: TaskRecord) -> Task:
+    plain = {name: getattr(record, name) for name in record.__struct_fields__}
+    plain["waiting"] = dict.fromkeys(record.waiting)
+    plain["inventories"] = dict(record.inventories)
+    plain["invited"] = dict(record.invited)
+    plain["bids"] = {bid.bidder: Bid(bid.commitment, bid.price) for bid in record.bids}
+    plain["works"] = {
+        work.party: Work(work.commitment, work.output, work.output_bytes) for work in record.works
+    }
+    return Task(**plain)
