@@ -176,26 +176,43 @@ def check_slashes(history: History, liars: Collection[bytes]) -> Iterator[Violat
 
 def check_deposits(history: History) -> Iterator[Violation]:
     """A5: for each task, what was locked or put into escrow has come out to the unit once the
-    task has ended, and never more than went in."""
+    task has ended, and never more than went in.
+
+    A slash also gives back what the offender had locked in auctions under way (its bids there do
+    not count any more), exactly that.
+    """
     held: defaultdict[tuple[bytes, bytes, str], int] = defaultdict(int)
+    bidding: set[bytes] = set()
     ended: set[bytes] = set()
     for entry, fact in history.facts():
         task = getattr(fact, "task", None)
-        if isinstance(fact, facts.TaskEnded):
-            ended.add(fact.task)
-        for key, change in _changes(fact.moves):
-            if task is None:
-                detail = f"{_kind(fact)} at position {entry.position} moves {key[1]} of no task"
-                yield Violation("A5 deposits end once", history.node, detail)
-                continue
-            held[(task, *key)] += change
-            if held[(task, *key)] < 0:
-                detail = f"{_kind(fact)} at position {entry.position} ends a deposit again"
+        where = f"{_kind(fact)} at position {entry.position}"
+        _follow_task(fact, bidding, ended)
+        for (account, bucket), change in _changes(fact.moves):
+            if isinstance(fact, facts.Slashed) and account == fact.offender and bucket == "locked":
+                keys = [(other, account, bucket) for other in bidding]
+                change += sum(held.pop(key, 0) for key in keys)
+            elif task is not None:
+                held[(task, account, bucket)] += change
+                change = min(0, held[(task, account, bucket)])
+            if change:
+                detail = f"{where}: {change:+} {bucket} of {_name(account)} unaccounted for"
                 yield Violation("A5 deposits end once", history.node, detail)
     for (task, account, bucket), amount in held.items():
         if task in ended and amount > 0:
             detail = f"{amount} {bucket} of {_name(account)} left in task {task.hex()[:16]}"
             yield Violation("A5 deposits end once", history.node, detail)
+
+
+def _follow_task(fact: Fact, bidding: set[bytes], ended: set[bytes]) -> None:
+    match fact:
+        case facts.AuctionOpened(task=task):
+            bidding.add(task)
+        case facts.Awarded(task=task) | facts.Unsold(task=task):
+            bidding.discard(task)
+        case facts.TaskEnded(task=task):
+            bidding.discard(task)
+            ended.add(task)
 
 
 def check_auctions(history: History) -> Iterator[Violation]:
@@ -224,6 +241,8 @@ def check_auctions(history: History) -> Iterator[Violation]:
                 if winner not in sealed[place] or winner not in opened[place]:
                     detail = f"{_name(winner)} wins without a bid in time: {where}"
                     yield Violation("A3 sealed in time", history.node, detail)
+            case facts.VerifiersDrawn():
+                works_closed.discard(place)  # more members were asked: sealing begins again
             case facts.WorkClosed():
                 works_closed.add(place)
             case facts.WorkRevealed():
