@@ -5,11 +5,12 @@ moves stand in `moves`, each from one bucket to another, so every fact balances 
 and the stake view (`crdt/stake.py`) needs to know nothing else of it.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
-from identity import schema
+from identity import cbor, schema
+from identity.errors import InvalidSchema
 from identity.schema import Amount, Digest, Key, Name, Text, TimeMs
 
 FACT_BYTES_MAX = 1 << 20
@@ -309,6 +310,19 @@ def encode_fact(fact: Fact) -> bytes:
     return schema.encode(fact)
 
 
+_KINDS: dict[str, type[AnyFact]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(AnyFact)
+}
+
+
 def decode_fact(data: bytes) -> AnyFact:
-    """Raises InvalidCbor or InvalidSchema."""
-    return schema.decode(data, AnyFact, size_max=FACT_BYTES_MAX)  # type: ignore[arg-type]
+    """Raises InvalidCbor or InvalidSchema.
+
+    The class is looked up here: msgspec would take the union of all kinds apart in each call.
+    """
+    value = cbor.decode(data, size_max=FACT_BYTES_MAX)
+    name = value.get("kind") if isinstance(value, dict) else None
+    kind = _KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise InvalidSchema("not a fact of a known kind")
+    return schema.convert(value, kind)

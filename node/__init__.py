@@ -1,0 +1,1 @@
+"""The process: sockets, files, time and people around the sans-I/O cores."""

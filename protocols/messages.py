@@ -147,4 +147,16 @@ class Batches(Hop, frozen=True, tag="batches"):
     batches: Annotated[tuple[CommittedBatch, ...], msgspec.Meta(max_length=BATCHES_MAX)]
 
 
+class WantReceipt(Hop, frozen=True, tag="want_receipt"):
+    """Please sign a receipt for these blobs, which you hold."""
+
+    blobs: Annotated[tuple[Digest, ...], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class GiveReceipt(Hop, frozen=True, tag="give_receipt"):
+    """A signed `receipt` statement; absent blobs are left out of it."""
+
+    receipt: Annotated[bytes, msgspec.Meta(max_length=8 * 1024)]
+
+
 CommitteeMessage = Submit | Propose | Votes | Status | FetchBatches | Batches

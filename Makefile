@@ -1,0 +1,60 @@
+# Everything a person or CI does with Econode; `make` lists it. Needs Python 3.11 to 3.13 with venv.
+.SUFFIXES:
+.NOTPARALLEL:
+.PHONY: help setup setup-dev test test-full lint types check devnet bench lock debian-test clean
+
+BIN = .venv/bin
+ARGS =
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/project.stamp ## Make .venv with the locked dependencies and the command econode
+	@:
+
+setup-dev: .venv/project.stamp .venv/dev.stamp ## The same, with the tools for tests and checks
+	@:
+
+# Each stamp is written last: an interrupted step leaves none and is done anew.
+.venv/run.stamp: requirements/build.lock requirements/requirements.lock
+	@sh requirements/install.sh run
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp requirements/requirements-dev.lock
+	@sh requirements/install.sh dev
+	@touch $@
+
+.venv/project.stamp: .venv/run.stamp pyproject.toml
+	@sh requirements/install.sh project
+	@touch $@
+
+test: setup-dev ## Run the tests; ARGS="-k word" chooses
+	@$(BIN)/python -m pytest -m "not full" $(ARGS)
+
+test-full: setup-dev ## Run the tests, the long ones too
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup-dev ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup-dev ## Check types
+	@$(BIN)/mypy
+
+check: test lint types ## Tests, style and types
+
+devnet: setup ## Run the main job on a local network; ARGS="--nodes 7 --exit"
+	@$(BIN)/econode devnet $(ARGS)
+
+bench: setup ## Measure; ARGS="limits"
+	@$(BIN)/econode bench $(ARGS)
+
+lock: ## Resolve requirements/*.in into the locks; ARGS=--upgrade lifts pins
+	@sh requirements/lock.sh $(ARGS)
+
+debian-test: ## Test and devnet in a bare Debian root (needs root and debootstrap)
+	@bash .ci/bare-debian
+
+clean: ## Remove .venv and what the tools left
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

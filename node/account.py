@@ -1,0 +1,125 @@
+"""This node's account: sign an operation, have it ordered, learn what became of it."""
+
+from collections.abc import Iterable
+
+import trio
+
+from crdt.facts import Fact, Rejected
+from identity.errors import EconodeError
+from node.driver import Driver
+from node.router import Seat
+from protocols.economy.operations import Body, Operation
+from protocols.pbft.pool import Request
+from protocols.step import Certified, Executed, Send, Step
+from protocols.submitter import RESEND_MS, Submitter, pack_submits
+
+
+class Refused(EconodeError):
+    """The committee executed the operation as a refusal."""
+
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__(
+            f"{rejected.reason}: {rejected.detail}" if rejected.detail else rejected.reason
+        )
+        self.reason = rejected.reason
+        self.detail = rejected.detail
+
+
+class Ordered:
+    """An operation on its way. `position` and `facts` are there once `wait` has returned."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.position = 0
+        self.facts: tuple[Fact, ...] = ()
+        self._done = trio.Event()
+        self._is_superseded = False
+
+    async def wait(self) -> None:
+        """Until the operation is executed. Raises Refused when it had no effect but its fee.
+        Cancelling does not take the operation back."""
+        await self._done.wait()
+        if self._is_superseded:
+            raise EconodeError("another operation of this account took the same nonce")
+        for fact in self.facts:
+            if isinstance(fact, Rejected) and fact.operation == self.request.digest:
+                raise Refused(fact)
+
+    def settle(self, executed: Executed | None) -> None:
+        if executed is None:
+            self._is_superseded = True
+        else:
+            self.position, self.facts = executed.seq, executed.facts
+        self._done.set()
+
+
+class Account:
+    """Submits for the node's own key in one committee. A driver's listener."""
+
+    def __init__(self, driver: Driver, seat: Seat, submitter: Submitter) -> None:
+        self._driver = driver
+        self._seat = seat
+        self._submitter = submitter
+        self._ordered: dict[bytes, Ordered] = {}
+        self._room = trio.Event()
+
+    def __len__(self) -> int:
+        """Operations that are signed and not executed yet."""
+        return len(self._submitter)
+
+    def get_pending(self) -> list[Operation]:
+        """Operations that are signed and not executed yet."""
+        return [ordered.request.operation for ordered in self._ordered.values()]
+
+    async def submit(self, body: Body) -> Ordered:
+        """Sign and send `body`; returns at once unless too many operations are under way."""
+        while (ordered := self.try_submit(body)) is None:
+            self._room = trio.Event()
+            await self._room.wait()
+        return ordered
+
+    def try_submit(self, body: Body) -> Ordered | None:
+        """Like `submit`, or None when too many operations are under way."""
+        request = self._submitter.sign(body)
+        if request is None:
+            return None
+        ordered = self._ordered[request.digest] = Ordered(request)
+        self._driver.post(lambda now_ms: self._send([request], now_ms))
+        return ordered
+
+    async def run(self) -> None:
+        """Repeat what has not been executed, until cancelled."""
+        while True:
+            await trio.sleep(RESEND_MS / 1000)
+            self._driver.post(self._resend)
+
+    def on_executed(self, executed: Executed) -> None:
+        for digest in executed.operation_digests:
+            ordered = self._ordered.get(digest)
+            if ordered is not None and self._is_done(ordered.request):
+                del self._ordered[digest]
+                ordered.settle(executed)
+        me = self._seat.core.me
+        self._submitter.on_executed(self._seat.core.application.get_next_nonce(me))
+        for ordered in [o for o in self._ordered.values() if self._is_done(o.request)]:
+            del self._ordered[ordered.request.digest]
+            ordered.settle(None)
+        self._room.set()
+
+    def on_certified(self, certified: Certified) -> None:
+        """Nothing to do: certificates are for others."""
+
+    def _is_done(self, request: Request) -> bool:
+        application = self._seat.core.application
+        return application.get_next_nonce(request.signer) > request.operation.nonce
+
+    def _send(self, requests: Iterable[Request], now_ms: int) -> Step:
+        committee = self._seat.core.committee.id
+        requests = list(requests)
+        step = self._seat.on_own_requests(requests, now_ms)
+        step.sends += [Send(None, submit) for submit in pack_submits(committee, requests)]
+        return step
+
+    def _resend(self, now_ms: int) -> Step:
+        requests = self._submitter.get_overdue(now_ms)
+        return self._send(requests, now_ms) if requests else Step()

@@ -1,0 +1,397 @@
+"""The local API: HTTP on loopback for this node's owner (FastAPI on Hypercorn's trio worker).
+
+Every answer is JSON of a struct of `node/service.py`, every failure problem+json (RFC 9457).
+Changes of state stream as Server-Sent Events. `Api.stop` ends the streams before the server:
+the server would otherwise wait for them.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import trio
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
+from hypercorn.config import Config as ServerConfig
+from hypercorn.trio import serve
+from starlette.exceptions import HTTPException
+
+from identity.envelope import STATEMENT_OVERHEAD_BYTES
+from identity.schema import U63_MAX
+from node import service
+from node.api_guard import Guard
+from node.problem import Problem
+from node.service import NodeService
+from protocols.economy.operations import BLOB_BYTES_MAX, OPERATION_BYTES_MAX
+
+STREAMS_MAX = 32
+UPLOADS_MAX = 4
+JSON_BYTES_MAX = 64 * 1024
+HEARTBEAT_S = 15.0
+STOP_GRACE_S = 0.5
+"""Time for answers under way once the server stops."""
+HEADER_BYTES_MAX = 16 * 1024
+ENTRIES_PER_EVENT_READ = 16
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def compute_body_bytes_max(method: str, path: str) -> int:
+    """The largest body taken at a path; nothing is read beyond it."""
+    if method in ("GET", "HEAD", "DELETE", "OPTIONS"):
+        return 0
+    if path == "/v1/blobs":
+        return BLOB_BYTES_MAX
+    if path == "/v1/operations":
+        return OPERATION_BYTES_MAX + STATEMENT_OVERHEAD_BYTES
+    return JSON_BYTES_MAX
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """A socket bound for the API; port 0 takes a free one. Raises Problem when it is taken."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((address, port))
+        listener.listen()  # so that a second process on this port is refused from now on
+    except OSError as error:
+        listener.close()
+        raise Problem(
+            "port-in-use",
+            f"the API cannot listen on {address} port {port}: {error.strerror}",
+            where="config.toml, [api] port",
+            remedy="give another port, or 0 for a free one: econode start --set api.port=0",
+        ) from None
+    return listener
+
+
+class Api:
+    """The HTTP side of one node. `serve` runs until `stop` is called or it is cancelled."""
+
+    def __init__(self, node: NodeService, token: str) -> None:
+        self._node = node
+        self._stopping = trio.Event()
+        self._waits: set[trio.CancelScope] = set()  # of event streams that wait for news
+        self._streams = 0
+        self._uploads = trio.CapacityLimiter(UPLOADS_MAX)
+        self._listener_fd = -1
+        self.app = FastAPI(
+            title="Econode",
+            description="The local API of a node. Send the content of api.token as bearer token.",
+            docs_url=None,  # its page loads scripts from elsewhere
+            redoc_url=None,
+        )
+        self._add_routes()
+        self.app.openapi = self._describe  # type: ignore[method-assign]
+        self._guarded = Guard(self.app, token, compute_body_bytes_max)
+
+    async def serve(
+        self,
+        listener: socket.socket,
+        *,
+        task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Answer on `listener` (see `bind`); reports the port once it does."""
+        port = listener.getsockname()[1]
+        config = ServerConfig()
+        descriptor = listener.detach()  # the server owns it from here
+        config.bind = [f"fd://{descriptor}"]
+        config.graceful_timeout = STOP_GRACE_S
+        config.h11_max_incomplete_size = HEADER_BYTES_MAX
+        config.accesslog = None
+        config.errorlog = logger
+        config.loglevel = "WARNING"
+        async with trio.open_nursery() as nursery:
+            run = _with_trigger(self._stopping.wait)
+            await nursery.start(run, self._guarded, config)
+            # Hypercorn makes it inheritable for worker processes of its own, which are not used
+            # here; a capability's process must not get it.
+            os.set_inheritable(descriptor, False)
+            task_status.started(port)
+
+    def stop(self) -> None:
+        """End every event stream, then the server."""
+        self._stopping.set()
+        for scope in self._waits:
+            scope.cancel()
+
+    # --- routes
+
+    def _add_routes(self) -> None:
+        app = self.app
+        app.add_exception_handler(Problem, _answer_problem)
+        app.add_exception_handler(HTTPException, _answer_http_error)
+        app.add_exception_handler(RequestValidationError, _answer_invalid)
+        app.add_exception_handler(Exception, _answer_fault)
+
+        def route(method: str, path: str, handler: Callable[..., Any], answer: type) -> None:
+            app.add_api_route(
+                path,
+                handler,
+                methods=[method],
+                response_class=Response,
+                response_model=None,
+                responses={200: {"description": answer.__doc__ or "", **_refer(answer)}},
+            )
+
+        route("GET", "/health", self._health, service.Health)
+        route("GET", "/v1/status", self._status, service.Status)
+        route("GET", "/v1/peers", self._peers, service.Peers)
+        route("PUT", "/v1/blobs", self._put_blob, service.BlobStored)
+        route("POST", "/v1/tasks", self._submit_tasks, service.TasksSubmitted)
+        route("GET", "/v1/tasks", self._tasks, service.TaskPage)
+        route("GET", "/v1/tasks/{prefix}", self._task, service.Task)
+        route("GET", "/v1/tasks/{prefix}/result", self._result, bytes)
+        route("GET", "/v1/stake", self._stake, service.Stake)
+        route("POST", "/v1/transfers", self._transfer, service.Executed)
+        route("GET", "/v1/reputation", self._reputation, service.Reputation)
+        route("GET", "/v1/capabilities", self._capabilities, service.Capabilities)
+        route("GET", "/v1/facts", self._facts, service.LogPage)
+        route("GET", "/v1/events", self._events, service.LogEntry)
+        route("POST", "/v1/operations", self._operation, service.Accepted)
+        route("POST", "/v1/shutdown", self._shutdown, service.Health)
+
+    async def _health(self) -> Response:
+        return _answer(service.Health(status="ok", peer_id=self._node.peer_id))
+
+    async def _status(self) -> Response:
+        return _answer(await self._node.status())
+
+    async def _peers(self) -> Response:
+        return _answer(await self._node.peers())
+
+    async def _put_blob(self, request: Request) -> Response:
+        """The raw bytes of an input; the answer names them by their SHA-256."""
+        async with self._uploads:
+            return _answer(await self._node.put_blob(await request.body()))
+
+    async def _submit_tasks(self, request: Request) -> Response:
+        """Open tasks on blobs that were put before (body: TaskBatch)."""
+        batch = _parse(await request.body(), service.TaskBatch)
+        done = await self._node.submit_tasks(batch.tasks, batch.budget, batch.duration_ms)
+        return _answer(done)
+
+    async def _tasks(
+        self, state: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Response:
+        known = next((item for item in service.TASK_STATES if item == state), None)
+        if known != state:
+            raise _invalid("state", f"one of {', '.join(service.TASK_STATES)}")
+        _check_range("limit", limit, 1, service.TASKS_PER_PAGE_MAX)
+        if cursor is not None and not _is_hex(cursor):
+            raise _invalid("cursor", "the `next` of the page before")
+        return _answer(await self._node.tasks(known, limit, cursor))
+
+    async def _task(self, prefix: str) -> Response:
+        return _answer(await self._node.task(_check_prefix(prefix)))
+
+    async def _result(self, prefix: str) -> Response:
+        """The output of a task, as raw bytes."""
+        data = await self._node.result(_check_prefix(prefix))
+        return Response(data, media_type="application/octet-stream")
+
+    async def _stake(self, account: str | None = None) -> Response:
+        return _answer(await self._node.stake(account))
+
+    async def _transfer(self, request: Request) -> Response:
+        """Pay credits to another account (body: Transfer); answers once it is executed."""
+        transfer = _parse(await request.body(), service.Transfer)
+        return _answer(await self._node.transfer(transfer.to, transfer.amount))
+
+    async def _reputation(self, agent: str | None = None) -> Response:
+        return _answer(await self._node.reputation(agent))
+
+    async def _capabilities(self) -> Response:
+        return _answer(await self._node.capabilities())
+
+    async def _facts(
+        self, position: Annotated[int, Query(alias="from")] = 0, limit: int = 100
+    ) -> Response:
+        """Entries of the committee's log, from a position on."""
+        _check_range("from", position, 0, U63_MAX)
+        _check_range("limit", limit, 1, service.ENTRIES_PER_PAGE_MAX)
+        return _answer(await self._node.facts(position, limit))
+
+    async def _events(
+        self, request: Request, position: Annotated[int | None, Query(alias="from")] = None
+    ) -> Response:
+        """Entries as Server-Sent Events: id = position, data = LogEntry.
+
+        Starts at `from`, or after the header Last-Event-ID, or with what comes next.
+        """
+        seen = request.headers.get("last-event-id")
+        if seen is not None:
+            last = service.parse_position(seen)
+            if last is None:
+                raise _invalid("Last-Event-ID", "a position")
+            position = last + 1
+        elif position is None:
+            position = (await self._node.status()).position + 1
+        _check_range("from", position, 0, U63_MAX)
+        if self._streams >= STREAMS_MAX:
+            raise Problem(
+                "too-many-streams",
+                f"{STREAMS_MAX} event streams are open already",
+                remedy="close one",
+                status=503,
+            )
+        return StreamingResponse(
+            self._stream(position),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store"},
+        )
+
+    async def _stream(self, position: int) -> AsyncIterator[bytes]:
+        """Nothing is buffered for a slow reader: it reads the log at its own pace."""
+        self._streams += 1
+        try:
+            while not self._stopping.is_set():
+                page = await self._wait_facts(position)
+                if page is None:
+                    yield b": still here\n\n"
+                    continue
+                for entry in page.entries:
+                    data = msgspec.json.encode(entry)
+                    yield b"id: %d\nevent: entry\ndata: %b\n\n" % (entry.position, data)
+                position = page.next
+        finally:
+            self._streams -= 1
+
+    async def _wait_facts(self, position: int) -> service.LogPage | None:
+        """The next entries, or None after HEARTBEAT_S or when the node stops."""
+        with trio.move_on_after(HEARTBEAT_S) as scope:
+            self._waits.add(scope)
+            try:
+                return await self._node.wait_facts(position, ENTRIES_PER_EVENT_READ)
+            finally:
+                self._waits.discard(scope)
+        return None
+
+    async def _operation(self, request: Request) -> Response:
+        """Take in a signed operation (body: the statement's CBOR)."""
+        return _answer(await self._node.submit_operation(await request.body()))
+
+    async def _shutdown(self) -> Response:
+        """Begin to stop the node, as SIGTERM does."""
+        await self._node.shutdown()
+        return _answer(service.Health(status="ok", peer_id=self._node.peer_id))
+
+    def _describe(self) -> dict[str, Any]:
+        """The OpenAPI document with the schemas of the structs."""
+        if self.app.openapi_schema is None:
+            document = FastAPI.openapi(self.app)
+            structs = service.Answer.__subclasses__()
+            _, schemas = msgspec.json.schema_components(structs, ref_template=_TEMPLATE)
+            document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+            self.app.openapi_schema = document
+        return self.app.openapi_schema
+
+
+_TEMPLATE = "#/components/schemas/{name}"
+
+
+def _refer(answer: type) -> dict[str, Any]:
+    if answer is bytes:
+        return {"content": {"application/octet-stream": {}}, "description": "raw bytes"}
+    schema = {"$ref": _TEMPLATE.format(name=answer.__name__)}
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _with_trigger(trigger: Callable[[], Any]) -> Callable[..., Any]:
+    async def run(
+        app: Any, config: ServerConfig, *, task_status: trio.TaskStatus[list[str]]
+    ) -> None:
+        await serve(app, config, shutdown_trigger=trigger, task_status=task_status, mode="asgi")
+
+    return run
+
+
+def _answer(value: msgspec.Struct) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _parse(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        message, _, path = str(error).partition(" - at ")
+        raise Problem(
+            "invalid-request",
+            message,
+            where=path.strip("`"),
+            remedy="/openapi.json holds the schema",
+        ) from None
+
+
+def _invalid(field: str, wanted: str) -> Problem:
+    return Problem("invalid-request", f"{field} must be {wanted}", where=field)
+
+
+def _check_range(field: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise _invalid(field, f"from {least} to {most}")
+
+
+def _is_hex(text: str) -> bool:
+    return len(text) <= 64 and not set(text) - set("0123456789abcdef")
+
+
+def _check_prefix(prefix: str) -> str:
+    prefix = prefix.lower()
+    if len(prefix) < service.PREFIX_MIN or not _is_hex(prefix):
+        raise _invalid("the task", f"{service.PREFIX_MIN} to 64 first hex digits of its id")
+    return prefix
+
+
+async def _answer_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return _to_response(error)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: unknown paths, wrong methods, bad queries."""
+    assert isinstance(error, HTTPException)
+    kind = {404: "not-found", 405: "wrong-method"}.get(error.status_code, "invalid-request")
+    return _to_response(
+        Problem(
+            kind,
+            f"{request.method} {request.url.path}: {error.detail}",
+            remedy="/openapi.json lists what there is",
+            status=error.status_code,
+        )
+    )
+
+
+async def _answer_invalid(_: Request, error: Exception) -> Response:
+    """A query that is not of its type."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = str(first["loc"][-1])
+    return _to_response(Problem("invalid-request", f"{field}: {first['msg']}", where=field))
+
+
+async def _answer_fault(request: Request, error: Exception) -> Response:
+    """A fault of the node itself; the server logs the traceback."""
+    return _to_response(
+        Problem(
+            "fault",
+            f"{request.method} {request.url.path}: the node failed ({type(error).__name__})",
+            remedy="its log (standard error of `econode start`) has the details",
+            status=500,
+        )
+    )
+
+
+def _to_response(problem: Problem) -> Response:
+    return Response(
+        msgspec.json.encode(problem.to_document()),
+        status_code=problem.status,
+        media_type="application/problem+json",
+    )

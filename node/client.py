@@ -1,0 +1,237 @@
+"""A client of a node's local API, for the commands and the devnet. Synchronous."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from node import service
+from node.home import Home, NodeInfo
+from node.problem import Problem
+
+CONNECT_S_MAX = 3.0
+ANSWER_S_MAX = 60.0
+SILENCE_S_MAX = 60.0
+"""An event stream sends a heartbeat every 15 s; one that is silent longer is dead."""
+RECONNECT_S = 0.5
+
+T = TypeVar("T")
+
+
+def connect(home: Home) -> "NodeClient":
+    """A client of the node that runs on `home`. Raises Problem `not-running` if none does.
+
+    The token is sent only to whoever says that it is this node: after a crash the port in
+    node.json may belong to another program.
+    """
+    home.check_initialised()
+    info = home.load_info()
+    if info is None or not _is_alive(info.pid):
+        raise not_running(home)
+    client = NodeClient(info, home.load_token())
+    try:
+        health = client.health()
+    except Problem:
+        client.close()
+        raise not_running(home) from None
+    if health.peer_id != info.peer_id:
+        client.close()
+        raise not_running(home)
+    return client
+
+
+def not_running(home: Home) -> Problem:
+    return Problem(
+        "not-running",
+        "the node of this home is not running",
+        where=str(home.path),
+        remedy=f"start it: econode start --home {home.path}",
+        status=503,
+    )
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class NodeClient:
+    """One method for each of the API's routes. Failures are Problems, as the API sent them."""
+
+    def __init__(self, info: NodeInfo, token: str) -> None:
+        self.info = info
+        host = f"[{info.api_address}]" if ":" in info.api_address else info.api_address
+        self._http = httpx.Client(
+            base_url=f"http://{host}:{info.api_port}",
+            timeout=httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX),
+            trust_env=False,  # a proxy variable must not carry the token away
+        )
+        self._headers = {"authorization": f"Bearer {token}"}
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> "NodeClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def health(self) -> service.Health:
+        response = self._send("GET", "/health", timeout=CONNECT_S_MAX, headers={})
+        return _decode(response, service.Health)
+
+    def status(self) -> service.Status:
+        return _decode(self._send("GET", "/v1/status"), service.Status)
+
+    def peers(self) -> service.Peers:
+        return _decode(self._send("GET", "/v1/peers"), service.Peers)
+
+    def put_blob(self, data: bytes) -> service.BlobStored:
+        return _decode(self._send("PUT", "/v1/blobs", content=data), service.BlobStored)
+
+    def submit_tasks(
+        self, tasks: Sequence[service.TaskRequest], budget: int, duration_ms: int
+    ) -> service.TasksSubmitted:
+        batch = service.TaskBatch(tasks=tuple(tasks), budget=budget, duration_ms=duration_ms)
+        return _decode(self._post("/v1/tasks", batch), service.TasksSubmitted)
+
+    def tasks(
+        self, state: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> service.TaskPage:
+        params = {"state": state, "limit": limit, "cursor": cursor}
+        return _decode(self._get("/v1/tasks", params), service.TaskPage)
+
+    def task(self, prefix: str) -> service.Task:
+        return _decode(self._get(f"/v1/tasks/{_quote(prefix)}"), service.Task)
+
+    def result(self, prefix: str) -> bytes:
+        return self._get(f"/v1/tasks/{_quote(prefix)}/result").content
+
+    def stake(self, account: str | None = None) -> service.Stake:
+        return _decode(self._get("/v1/stake", {"account": account}), service.Stake)
+
+    def transfer(self, to: str, amount: int) -> service.Executed:
+        body = service.Transfer(to=to, amount=amount)
+        return _decode(self._post("/v1/transfers", body), service.Executed)
+
+    def reputation(self, agent: str | None = None) -> service.Reputation:
+        return _decode(self._get("/v1/reputation", {"agent": agent}), service.Reputation)
+
+    def capabilities(self) -> service.Capabilities:
+        return _decode(self._get("/v1/capabilities"), service.Capabilities)
+
+    def facts(self, position: int = 0, limit: int = 100) -> service.LogPage:
+        params = {"from": position, "limit": limit}
+        return _decode(self._get("/v1/facts", params), service.LogPage)
+
+    def submit_operation(self, statement: bytes) -> service.Accepted:
+        response = self._send("POST", "/v1/operations", content=statement)
+        return _decode(response, service.Accepted)
+
+    def shutdown(self) -> None:
+        self._send("POST", "/v1/shutdown")
+
+    def events(self, position: int | None = None) -> Iterator[service.LogEntry]:
+        """Entries as they are made, from `position` on; without end.
+
+        A connection that broke is opened again after the last entry seen. Raises Problem
+        `not-running` when the node is gone.
+        """
+        while True:
+            try:
+                for entry in self._stream(position):
+                    yield entry
+                    position = entry.position + 1
+            except httpx.TransportError:
+                pass
+            time.sleep(RECONNECT_S)
+            self.health()
+
+    def _stream(self, position: int | None) -> Iterator[service.LogEntry]:
+        params = {} if position is None else {"from": position}
+        timeout = httpx.Timeout(SILENCE_S_MAX, connect=CONNECT_S_MAX)
+        with self._http.stream(
+            "GET", "/v1/events", params=params, headers=self._headers, timeout=timeout
+        ) as response:
+            if response.status_code >= 400:
+                response.read()
+                raise _read_problem(response)
+            for line in response.iter_lines():
+                if line.startswith("data: "):
+                    yield _decode_json(line[6:].encode(), service.LogEntry)
+
+    def _get(self, path: str, params: dict[str, Any] | None = None) -> httpx.Response:
+        given = {key: value for key, value in (params or {}).items() if value is not None}
+        return self._send("GET", path, params=given)
+
+    def _post(self, path: str, body: msgspec.Struct) -> httpx.Response:
+        return self._send("POST", path, content=msgspec.json.encode(body))
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        options.setdefault("headers", self._headers)
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TimeoutException:
+            raise Problem(
+                "timeout",
+                f"the node did not answer {method} {path} in time",
+                where=str(self._http.base_url),
+                remedy="try again; `econode status` shows whether its committee makes progress",
+                status=504,
+            ) from None
+        except httpx.TransportError as error:
+            raise Problem(
+                "not-running",
+                f"the node cannot be reached: {error}",
+                where=str(self._http.base_url),
+                remedy="see whether it still runs: econode status",
+                status=503,
+            ) from None
+        if response.status_code >= 400:
+            raise _read_problem(response)
+        return response
+
+
+def _quote(prefix: str) -> str:
+    """A task's prefix as a path segment; anything else is refused before it is sent."""
+    if not prefix.isalnum() or not prefix.isascii():
+        raise Problem(
+            "invalid-request",
+            f"{prefix!r} is not a task's id",
+            remedy="`econode task list` shows the ids; the first digits are enough",
+        )
+    return prefix
+
+
+def _read_problem(response: httpx.Response) -> Problem:
+    try:
+        document = json.loads(response.content)
+    except ValueError:
+        document = None
+    return Problem.from_document(document, response.status_code)
+
+
+def _decode(response: httpx.Response, kind: type[T]) -> T:
+    return _decode_json(response.content, kind)
+
+
+def _decode_json(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise Problem(
+            "unexpected-answer",
+            f"the node's answer is not a {kind.__name__}: {error}",
+            remedy="use the command and the node of one version",
+            status=502,
+        ) from None

@@ -1,0 +1,291 @@
+"""The configuration: one table of definitions that holds types, bounds, defaults and reasons.
+
+The structs below are that table. `render_config` writes config.toml from them, `load_config`
+checks a file, the environment and flags against them, so defaults, comments and checks cannot
+drift apart. Flags win over the environment (ECONODE_SECTION_KEY), which wins over the file.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import msgspec
+
+from identity import keys
+from identity.errors import EconodeError
+from node.problem import Problem
+
+CAPABILITIES_MAX = 64
+ADDRESSES_MAX = 16
+PEERS_MAX = 1_000
+
+_PYTHON_TARGET = re.compile(r"[A-Za-z_][\w.]{0,199}:[A-Za-z_]\w{0,99}", re.ASCII)
+Meta = msgspec.Meta
+_MIB = 1 << 20
+_NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
+
+MultiaddrText = Annotated[
+    str, Meta(pattern=r"^(/[^/\s]+)+$", max_length=256, description="a multiaddr: /ip4/…/tcp/…")
+]
+PortNumber = Annotated[int, Meta(ge=0, le=65_535)]
+Credits = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class Section(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False
+):
+    """Base of the sections of config.toml."""
+
+
+class Network(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where this node listens and whom it dials."""
+
+    listen: Annotated[
+        tuple[MultiaddrText, ...],
+        Meta(
+            min_length=1,
+            max_length=ADDRESSES_MAX,
+            description="Addresses to listen on (multiaddr). The default is every interface at"
+            " port 4710, so that peers on other machines reach this node; port 0 takes a free one.",
+        ),
+    ] = ("/ip4/0.0.0.0/tcp/4710",)
+    announce: Annotated[
+        tuple[MultiaddrText, ...],
+        Meta(
+            max_length=ADDRESSES_MAX,
+            description="Addresses that others dial, shown by `econode id`. Empty: the listening"
+            " addresses, with 0.0.0.0 replaced by this machine's own; set it behind a NAT.",
+        ),
+    ] = ()
+    peers: Annotated[
+        dict[str, MultiaddrText],
+        Meta(
+            max_length=PEERS_MAX,
+            description="Addresses of peers beyond those in genesis.json, or instead of them when"
+            ' a member has moved: "PEERID" = "MULTIADDR".',
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+
+class ApiSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The local API that the commands use."""
+
+    address: Annotated[
+        Literal["127.0.0.1", "::1"],
+        Meta(
+            description="Loopback only: whoever reaches the API and has its token spends this"
+            " node's credits. Reach it from elsewhere through a tunnel."
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        PortNumber,
+        Meta(
+            description="0 takes a free port, written to node.json where the commands find it, so"
+            " that many nodes fit on one machine."
+        ),
+    ] = 0
+
+
+class Agent(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether and how this node bids for work."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="Bid for tasks that the [[capability]] entries below can do."),
+    ] = True
+    strategy: Annotated[
+        Literal["truthful"],
+        Meta(
+            description="How to bid. The payment rule rewards no lie, so the true cost is the best"
+            " bid."
+        ),
+    ] = "truthful"
+    price_base: Annotated[
+        Credits, Meta(description="What one task costs this node, whatever its size, in credits.")
+    ] = 10
+    price_per_kib: Annotated[
+        Credits, Meta(description="What each further KiB of input costs, in credits.")
+    ] = 1
+    workers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=256,
+            description="Capabilities that run at once, each in a process of its own. One keeps"
+            " the machine usable; raise it towards the number of cores.",
+        ),
+    ] = 1
+
+
+class Limits(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one run of a capability may use. A run that needs more fails; this node stays up."""
+
+    wall_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Seconds by the clock: ends a run that sleeps. The network's work_phase_ms"
+            " (15 s unless its genesis says otherwise) makes longer runs worthless.",
+        ),
+    ] = 15.0
+    cpu_s: Annotated[
+        int, Meta(ge=1, le=86_400, description="CPU seconds: ends an endless loop.")
+    ] = 15
+    memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=16 * _MIB,
+            le=1 << 40,
+            description="Memory of each process of a run: several fit beside the node on a small"
+            " machine.",
+        ),
+    ] = 512 * _MIB
+    input_bytes_max: Annotated[
+        int, Meta(ge=1, le=64 * _MIB, description="Larger inputs are refused. 64 MiB is a blob.")
+    ] = 64 * _MIB
+    output_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64 * _MIB,
+            description="Bytes of a result: ends a flood before it fills the memory of the node.",
+        ),
+    ] = _MIB
+    processes_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65_536,
+            description="Processes of a run above what the user runs already: ends a fork bomb.",
+        ),
+    ] = 512
+    files_max: Annotated[int, Meta(ge=8, le=65_536, description="Files open at once.")] = 256
+    file_bytes_max: Annotated[
+        int, Meta(ge=1, le=1 << 40, description="Size of each file a run writes, in bytes.")
+    ] = 64 * _MIB
+
+
+class Storage(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much this node keeps."""
+
+    blob_store_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=_MIB,
+            le=1 << 50,
+            description="Bytes of all inputs and results in blobs/. When full, further blobs are"
+            " refused rather than old promises broken.",
+        ),
+    ] = 4 * 1024 * _MIB
+
+
+class Consensus(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The committee."""
+
+    allow_single: Annotated[
+        bool,
+        Meta(
+            description="Run a committee of one member. It survives no fault (f = 0) and nobody"
+            " checks it, so it has to be asked for."
+        ),
+    ] = False
+
+
+class Capability(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A named function, bytes to bytes, that this node's agent offers; one [[capability]] each."""
+
+    name: Annotated[
+        str, Meta(pattern=_NAME, description="What requesters call it: a-z 0-9 . _ - only.")
+    ]
+    version: Annotated[
+        str, Meta(pattern=_NAME, description="Raise it whenever the same input gives other bytes.")
+    ] = "1"
+    kind: Annotated[
+        Literal["python", "command", "http"],
+        Meta(
+            description="python: a function, called with bytes; command: input on standard input,"
+            " result on standard output; http: a URL of your own service that takes a POST."
+        ),
+    ]
+    target: Annotated[
+        str | tuple[str, ...],
+        Meta(
+            description='python: "module:function"; command: ["program", "argument", ...];'
+            ' http: "http://127.0.0.1:8000/run".'
+        ),
+    ]
+    verification: Annotated[
+        Literal["exact"],
+        Meta(description="exact: others run it again and must get the same bytes."),
+    ] = "exact"
+    specification: Annotated[
+        str,
+        Meta(
+            max_length=65_536,
+            description="What it promises, in words. Part of its identity: nodes agree on work"
+            " only if this text is the same.",
+        ),
+    ] = ""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of config.toml."""
+
+    network: Network = msgspec.field(default_factory=Network)
+    api: ApiSection = msgspec.field(default_factory=ApiSection)
+    agent: Agent = msgspec.field(default_factory=Agent)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    storage: Storage = msgspec.field(default_factory=Storage)
+    consensus: Consensus = msgspec.field(default_factory=Consensus)
+    capability: Annotated[tuple[Capability, ...], Meta(max_length=CAPABILITIES_MAX)] = ()
+
+
+Place = Callable[[tuple[str | int, ...]], str]
+"""From the way to a key ("network", "listen", 0) to where it stands, for messages."""
+
+
+def check_config(config: Config, place: Place) -> None:
+    """What types cannot say. Raises Problem."""
+    for peer in config.network.peers:
+        try:
+            keys.parse_peer_id(peer)
+        except EconodeError as error:
+            raise Problem(
+                "invalid-config",
+                f"network.peers: {error}",
+                where=place(("network", "peers", peer)),
+                remedy="a key of [network.peers] is a PeerId, as `econode id` prints it",
+            ) from None
+    seen: set[tuple[str, str]] = set()
+    for number, item in enumerate(config.capability):
+        name = (item.name, item.version)
+        if name in seen:
+            raise Problem(
+                "invalid-config",
+                f"capability {item.name!r} version {item.version!r} stands twice",
+                where=place(("capability", number, "name")),
+                remedy="give each capability a name or a version of its own",
+            )
+        seen.add(name)
+        _check_target(item, place(("capability", number, "target")))
+
+
+def _check_target(item: Capability, where: str) -> None:
+    target = item.target
+    if item.kind == "command":
+        form = 'a list of texts such as ["wc", "-w"]'
+        right = not isinstance(target, str) and len(target) > 0 and bool(target[0])
+    elif item.kind == "python":
+        form = '"module:function"'
+        right = isinstance(target, str) and bool(_PYTHON_TARGET.fullmatch(target))
+    else:
+        form = 'a URL such as "http://127.0.0.1:8000/run"'
+        right = isinstance(target, str) and target.startswith(("http://", "https://"))
+    if not right:
+        raise Problem(
+            "invalid-config",
+            f"[[capability]] {item.name}: target {target!r} does not fit kind {item.kind!r}",
+            where=where,
+            remedy=f"give as target {form}",
+        )

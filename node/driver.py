@@ -1,0 +1,229 @@
+"""The one task that owns the consensus cores: inputs in, `Step`s driven.
+
+Frames, own operations and timers are inputs. Whatever has arrived is handled as one chunk, so
+that under load many votes share one sync and one frame. The order of effects is `Step`'s: sync
+first, then send, then the ledger.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from identity.errors import InvalidBytes
+from identity.keys import compute_peer_id
+from node.ledger import ExecutedBatch, Ledger
+from node.links import Inbound, Transport
+from node.router import Router, decode_frame, encode_frame, pack_votes
+from node.vote_log import VoteLog
+from protocols.messages import (
+    BATCHES_MAX,
+    FRAME_BYTES_MAX,
+    Batches,
+    CommittedBatch,
+    CommitteeMessage,
+    Hop,
+)
+from protocols.step import Certified, Executed, Persist, Send, ServeBatches, Step
+
+logger = logging.getLogger("econode.driver")
+
+CHUNK_INPUTS_MAX = 256
+SERVE_BYTES_MAX = FRAME_BYTES_MAX // 2
+SERVE_WAITING_MAX = 64
+LOCAL_INPUTS_MAX = 10_000
+
+Input = Callable[[int], Step]
+"""Something to do with the cores now: gets the local time in milliseconds, returns a step."""
+
+
+class Listener(Protocol):
+    """Who wants to know what happened, from the driver's task: must not block."""
+
+    def on_executed(self, executed: Executed) -> None: ...
+
+    def on_certified(self, certified: Certified) -> None: ...
+
+
+class OtherMessages(Protocol):
+    """Who handles the hop messages that are about no committee's consensus."""
+
+    def handle(self, peer: bytes, message: Hop) -> None:
+        """Must not block. Raises InvalidBytes for what no honest peer sends."""
+
+
+def read_clock_ms() -> int:
+    """This node's reading of the time, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Driver:
+    """Drives the seats of a node. Only its own task touches them."""
+
+    def __init__(
+        self, router: Router, vote_log: VoteLog, ledger: Ledger, transport: Transport
+    ) -> None:
+        self.router = router
+        self.faults: dict[bytes, int] = {}
+        self.evidence_count = 0
+        self._vote_log = vote_log
+        self._ledger = ledger
+        self._transport = transport
+        self._listeners: list[Listener] = []
+        self._other: OtherMessages | None = None
+        self._local: deque[Input] = deque()
+        self._waiting: trio.CancelScope | None = None
+        self._wake_ms: int | None = 0
+        self._serve_in, self._serve_out = trio.open_memory_channel[ServeBatches](SERVE_WAITING_MAX)
+
+    def add_listener(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def set_other(self, other: OtherMessages) -> None:
+        self._other = other
+
+    def post(self, item: Input) -> bool:
+        """Have `item` called in the driver's task. False when too much is waiting."""
+        if len(self._local) >= LOCAL_INPUTS_MAX:
+            return False
+        self._local.append(item)
+        if self._waiting is not None:
+            self._waiting.cancel()
+        return True
+
+    async def run(self) -> None:
+        """Drive until cancelled. Raises VoteLogError, LedgerError or Diverged when this member
+        must stop; nothing unsynced has been sent then."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._serve)
+            while True:
+                inbound = await self._receive()
+                await self._drive(self._handle_chunk(inbound))
+
+    async def drive(self, step: Step) -> None:
+        """Drive one step before `run` starts: what a restart leaves to do."""
+        await self._drive(step)
+
+    # --- inputs -------------------------------------------------------------------------------
+
+    async def _receive(self) -> Inbound | None:
+        """The next frame, or None when something else is due."""
+        if self._local:
+            await trio.lowlevel.checkpoint()
+            return None
+        delay = float("inf")
+        if self._wake_ms is not None:
+            delay = max(0, self._wake_ms - read_clock_ms()) / 1000
+        with trio.move_on_after(delay) as self._waiting:
+            try:
+                return await self._transport.inbound.receive()
+            finally:
+                self._waiting = None
+        return None
+
+    def _handle_chunk(self, inbound: Inbound | None) -> Step:
+        now_ms = read_clock_ms()
+        step = Step()
+        if inbound is not None:
+            self._handle_frame(inbound, now_ms, step)
+        for _ in range(CHUNK_INPUTS_MAX):
+            try:
+                self._handle_frame(self._transport.inbound.receive_nowait(), now_ms, step)
+            except trio.WouldBlock:
+                break
+        for _ in range(min(len(self._local), CHUNK_INPUTS_MAX)):
+            step.extend(self._local.popleft()(now_ms))
+        if self._wake_ms is not None and now_ms >= self._wake_ms:
+            self._wake_ms = None
+            step.extend(self.router.on_timer(now_ms))
+        return step
+
+    def _handle_frame(self, inbound: Inbound, now_ms: int, step: Step) -> None:
+        try:
+            message = decode_frame(inbound.frame)
+            if isinstance(message, CommitteeMessage):
+                step.extend(self.router.handle(inbound.peer, message, now_ms))
+            elif self._other is not None:
+                self._other.handle(inbound.peer, message)
+        except InvalidBytes as error:
+            self._blame(inbound.peer, str(error))
+
+    # --- effects ------------------------------------------------------------------------------
+
+    async def _drive(self, step: Step) -> None:
+        if step.persist:
+            await self._persist(step.persist)
+        for send in step.sends:
+            self.send(send)
+        for send in pack_votes(step):
+            self.send(send)
+        for executed in step.executed:
+            await self._ledger.append_wait(to_batch(executed))
+            for listener in self._listeners:
+                listener.on_executed(executed)
+        for certified in step.certified:
+            data = certified.certificate.encode()
+            self._ledger.put_certificate(certified.committee, certified.position, data)
+            for listener in self._listeners:
+                listener.on_certified(certified)
+        for serve in step.serve:
+            try:
+                self._serve_in.send_nowait(serve)
+            except trio.WouldBlock:
+                logger.warning("too many peers are catching up from this node at once")
+        for fault in step.faults:
+            self._blame(fault.peer, fault.reason)
+        self.evidence_count += len(step.evidence)
+        if step.wake_ms is not None and (self._wake_ms is None or step.wake_ms < self._wake_ms):
+            self._wake_ms = step.wake_ms
+
+    async def _persist(self, rows: list[Persist]) -> None:
+        """A stable checkpoint lets history be deleted, so the ledger must hold it first."""
+        if any(row.kind == "stable" for row in rows):
+            await self._ledger.flush()
+        await self._vote_log.append(rows)
+
+    def send(self, send: Send) -> None:
+        """Hand a hop message to the links; a full queue drops it, and the cores repeat."""
+        frame = encode_frame(send.message)
+        committee = getattr(send.message, "committee", None)
+        if send.to is not None:
+            self._transport.send(send.to, frame)
+        elif committee in self.router.seats:
+            core = self.router.seats[committee].core
+            for member in core.committee.members:
+                if member != core.me:
+                    self._transport.send(member, frame)
+
+    async def _serve(self) -> None:
+        """Answer peers that catch up, from the ledger."""
+        async for serve in self._serve_out:
+            await self._ledger.flush()
+            found = await self._ledger.read_batches(
+                serve.committee, serve.start, count_max=BATCHES_MAX, bytes_max=SERVE_BYTES_MAX
+            )
+            batches = tuple(
+                CommittedBatch(batch.position, batch.time_ms, batch.operations, batch.proof)
+                for batch in found
+            )
+            self.send(Send(serve.to, Batches(committee=serve.committee, batches=batches)))
+
+    def _blame(self, peer: bytes, reason: str) -> None:
+        self.faults[peer] = self.faults.get(peer, 0) + 1
+        logger.warning("refused from %s: %s", compute_peer_id(peer)[-8:], reason[:200])
+
+
+def to_batch(executed: Executed) -> ExecutedBatch:
+    """What the ledger keeps of an executed batch."""
+    return ExecutedBatch(
+        committee=executed.committee,
+        position=executed.seq,
+        digest=executed.digest,
+        time_ms=executed.time_ms,
+        operations=executed.operations,
+        proof=executed.proof,
+        entry=executed.entry,
+    )

@@ -1,0 +1,28 @@
+"""Files that are either whole or not there."""
+
+import os
+from pathlib import Path
+
+PRIVATE_MODE = 0o600
+PUBLIC_MODE = 0o644
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = PUBLIC_MODE) -> None:
+    """Put `data` at `path`: after a crash the old content is there, or the new, never a part.
+
+    One process at a time may write in a folder (the home's lock sees to that): the temporary
+    name is fixed, so that what a crash left behind is taken over by the next write.
+    """
+    fresh = path.with_name(f".{path.name}.econode-new")
+    fresh.unlink(missing_ok=True)  # left by a crash; opened anew so that `mode` holds
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

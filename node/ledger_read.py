@@ -1,0 +1,234 @@
+"""Reading the ledger: every answer is bounded, and pages follow on `after` or `start`."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiosqlite
+
+from crdt import log
+from crdt.tasks import ENDED_STATES, TaskRow
+from identity import schema
+from identity.errors import EconodeError
+from node.ledger_rows import ExecutedBatch, FactProof, FactRow, LedgerError, decode_list
+
+READ_COUNT_MAX = 1_000
+READ_BYTES_MAX = 64 * 1024 * 1024
+LOG_ENTRY_BYTES_MAX = 16 * 1024 * 1024
+
+RunAsyncio = Callable[..., Awaitable[Any]]
+"""Calls an asyncio function with its arguments, from trio."""
+
+
+class LedgerReader:
+    """The reading half of `node.ledger.Ledger`, on its own connection."""
+
+    def __init__(self, reader: aiosqlite.Connection, run_asyncio: RunAsyncio) -> None:
+        self._reader = reader
+        self._run_asyncio = run_asyncio
+
+    async def read_committees(self) -> list[bytes]:
+        rows = await self._fetch("SELECT DISTINCT committee FROM entries ORDER BY committee")
+        return [row[0] for row in rows]
+
+    async def get_last(self, committee: bytes) -> tuple[int, bytes] | None:
+        """Position and hash of the committee's last durable entry."""
+        sql = (
+            "SELECT position, hash FROM entries WHERE committee = ? ORDER BY position DESC LIMIT 1"
+        )
+        rows = await self._fetch(sql, committee)
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def read_record_hash(self, committee: bytes) -> bytes | None:
+        """The head of the committee's chain of records."""
+        rows = await self._fetch(
+            "SELECT hash FROM records WHERE committee = ? "
+            "ORDER BY position DESC, item DESC LIMIT 1",
+            committee,
+        )
+        return rows[0][0] if rows else None
+
+    async def read_batches(
+        self, committee: bytes, start: int, *, count_max: int, bytes_max: int
+    ) -> list[ExecutedBatch]:
+        """Batches from position `start` on: the first one whatever its size, then as many as
+        stay within both bounds."""
+        sql = (
+            "SELECT b.position, b.digest, b.time_ms, b.operations, b.proof, "
+            "e.previous, e.time_ms, e.root "
+            "FROM batches b JOIN entries e USING (committee, position) "
+            "WHERE b.committee = ? AND b.position >= ? ORDER BY b.position LIMIT ?"
+        )
+        batches: list[ExecutedBatch] = []
+        size = 0
+        # A batch may be large: rows are fetched in small groups, so that memory stays bounded.
+        while len(batches) < min(count_max, READ_COUNT_MAX):
+            rows = await self._fetch(sql, committee, start + len(batches), 16)
+            for row in rows:
+                batch = await self._load_batch(committee, row)
+                size += batch.count_bytes()
+                if batches and size > min(bytes_max, READ_BYTES_MAX):
+                    return batches
+                batches.append(batch)
+                if len(batches) >= min(count_max, READ_COUNT_MAX):
+                    return batches
+            if len(rows) < 16:
+                break
+        return batches
+
+    async def read_facts(
+        self,
+        committee: bytes,
+        *,
+        count_max: int,
+        after: tuple[int, int] | None = None,
+        kind: str | None = None,
+        task: bytes | None = None,
+        account: bytes | None = None,
+        newest_first: bool = False,
+    ) -> list[FactRow]:
+        """Facts in order, or newest first, that pass every filter given.
+
+        `after` is (position, item) of the last fact of the page before.
+        """
+        tables, where, values = "records r", ["r.committee = ?"], [committee]
+        if account is not None:
+            tables = (
+                "record_accounts a CROSS JOIN records r ON r.committee = a.committee "
+                "AND r.position = a.position AND r.item = a.item"
+            )
+            where = ["a.committee = ?", "a.account = ?"]
+            values.append(account)
+        prefix = "r" if account is None else "a"
+        filters: list[tuple[str, Any]] = [("r.kind = ?", kind), ("r.task = ?", task)]
+        for condition, value in filters:
+            if value is not None:
+                where.append(condition)
+                values.append(value)
+        parameters: list[Any] = [*values]
+        if after is not None:
+            sign = "<" if newest_first else ">"
+            where.append(f"({prefix}.position, {prefix}.item) {sign} (?, ?)")
+            parameters.extend(after)
+        order = "DESC" if newest_first else "ASC"
+        rows = await self._fetch(
+            "SELECT r.position, r.item, e.time_ms, r.kind, r.data "
+            f"FROM {tables} JOIN entries e ON e.committee = r.committee "
+            f"AND e.position = r.position WHERE {' AND '.join(where)} "
+            f"ORDER BY {prefix}.position {order}, {prefix}.item {order} LIMIT ?",
+            *parameters,
+            min(count_max, READ_COUNT_MAX),
+        )
+        return [FactRow(committee, *row) for row in rows]
+
+    async def prove_fact(self, committee: bytes, position: int, item: int) -> FactProof | None:
+        """The fact with its Merkle path, or None when there is no such fact."""
+        items = await self._read_items(committee, position)
+        header = await self._read_header(committee, position)
+        if header is None or not 0 <= item < len(items):
+            return None
+        path = log.compute_path(items, item)
+        certificate = await self.get_certificate(committee, position)
+        return FactProof(items[item], item, len(items), path, header, certificate)
+
+    async def get_certificate(self, committee: bytes, position: int) -> bytes | None:
+        rows = await self._fetch(
+            "SELECT data FROM certificates WHERE committee = ? AND position = ?",
+            *(committee, position),
+        )
+        return rows[0][0] if rows else None
+
+    async def get_task(self, committee: bytes, task: bytes) -> TaskRow | None:
+        sql = "SELECT * FROM tasks WHERE committee = ? AND task = ?"
+        rows = await self._fetch(sql, committee, task)
+        return TaskRow(*rows[0][1:]) if rows else None
+
+    async def read_tasks(
+        self,
+        committee: bytes,
+        *,
+        count_max: int,
+        after: bytes | None = None,
+        state: str | None = None,
+        requester: bytes | None = None,
+    ) -> list[TaskRow]:
+        """Tasks in order of their id; `after` is the last id of the page before."""
+        rows = await self._fetch(
+            "SELECT * FROM tasks WHERE committee = ? AND task > ? AND (?3 IS NULL OR state = ?3) "
+            "AND (?4 IS NULL OR requester = ?4) ORDER BY task LIMIT ?5",
+            *(committee, after or b"", state, requester, min(count_max, READ_COUNT_MAX)),
+        )
+        return [TaskRow(*row[1:]) for row in rows]
+
+    async def read_tasks_open(self, committee: bytes) -> list[TaskRow]:
+        """All tasks that have not ended; bounded by `Parameters.tasks_open_max`."""
+        rows = await self._fetch(
+            "SELECT * FROM tasks WHERE committee = ? AND state NOT IN (?, ?)",
+            *(committee, *ENDED_STATES),
+        )
+        return [TaskRow(*row[1:]) for row in rows]
+
+    async def read_balances(
+        self, committee: bytes, *, account: bytes | None = None
+    ) -> dict[tuple[bytes, str], int]:
+        """Balances that are not zero, by (account, bucket), of one account or of all."""
+        rows = await self._fetch(
+            "SELECT account, bucket, amount FROM balances WHERE committee = ?1 "
+            "AND (?2 IS NULL OR account = ?2) AND amount != 0 ORDER BY account, bucket",
+            *(committee, account),
+        )
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    async def read_log_authors(self) -> list[tuple[bytes, int]]:
+        """Authors of peers' logs, each with its last position."""
+        rows = await self._fetch(
+            "SELECT author, max(position) FROM log_entries GROUP BY author ORDER BY author"
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    async def read_log(
+        self, author: bytes, start: int, *, count_max: int
+    ) -> list[tuple[log.Entry, bytes]]:
+        """Entries of a peer's log from `start` on, each with the proof of its head."""
+        rows = await self._fetch(
+            "SELECT data, proof FROM log_entries WHERE author = ? AND position >= ? "
+            "ORDER BY position LIMIT ?",
+            *(author, start, min(count_max, READ_COUNT_MAX)),
+        )
+        try:
+            return [
+                (schema.decode(row[0], log.Entry, size_max=LOG_ENTRY_BYTES_MAX), row[1])
+                for row in rows
+            ]
+        except EconodeError as error:
+            raise LedgerError(f"log_entries of {author.hex()[:16]} are damaged: {error}") from None
+
+    async def read_forks(self) -> list[tuple[bytes, int, bytes]]:
+        """All fork proofs: author, position, proof."""
+        rows = await self._fetch("SELECT author, position, data FROM forks ORDER BY 1, 2")
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    async def _load_batch(self, committee: bytes, row: Any) -> ExecutedBatch:
+        position, digest, time_ms, operations, proof, *entry = row
+        header = log.Header(committee, position, *entry)
+        items = tuple(await self._read_items(committee, position))
+        return ExecutedBatch(
+            *(committee, position, digest, time_ms, decode_list(operations), decode_list(proof)),
+            log.Entry(header, items),
+        )
+
+    async def _read_items(self, committee: bytes, position: int) -> list[bytes]:
+        rows = await self._fetch(
+            "SELECT data FROM records WHERE committee = ? AND position = ? ORDER BY item",
+            *(committee, position),
+        )
+        return [row[0] for row in rows]
+
+    async def _read_header(self, committee: bytes, position: int) -> log.Header | None:
+        rows = await self._fetch(
+            "SELECT previous, time_ms, root FROM entries WHERE committee = ? AND position = ?",
+            *(committee, position),
+        )
+        return log.Header(committee, position, *rows[0]) if rows else None
+
+    async def _fetch(self, sql: str, *parameters: Any) -> list[Any]:
+        return list(await self._run_asyncio(self._reader.execute_fetchall, sql, parameters))

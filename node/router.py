@@ -1,0 +1,151 @@
+"""From frames to cores and back: which committee, which message, which core.
+
+No I/O here either: frames and time come in, a `Step` goes out, and the simulator drives this very
+file. A frame that no honest peer sends becomes a `Fault` of the peer that delivered it; it never
+changes a core's state and never ends the process.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from identity import cbor, envelope, schema
+from identity.envelope import Statement
+from identity.errors import InvalidBytes, InvalidSchema
+from protocols.messages import (
+    FRAME_BYTES_MAX,
+    PRE_PREPARE_KIND,
+    VOTE_BYTES_MAX,
+    VOTE_TYPES,
+    VOTES_MAX,
+    Batches,
+    CommitteeMessage,
+    FetchBatches,
+    Hop,
+    Propose,
+    Status,
+    Submit,
+    Votes,
+)
+from protocols.pbft.catch_up import CatchUp
+from protocols.pbft.core import Core
+from protocols.pbft.pool import Request
+from protocols.pbft.restore import restore
+from protocols.requests import load_admissible, load_batch
+from protocols.step import Fault, Persist, Send, Step
+
+
+class Seat:
+    """This node's place in one committee: its consensus core and what keeps it up to date."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.catch_up = CatchUp(core)
+
+    def load(self, operations: Sequence[bytes]) -> tuple[Request, ...]:
+        return load_batch(self.core, operations)
+
+    def restore(self, rows: Iterable[Persist], now_ms: int) -> Step:
+        """Continue from the vote log's rows of this committee."""
+        return restore(self.core, rows, self.load, now_ms)
+
+    def on_timer(self, now_ms: int) -> Step:
+        return self.catch_up.on_timer(now_ms)
+
+    def on_own_requests(self, requests: Iterable[Request], now_ms: int) -> Step:
+        """Operations that this node signed itself."""
+        return self.core.on_requests(requests, now_ms)
+
+    def handle(self, peer: bytes, message: CommitteeMessage, now_ms: int) -> Step:
+        """Raises InvalidBytes for what no honest peer sends."""
+        match message:
+            case Votes():
+                return self._on_votes(peer, message, now_ms)
+            case Propose():
+                return self._on_propose(message, now_ms)
+            case Submit():
+                return self._on_submit(peer, message, now_ms)
+            case Status():
+                return self.catch_up.on_status(peer, message, now_ms)
+            case FetchBatches():
+                return self.catch_up.on_fetch(peer, message)
+            case Batches():
+                return self.catch_up.on_batches(peer, message, self.load, now_ms)
+
+    def _on_votes(self, peer: bytes, message: Votes, now_ms: int) -> Step:
+        step = Step()
+        for data in message.statements:
+            try:
+                statement = self._parse(data)
+                kind = VOTE_TYPES.get(statement.kind)
+                if kind is None:
+                    raise InvalidSchema(f"{statement.kind[:32]!r} is no vote")
+                vote = schema.decode(statement.payload, kind, size_max=VOTE_BYTES_MAX)
+                direct = statement.signer == peer
+                step.extend(self.core.on_vote(statement, vote, direct=direct, now_ms=now_ms))
+            except InvalidBytes as error:
+                step.faults.append(Fault(peer, str(error)))
+        return step
+
+    def _on_propose(self, message: Propose, now_ms: int) -> Step:
+        statement = self._parse(message.pre_prepare)
+        if statement.kind != PRE_PREPARE_KIND:
+            raise InvalidSchema("a proposal without a PRE-PREPARE")
+        return self.core.on_propose(statement, message, self.load, now_ms)
+
+    def _on_submit(self, peer: bytes, message: Submit, now_ms: int) -> Step:
+        requests, fault = load_admissible(self.core, message.operations)
+        step = self.core.on_requests(requests, now_ms)
+        if fault is not None:
+            step.faults.append(Fault(peer, str(fault)))
+        return step
+
+    def _parse(self, data: bytes) -> Statement:
+        statement = envelope.parse(data, size_max=VOTE_BYTES_MAX)
+        committee = self.core.committee
+        if (statement.committee, statement.epoch) != (committee.id, committee.epoch):
+            raise InvalidSchema("a vote of another committee or epoch")
+        return statement
+
+
+class Router:
+    """The seats of a node by committee id."""
+
+    def __init__(self, seats: Iterable[Seat]) -> None:
+        self.seats = {seat.core.committee.id: seat for seat in seats}
+
+    def handle(self, peer: bytes, message: CommitteeMessage, now_ms: int) -> Step:
+        """One hop message from a peer; faults stand in the step, nothing is raised."""
+        seat = self.seats.get(message.committee)
+        if seat is None:
+            return Step()
+        try:
+            return seat.handle(peer, message, now_ms)
+        except InvalidBytes as error:
+            return Step(faults=[Fault(peer, str(error))])
+
+    def on_timer(self, now_ms: int) -> Step:
+        step = Step()
+        for seat in self.seats.values():
+            step.extend(seat.on_timer(now_ms))
+        return step
+
+
+def decode_frame(frame: bytes) -> CommitteeMessage:
+    """Raises InvalidBytes."""
+    value = cbor.decode_hop(frame, size_max=FRAME_BYTES_MAX)
+    return schema.convert(value, CommitteeMessage)  # type: ignore[arg-type]
+
+
+def encode_frame(message: Hop) -> bytes:
+    return schema.encode(message)
+
+
+def pack_votes(step: Step) -> list[Send]:
+    """A step's votes joined into as few broadcasts as their bound allows."""
+    by_committee: dict[bytes, list[bytes]] = {}
+    for committee, statement in step.votes:
+        by_committee.setdefault(committee, []).append(statement)
+    return [
+        Send(None, Votes(committee=committee, statements=tuple(votes[i : i + VOTES_MAX])))
+        for committee, votes in by_committee.items()
+        for i in range(0, len(votes), VOTES_MAX)
+    ]

@@ -1,0 +1,131 @@
+-- The event-sourced ledger: what a node's committees ordered and what peers said of themselves.
+--
+-- batches, records, entries, certificates, log_entries and forks are only ever added to. tasks,
+-- balances and record_accounts are projections: folds over records, rebuilt from them at will.
+
+CREATE TABLE network (
+    id BLOB NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- operations and proof are deterministic CBOR arrays of byte strings (signed statements).
+CREATE TABLE batches (
+    committee BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    time_ms INTEGER NOT NULL,
+    operations BLOB NOT NULL,
+    proof BLOB NOT NULL,
+    PRIMARY KEY (committee, position)
+) STRICT;
+
+-- Headers of a committee's log; the items of an entry are its rows in records.
+CREATE TABLE entries (
+    committee BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    previous BLOB NOT NULL,
+    time_ms INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (committee, position)
+) STRICT, WITHOUT ROWID;
+
+-- One row per fact. hash = SHA-256(hash of the committee's row before | the row's fields).
+CREATE TABLE records (
+    committee BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    task BLOB,
+    data BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (committee, position, item)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX records_by_task ON records (committee, task, position, item) WHERE task IS NOT NULL;
+CREATE INDEX records_by_kind ON records (committee, kind, position, item);
+
+CREATE TABLE certificates (
+    committee BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (committee, position)
+) STRICT;
+
+-- Peers' logs: the whole entry and the proof of its head.
+CREATE TABLE log_entries (
+    author BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    proof BLOB NOT NULL,
+    PRIMARY KEY (author, position)
+) STRICT;
+
+-- Proofs that an author forked its log. Of several the one at the lowest position counts.
+CREATE TABLE forks (
+    author BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (author, position)
+) STRICT;
+
+CREATE TABLE record_accounts (
+    committee BLOB NOT NULL,
+    account BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    PRIMARY KEY (committee, account, position, item)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tasks (
+    committee BLOB NOT NULL,
+    task BLOB NOT NULL,
+    requester BLOB NOT NULL,
+    capability BLOB NOT NULL,
+    state TEXT NOT NULL,
+    round INTEGER NOT NULL,
+    budget INTEGER NOT NULL,
+    winner BLOB,
+    price INTEGER,
+    grade TEXT,
+    output BLOB,
+    opened_ms INTEGER NOT NULL,
+    ended_ms INTEGER,
+    PRIMARY KEY (committee, task)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tasks_by_state ON tasks (committee, state);
+
+CREATE TABLE balances (
+    committee BLOB NOT NULL,
+    account BLOB NOT NULL,
+    bucket TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    PRIMARY KEY (committee, account, bucket)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER network_update BEFORE UPDATE ON network
+    BEGIN SELECT RAISE(ABORT, 'network is fixed'); END;
+CREATE TRIGGER network_delete BEFORE DELETE ON network
+    BEGIN SELECT RAISE(ABORT, 'network is fixed'); END;
+CREATE TRIGGER batches_update BEFORE UPDATE ON batches
+    BEGIN SELECT RAISE(ABORT, 'batches is append-only'); END;
+CREATE TRIGGER batches_delete BEFORE DELETE ON batches
+    BEGIN SELECT RAISE(ABORT, 'batches is append-only'); END;
+CREATE TRIGGER entries_update BEFORE UPDATE ON entries
+    BEGIN SELECT RAISE(ABORT, 'entries is append-only'); END;
+CREATE TRIGGER entries_delete BEFORE DELETE ON entries
+    BEGIN SELECT RAISE(ABORT, 'entries is append-only'); END;
+CREATE TRIGGER records_update BEFORE UPDATE ON records
+    BEGIN SELECT RAISE(ABORT, 'records is append-only'); END;
+CREATE TRIGGER records_delete BEFORE DELETE ON records
+    BEGIN SELECT RAISE(ABORT, 'records is append-only'); END;
+CREATE TRIGGER certificates_update BEFORE UPDATE ON certificates
+    BEGIN SELECT RAISE(ABORT, 'certificates is append-only'); END;
+CREATE TRIGGER certificates_delete BEFORE DELETE ON certificates
+    BEGIN SELECT RAISE(ABORT, 'certificates is append-only'); END;
+CREATE TRIGGER log_entries_update BEFORE UPDATE ON log_entries
+    BEGIN SELECT RAISE(ABORT, 'log_entries is append-only'); END;
+CREATE TRIGGER log_entries_delete BEFORE DELETE ON log_entries
+    BEGIN SELECT RAISE(ABORT, 'log_entries is append-only'); END;
+CREATE TRIGGER forks_update BEFORE UPDATE ON forks
+    BEGIN SELECT RAISE(ABORT, 'forks is append-only'); END;
+CREATE TRIGGER forks_delete BEFORE DELETE ON forks
+    BEGIN SELECT RAISE(ABORT, 'forks is append-only'); END;

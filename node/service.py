@@ -1,0 +1,341 @@
+"""What a running node does for its owner: the answers of the local API, and who gives them.
+
+The answers are frozen structs that become JSON as they are: PeerIds as text, digests as lower
+case hex, credits as integers, times in milliseconds. `NodeService` is what `node/api.py` serves.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Protocol, get_args
+
+import msgspec
+
+from crdt.facts import COMMON, Fact
+from identity import keys
+from identity.schema import U63_MAX, Positive
+from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
+
+ENTRIES_PER_PAGE_MAX = 256
+TASKS_PER_PAGE_MAX = 500
+PREFIX_MIN = 4
+"""A task may be named by this many or more first hex digits of its id, if they name one only."""
+
+HexDigest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+TaskState = Literal[
+    "open", "bidding", "revealing", "working", "verifying", "accepted", "settled", "failed"
+]
+TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
+FINAL_STATES = ("settled", "failed")
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all answers."""
+
+
+class Status(Answer, frozen=True):
+    """The node and its committee at one moment."""
+
+    peer_id: str
+    network: str
+    network_id: str
+    committee: str
+    version: str
+    n: int
+    f: int
+    q: int
+    view: int
+    primary: str
+    position: int
+    """Position of the last executed entry of the committee's log, -1 before the first."""
+    head: str
+    state_root: str
+    stable_checkpoint: int
+    certified_position: int
+    """Up to here outcomes carry a quorum certificate, -1 before the first."""
+    connected_peers: int
+    agreed_time_ms: int
+    pending_operations: int
+    rss_bytes: int
+    uptime_s: float
+    roles: tuple[str, ...]
+    """Any of member, agent, observer."""
+
+
+class Peer(Answer, frozen=True):
+    """A link to another peer."""
+
+    peer_id: str
+    address: str
+    connected: bool
+    rtt_ms: float | None
+    frames_in: int
+    frames_out: int
+    bytes_in: int
+    bytes_out: int
+    dropped: int
+    last_error: str
+
+
+class Peers(Answer, frozen=True):
+    peers: tuple[Peer, ...]
+
+
+class TaskRequest(Answer, frozen=True, forbid_unknown_fields=True):
+    """One task to open; `input` is the digest of a blob that was put before."""
+
+    capability: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    input: HexDigest
+
+
+class TaskBatch(Answer, frozen=True, forbid_unknown_fields=True):
+    """Tasks with one budget (credits, each) and one duration from opening to deadline."""
+
+    tasks: Annotated[
+        tuple[TaskRequest, ...], msgspec.Meta(min_length=1, max_length=TASKS_PER_REQUEST_MAX)
+    ]
+    budget: Positive
+    duration_ms: Positive
+
+
+class TasksSubmitted(Answer, frozen=True):
+    """Ids in the order of the request; they end in entries after `position`."""
+
+    tasks: tuple[str, ...]
+    position: int
+
+
+class BlobStored(Answer, frozen=True):
+    digest: str
+    size_bytes: int
+
+
+class Task(Answer, frozen=True):
+    """A task as the committee's log tells it. None is what has not happened yet; a page of tasks
+    may also leave out input, deadline, verifiers and reason."""
+
+    id: str
+    state: TaskState
+    capability: str
+    """The name, if this node knows it, else the id."""
+    requester: str
+    budget: int
+    round: int
+    opened_ms: int
+    input: str | None = None
+    input_bytes: int | None = None
+    deadline_ms: int | None = None
+    executor: str | None = None
+    price: int | None = None
+    grade: str | None = None
+    output: str | None = None
+    output_bytes: int | None = None
+    verifiers: tuple[str, ...] = ()
+    ended_ms: int | None = None
+    reason: str = ""
+    """Why it failed, where that is known."""
+
+
+class TaskPage(Answer, frozen=True):
+    """In an order that does not change; `next` is the cursor of the next page, None at the end."""
+
+    tasks: tuple[Task, ...]
+    next: str | None
+
+
+class Account(Answer, frozen=True):
+    """Credits of one account by bucket."""
+
+    peer_id: str
+    free: int
+    bonded: int
+    locked: int
+    escrow: int
+    transit: int
+
+
+class Stake(Answer, frozen=True):
+    """The stake view after the entry at `position`. `conserved`: nothing was lost or made."""
+
+    position: int
+    accounts: tuple[Account, ...]
+    treasury: int
+    burned: int
+    minted: int
+    conserved: bool
+
+
+class Transfer(Answer, frozen=True, forbid_unknown_fields=True):
+    """A request to pay `amount` free credits of this node's account to `to`, a PeerId."""
+
+    to: str
+    amount: Positive
+
+
+class Executed(Answer, frozen=True):
+    """An operation that was executed, in the entry at `position`."""
+
+    operation: str
+    position: int
+    fact: dict[str, Any]
+
+
+class Accepted(Answer, frozen=True):
+    """An operation that was taken in; whether it is ordered shows in the log."""
+
+    operation: str
+
+
+class Score(Answer, frozen=True):
+    peer_id: str
+    good: int
+    bad: int
+    score_ppm: int
+    banned: bool
+
+
+class Reputation(Answer, frozen=True):
+    """Scores of the last ordered snapshot, best first."""
+
+    snapshot: int
+    root: str
+    scores: tuple[Score, ...]
+
+
+class LogEntry(Answer, frozen=True):
+    """One entry of the committee's log; `facts` are `describe_fact`'s."""
+
+    position: int
+    time_ms: int
+    hash: str
+    certified: bool
+    facts: tuple[dict[str, Any], ...]
+
+
+class LogPage(Answer, frozen=True):
+    """Entries in order; `next` is the position to go on from (it may not exist yet)."""
+
+    entries: tuple[LogEntry, ...]
+    next: int
+
+
+class OfferedBy(Answer, frozen=True):
+    """A capability and the agents that offer it now."""
+
+    id: str
+    name: str
+    version: str
+    agents: tuple[str, ...]
+
+
+class Capabilities(Answer, frozen=True):
+    capabilities: tuple[OfferedBy, ...]
+
+
+class Health(Answer, frozen=True):
+    """Says which node answers; the one answer that needs no token."""
+
+    status: Literal["ok"]
+    peer_id: str
+
+
+class NodeService(Protocol):
+    """A running node. Every method may raise `node.problem.Problem`, and may be cancelled.
+
+    Methods that change something return when the change is ordered and executed, except where
+    they say otherwise; cancelling them does not undo what was sent.
+    """
+
+    @property
+    def peer_id(self) -> str: ...
+
+    async def status(self) -> Status: ...
+
+    async def peers(self) -> Peers: ...
+
+    async def put_blob(self, data: bytes) -> BlobStored:
+        """Keep `data` (at most BLOB_BYTES_MAX) as the input of tasks to come."""
+        ...
+
+    async def submit_tasks(
+        self, tasks: Sequence[TaskRequest], budget: int, duration_ms: int
+    ) -> TasksSubmitted:
+        """Open tasks. Problems: unknown-capability, not-found (a blob), too-few-verifiers,
+        insufficient-credits; then none of them was opened."""
+        ...
+
+    async def tasks(self, state: TaskState | None, limit: int, cursor: str | None) -> TaskPage: ...
+
+    async def task(self, prefix: str) -> Task:
+        """The one task whose id begins with `prefix` (PREFIX_MIN or more hex digits).
+        Problems: not-found, ambiguous."""
+        ...
+
+    async def result(self, prefix: str) -> bytes:
+        """The output of a task, fetched from its holders if this node lacks it. Problems:
+        not-found, ambiguous, no-result (not yet, or failed)."""
+        ...
+
+    async def stake(self, account: str | None) -> Stake:
+        """All accounts, or one; one that never held credits has zeros."""
+        ...
+
+    async def transfer(self, to: str, amount: int) -> Executed: ...
+
+    async def reputation(self, agent: str | None) -> Reputation: ...
+
+    async def capabilities(self) -> Capabilities: ...
+
+    async def facts(self, position: int, limit: int) -> LogPage:
+        """At most `limit` entries from `position` on; none when that one does not exist yet."""
+        ...
+
+    async def wait_facts(self, position: int, limit: int) -> LogPage:
+        """Like `facts`, but waits until there is an entry at `position`."""
+        ...
+
+    async def submit_operation(self, statement: bytes) -> Accepted:
+        """Take in a signed operation as it is, without waiting for its execution."""
+        ...
+
+    async def shutdown(self) -> None:
+        """Begin to stop the node, as SIGTERM does. Returns at once."""
+        ...
+
+
+PEER_FIELDS = frozenset(
+    {
+        *("account", "to", "agent", "requester", "bidder", "bidders", "winner", "party"),
+        *("verifiers", "executor", "holders", "offender", "source", "target"),
+    }
+)
+"""Fields of facts that hold keys; every other field of bytes holds a digest."""
+
+
+def name_account(key: bytes) -> str:
+    return "common" if key == COMMON else keys.compute_peer_id(key)
+
+
+def describe_fact(fact: Fact) -> dict[str, Any]:
+    """A fact as JSON for people: keys as PeerIds, digests as hex, moves as maps."""
+    plain = _describe(fact)
+    assert isinstance(plain, dict)
+    return {"kind": fact.__struct_config__.tag, **plain}
+
+
+def _describe(value: Any, *, key: bool = False) -> Any:
+    if isinstance(value, bytes):
+        return name_account(value) if key else value.hex()
+    if isinstance(value, tuple):
+        return [_describe(item, key=key) for item in value]
+    if isinstance(value, msgspec.Struct):
+        return {
+            name: _describe(getattr(value, name), key=name in PEER_FIELDS)
+            for name in value.__struct_fields__
+        }
+    return value
+
+
+def parse_position(text: str) -> int | None:
+    """A position from outside (a query or Last-Event-ID), None when it is none."""
+    if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= U63_MAX:
+        return int(text)
+    return None

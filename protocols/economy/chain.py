@@ -1,0 +1,62 @@
+"""The committee's log on top of its economy: what a consensus core executes batches on."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from crdt import log
+from crdt.facts import encode_fact
+from protocols.committee import Committee
+from protocols.economy.operations import Operation, Receipt
+from protocols.economy.state import EconomyState, OrderedOperation
+from protocols.genesis import Genesis
+from protocols.pbft.application import Outcome
+from protocols.pbft.pool import Request
+
+CheckReceipt = Callable[[bytes], tuple[bytes, Receipt]]
+
+
+class Chain:
+    """An `Application`: executes batches into facts and links them as entries of the log.
+
+    Position 0 is the genesis entry, which holds what was minted.
+    """
+
+    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+        self.committee = committee
+        self.state = EconomyState(genesis, committee, check_receipt)
+        items = [encode_fact(fact) for fact in self.state.genesis_facts()]
+        self.genesis_entry = log.append(
+            committee.id, 0, log.GENESIS_PREVIOUS, genesis.created_ms, items
+        )
+        self._head = self.genesis_entry.header.hash()
+
+    def get_position(self) -> int:
+        return self.state.position
+
+    def get_head(self) -> bytes:
+        return self._head
+
+    def get_next_nonce(self, account: bytes) -> int:
+        return self.state.next_nonce(account)
+
+    def get_next_deadline_ms(self) -> int | None:
+        return self.state.next_deadline_ms()
+
+    def get_time_ms(self) -> int:
+        return self.state.time_ms
+
+    def admit(self, signer: bytes, operation: Operation) -> str | None:
+        return self.state.admit(signer, operation)
+
+    def execute(
+        self, seq: int, time_ms: int, digest: bytes, requests: Sequence[Request]
+    ) -> Outcome:
+        operations = [OrderedOperation(r.digest, r.signer, r.operation) for r in requests]
+        facts = self.state.execute(seq, time_ms, digest, operations)
+        items = [encode_fact(fact) for fact in facts]
+        entry = log.append(self.committee.id, seq, self._head, self.state.time_ms, items)
+        self._head = entry.header.hash()
+        return Outcome(entry, facts)
+
+    def compute_state_digest(self) -> bytes:
+        return hashlib.sha256(self.state.dump()).digest()

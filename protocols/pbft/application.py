@@ -1,0 +1,48 @@
+"""What a consensus core needs of the state machine it orders operations for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from crdt.facts import Fact
+from crdt.log import Entry
+from protocols.economy.operations import Operation
+from protocols.pbft.pool import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a batch did: the entry of the committee's log and the facts in it."""
+
+    entry: Entry
+    facts: tuple[Fact, ...]
+
+
+class Application(Protocol):
+    """A deterministic state machine: equal inputs give equal outcomes on every member."""
+
+    def get_position(self) -> int:
+        """The last executed sequence number; 0 is genesis."""
+
+    def get_head(self) -> bytes:
+        """The hash of the log's entry at `get_position`."""
+
+    def get_next_nonce(self, account: bytes) -> int:
+        """The nonce that the account's next operation must carry."""
+
+    def get_next_deadline_ms(self) -> int | None:
+        """The earliest agreed time at which something falls due without an operation."""
+
+    def get_time_ms(self) -> int:
+        """The agreed time of the last executed batch."""
+
+    def admit(self, signer: bytes, operation: Operation) -> str | None:
+        """Why the operation cannot be batched now (a cheap check), or None."""
+
+    def execute(
+        self, seq: int, time_ms: int, digest: bytes, requests: Sequence[Request]
+    ) -> Outcome:
+        """Execute the batch at `seq`, which is `get_position() + 1`."""
+
+    def compute_state_digest(self) -> bytes:
+        """Digest of the whole state, for checkpoints."""

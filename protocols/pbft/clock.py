@@ -1,0 +1,56 @@
+"""Agreed time: the median of clock readings that ride, signed, in COMMIT votes.
+
+A proposal names the q votes its time is the median of, each from a different member and not
+older than the watermark window. With q of n readings and at most f of them false, the median
+lies between two honest readings. Execution never lets the time go back.
+"""
+
+from collections.abc import Iterable
+
+from identity.envelope import Statement
+from protocols.committee import Committee
+from protocols.messages import Commit
+
+STALE_MS_MAX = 1_000
+"""A primary refreshes readings older than this with an empty batch before it proposes more."""
+
+
+def compute_median(readings: Iterable[int]) -> int:
+    ordered = sorted(readings)
+    return ordered[(len(ordered) - 1) // 2]
+
+
+class ClockReadings:
+    """The newest verified reading of each member."""
+
+    def __init__(self, committee: Committee) -> None:
+        self._committee = committee
+        self._newest: dict[bytes, tuple[Commit, Statement]] = {}
+
+    def note(self, statement: Statement, commit: Commit) -> None:
+        """Keep a verified COMMIT if it is its signer's newest."""
+        known = self._newest.get(statement.signer)
+        if known is None or commit.seq > known[0].seq:
+            self._newest[statement.signer] = (commit, statement)
+
+    def is_known(self, statement: Statement) -> bool:
+        """True when these very bytes have been verified as the signer's newest."""
+        known = self._newest.get(statement.signer)
+        return known is not None and known[1].data == statement.data
+
+    def propose(self, oldest_seq: int) -> tuple[int, tuple[bytes, ...]] | None:
+        """(median, the q statements behind it), or None while fewer are fresh enough."""
+        fresh = sorted(
+            (-commit.seq, signer)
+            for signer, (commit, _) in self._newest.items()
+            if commit.seq >= oldest_seq
+        )[: self._committee.q]
+        if len(fresh) < self._committee.q:
+            return None
+        chosen = [self._newest[signer] for _, signer in fresh]
+        median = compute_median(commit.clock_ms for commit, _ in chosen)
+        return median, tuple(statement.data for _, statement in chosen)
+
+    def is_stale(self, oldest_seq: int, now_ms: int) -> bool:
+        proposal = self.propose(oldest_seq)
+        return proposal is None or now_ms - proposal[0] > STALE_MS_MAX

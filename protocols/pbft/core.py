@@ -1,0 +1,390 @@
+"""The consensus core of one committee: the normal case of PBFT (sections 4.2 to 4.4).
+
+    client ──operation──► every member (pool)
+    primary: PRE-PREPARE(view, seq, digest) + batch
+    backup:  PREPARE      when it accepts the proposal              [accepted is durable]
+    member:  COMMIT       at a proposal and q-1 backups' PREPAREs   [prepared is durable]
+    member:  executes     at q COMMITs, in order of seq, and signs the log's new head
+
+A slot's votes are counted by distinct signer and equal digest (`quorum.py`). A proposal counts as
+its primary's prepare. The agreed time of a batch is the median of readings in COMMITs
+(`clock.py`). Checkpoints and catching up stand in `checkpoint.py` and `catch_up.py`.
+
+`Core` owns no clock: `now_ms` is the member's local time, used for its own clock reading and for
+timers only. Inputs that are late, early or repeated change nothing; what no honest member sends
+raises InvalidBytes, and the caller blames the peer it came from.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from crdt.log import Head
+from identity import envelope, schema
+from identity.envelope import Context, Statement
+from identity.errors import InvalidSchema
+from identity.keys import PrivateKey
+from protocols.committee import Committee
+from protocols.messages import (
+    BATCH_BYTES_MAX,
+    BATCH_OPERATIONS_MAX,
+    COMMIT_KIND,
+    PRE_PREPARE_KIND,
+    PREPARE_KIND,
+    VOTE_BYTES_MAX,
+    Checkpoint,
+    Commit,
+    Prepare,
+    PrePrepare,
+    Propose,
+    compute_batch_digest,
+)
+from protocols.pbft.application import Application
+from protocols.pbft.checkpoint import Checkpoints
+from protocols.pbft.clock import ClockReadings, compute_median
+from protocols.pbft.heads import Heads
+from protocols.pbft.pool import Pool, Request
+from protocols.pbft.quorum import Check
+from protocols.pbft.slot import Prepared, Proposal, Slot
+from protocols.step import Equivocation, Executed, Persist, Send, Step
+
+PIPELINE_MAX = 4
+"""Proposals of a primary that may be unexecuted at once. Batches grow while it is full."""
+PIPELINE_EARLY_OPERATIONS = 128
+"""With something in flight, a primary waits for this many requests before it proposes more."""
+
+Load = Callable[[Sequence[bytes]], tuple[Request, ...]]
+"""Verifies operations; raises InvalidBytes for the first that is not valid."""
+
+
+class Core:
+    """One member's part in one committee at one epoch."""
+
+    def __init__(
+        self,
+        committee: Committee,
+        key: PrivateKey,
+        application: Application,
+        check: Check,
+        *,
+        checkpoint_batches: int,
+    ) -> None:
+        self.committee = committee
+        self.application = application
+        self.view = 0
+        self.pool = Pool(application.get_next_nonce)
+        self.clock = ClockReadings(committee)
+        self.checkpoints = Checkpoints(self, checkpoint_batches)
+        self.heads = Heads(self)
+        self.check = check
+        self.slots: dict[int, Slot] = {}
+        self.next_seq = application.get_position() + 1
+        self._key = key
+
+    # --- what it is ---------------------------------------------------------------------------
+
+    @property
+    def me(self) -> bytes:
+        return self._key.public
+
+    @property
+    def is_member(self) -> bool:
+        return self.committee.is_member(self.me)
+
+    @property
+    def is_primary(self) -> bool:
+        return self.committee.get_primary(self.view) == self.me
+
+    @property
+    def executed(self) -> int:
+        return self.application.get_position()
+
+    def sign(self, kind: str, payload: msgspec.Struct) -> Statement:
+        place = Context(self.committee.network, self.committee.id, self.committee.epoch, kind)
+        return envelope.sign(self._key, place, schema.encode(payload))
+
+    # --- inputs -------------------------------------------------------------------------------
+
+    def on_requests(self, requests: Iterable[Request], now_ms: int) -> Step:
+        """Verified operations to be ordered."""
+        step = Step()
+        for request in requests:
+            if self.application.admit(request.signer, request.operation) is None:
+                self.pool.add(request)
+        self.propose(now_ms, step)
+        return step
+
+    def on_propose(self, statement: Statement, hop: Propose, load: Load, now_ms: int) -> Step:
+        """A proposal. `load` verifies its operations, after the cheap checks.
+
+        Raises InvalidBytes.
+        """
+        step = Step()
+        message = schema.decode(statement.payload, PrePrepare, size_max=VOTE_BYTES_MAX)
+        if not self._is_acceptable(statement, message):
+            return step
+        slot = self.get_slot(message.seq)
+        if slot.proposal is not None:
+            if slot.proposal.message.digest != message.digest:
+                self.check(statement)
+                step.evidence.append(Equivocation(slot.proposal.statement, statement))
+            return step
+        self.check(statement)
+        requests = load(hop.operations)
+        if message.digest != compute_batch_digest(hop.time_ms, [r.digest for r in requests]):
+            raise InvalidSchema("the proposal's digest is not its batch's")
+        self._check_clock(message.seq, hop)
+        slot.proposal = Proposal(message, statement, hop, requests)
+        self.pool.note_proposed(requests)
+        self._accept(slot, message, step)
+        self._advance(slot, now_ms, step)
+        return step
+
+    def on_vote(self, statement: Statement, vote: object, *, direct: bool, now_ms: int) -> Step:
+        """A PREPARE, COMMIT, CHECKPOINT or head; `direct` when its signer delivered it itself.
+
+        Raises InvalidBytes.
+        """
+        step = Step()
+        if not self.committee.is_member(statement.signer) or statement.signer == self.me:
+            return step
+        match vote:
+            case Prepare() | Commit():
+                self._on_slot_vote(statement, vote, direct, now_ms, step)
+            case Checkpoint():
+                self.checkpoints.on_vote(statement, vote, direct, step)
+            case Head():
+                self.heads.on_vote(statement, vote, direct, step)
+            case _:
+                raise InvalidSchema("a proposal comes with its batch, not among votes")
+        self.propose(now_ms, step)
+        return step
+
+    # --- proposing ----------------------------------------------------------------------------
+
+    def propose(self, now_ms: int, step: Step) -> None:
+        """Let the primary order what waits, as far as the pipeline and the window allow."""
+        while self.is_primary and self.next_seq <= self.checkpoints.high:
+            in_flight = self.next_seq - 1 - self.executed
+            if in_flight >= PIPELINE_MAX:
+                return
+            oldest = self.next_seq - self.checkpoints.window
+            reading = self.clock.propose(oldest)
+            if reading is None or self.clock.is_stale(oldest, now_ms):
+                if in_flight or not (len(self.pool) or self._is_deadline_due(now_ms)):
+                    return
+                requests: list[Request] = []
+            else:
+                if in_flight and len(self.pool) < PIPELINE_EARLY_OPERATIONS:
+                    return
+                requests = self.pool.take(BATCH_OPERATIONS_MAX, BATCH_BYTES_MAX)
+                if not requests and (in_flight or not self._is_deadline_due(now_ms)):
+                    return
+            time_ms, clock = reading or (0, ())
+            self._propose(requests, time_ms, clock, now_ms, step)
+
+    def _propose(
+        self,
+        requests: Sequence[Request],
+        time_ms: int,
+        clock: tuple[bytes, ...],
+        now_ms: int,
+        step: Step,
+    ) -> None:
+        digest = compute_batch_digest(time_ms, [request.digest for request in requests])
+        message = PrePrepare(self.view, self.next_seq, digest)
+        statement = self.sign(PRE_PREPARE_KIND, message)
+        hop = Propose(
+            committee=self.committee.id,
+            pre_prepare=statement.data,
+            time_ms=time_ms,
+            operations=tuple(request.data for request in requests),
+            clock=clock,
+        )
+        self.next_seq += 1
+        slot = self.get_slot(message.seq)
+        slot.proposal = Proposal(message, statement, hop, tuple(requests))
+        self._accept(slot, message, step)
+        step.sends.append(Send(None, hop))
+        self._advance(slot, now_ms, step)
+
+    def _is_deadline_due(self, now_ms: int) -> bool:
+        deadline = self.application.get_next_deadline_ms()
+        return deadline is not None and deadline <= now_ms
+
+    # --- the normal case ----------------------------------------------------------------------
+
+    def _is_acceptable(self, statement: Statement, message: PrePrepare) -> bool:
+        return (
+            message.view == self.view
+            and statement.signer == self.committee.get_primary(self.view)
+            and statement.signer != self.me
+            and self._is_in_window(message.seq)
+            and message.seq > self.executed
+        )
+
+    def _is_in_window(self, seq: int) -> bool:
+        return self.checkpoints.low < seq <= self.checkpoints.high
+
+    def get_slot(self, seq: int) -> Slot:
+        slot = self.slots.get(seq)
+        if slot is None:
+            slot = self.slots[seq] = Slot(seq)
+        return slot
+
+    def _check_clock(self, seq: int, hop: Propose) -> None:
+        """The proposed time is the median of q members' fresh, signed readings."""
+        if not hop.clock:
+            if hop.time_ms or hop.operations:
+                raise InvalidSchema("a batch with operations needs q clock readings")
+            return
+        readings: dict[bytes, int] = {}
+        for data in hop.clock:
+            statement = envelope.parse(data, size_max=VOTE_BYTES_MAX)
+            commit = schema.decode(statement.payload, Commit, size_max=VOTE_BYTES_MAX)
+            if (statement.kind, statement.committee, statement.epoch) != (
+                COMMIT_KIND,
+                self.committee.id,
+                self.committee.epoch,
+            ) or not seq - self.checkpoints.window <= commit.seq < seq:
+                raise InvalidSchema("a clock reading is not a fresh COMMIT of this committee")
+            if not self.committee.is_member(statement.signer):
+                raise InvalidSchema("a clock reading of a stranger")
+            if not self.clock.is_known(statement):
+                self.check(statement)
+            readings[statement.signer] = commit.clock_ms
+        if len(readings) != self.committee.q or len(hop.clock) != self.committee.q:
+            raise InvalidSchema("a proposal carries q clock readings of distinct members")
+        if compute_median(readings.values()) != hop.time_ms:
+            raise InvalidSchema("the proposed time is not the median of its readings")
+
+    def _accept(self, slot: Slot, message: PrePrepare, step: Step) -> None:
+        """Make the proposal durable and, as a backup, vote for it."""
+        if not self.is_member:
+            return
+        assert slot.proposal is not None
+        step.persist.append(self._row("accepted", message, schema.encode(slot.proposal.hop)))
+        if not self.is_primary:
+            self._vote(self.vote_prepare(slot, message), step)
+
+    def vote_prepare(self, slot: Slot, message: PrePrepare) -> Statement:
+        """The own PREPARE for an accepted proposal, counted in its slot."""
+        vote = Prepare(message.view, message.seq, message.digest)
+        slot.own_prepare = self.sign(PREPARE_KIND, vote)
+        slot.prepares.add(slot.own_prepare, message.digest, is_verified=True, check=self.check)
+        return slot.own_prepare
+
+    def _on_slot_vote(
+        self, statement: Statement, vote: Prepare | Commit, direct: bool, now_ms: int, step: Step
+    ) -> None:
+        if vote.view != self.view or not self._is_in_window(vote.seq):
+            return
+        slot = self.get_slot(vote.seq)
+        if isinstance(vote, Prepare):
+            if statement.signer == self.committee.get_primary(self.view):
+                return
+            tally, needed = slot.prepares, slot.own_commit is None
+        else:
+            tally, needed = slot.commits, slot.proof is None
+        known = tally.has(statement.signer)
+        if not direct and not known and needed:
+            self.check(statement)
+        elif not direct and not known:
+            return
+        earlier = tally.add(statement, vote.digest, is_verified=not direct, check=self.check)
+        if earlier is not None:
+            step.evidence.append(Equivocation(earlier, statement))
+        if needed:
+            self._advance(slot, now_ms, step)
+
+    def _advance(self, slot: Slot, now_ms: int, step: Step) -> None:
+        """Commit and execute what has become possible."""
+        if slot.proposal is None:
+            return
+        if slot.own_commit is None:
+            self._try_prepare(slot, slot.proposal.message, now_ms, step)
+        if slot.proof is None:
+            self._try_commit(slot, slot.proposal.message)
+        if slot.proof is not None:
+            self.execute_ready(now_ms, step)
+
+    def _try_prepare(self, slot: Slot, message: PrePrepare, now_ms: int, step: Step) -> None:
+        if not self.is_member:
+            return
+        backups = self.committee.q - 1
+        prepares = slot.prepares.collect(message.digest, backups, self.check) if backups else {}
+        if prepares is None:
+            return
+        vote = Commit(message.view, message.seq, message.digest, now_ms)
+        slot.own_commit = self.sign(COMMIT_KIND, vote)
+        certificate = Prepared(
+            own_commit=slot.own_commit.data,
+            prepares=tuple(statement.data for _, statement in sorted(prepares.items())),
+        )
+        step.persist.append(self._row("prepared", message, schema.encode(certificate)))
+        slot.commits.add(slot.own_commit, message.digest, is_verified=True, check=self.check)
+        self._vote(slot.own_commit, step)
+
+    def _try_commit(self, slot: Slot, message: PrePrepare) -> None:
+        commits = slot.commits.collect(message.digest, self.committee.q, self.check)
+        if commits is None:
+            return
+        for statement in commits.values():
+            commit = schema.decode(statement.payload, Commit, size_max=VOTE_BYTES_MAX)
+            self.clock.note(statement, commit)
+        chosen = sorted(commits.items())[: self.committee.q]
+        slot.proof = tuple(statement.data for _, statement in chosen)
+
+    def execute_ready(self, now_ms: int, step: Step) -> None:
+        """Execute committed slots strictly in order of their sequence numbers."""
+        while True:
+            slot = self.slots.get(self.executed + 1)
+            if slot is None or slot.proposal is None or slot.proof is None:
+                break
+            hop = slot.proposal.hop
+            self.execute(slot.seq, hop.time_ms, slot.proposal.requests, slot.proof, step)
+            self.heads.sign(step)
+        self.propose(now_ms, step)
+
+    def execute(
+        self,
+        seq: int,
+        time_ms: int,
+        requests: Sequence[Request],
+        proof: tuple[bytes, ...],
+        step: Step,
+    ) -> None:
+        """Execute one committed batch, which `proof` certifies."""
+        digests = tuple(request.digest for request in requests)
+        digest = compute_batch_digest(time_ms, digests)
+        outcome = self.application.execute(seq, time_ms, digest, requests)
+        self.pool.on_executed(requests)
+        self.next_seq = max(self.next_seq, seq + 1)
+        step.executed.append(
+            Executed(
+                committee=self.committee.id,
+                seq=seq,
+                digest=digest,
+                time_ms=time_ms,
+                operations=tuple(request.data for request in requests),
+                operation_digests=digests,
+                proof=proof,
+                entry=outcome.entry,
+                facts=outcome.facts,
+            )
+        )
+        self.checkpoints.on_executed(seq, step)
+
+    def resume(self, now_ms: int, step: Step) -> None:
+        """After a restart: go on with every slot that is still open."""
+        for seq in sorted(self.slots):
+            if seq > self.executed:
+                self._advance(self.slots[seq], now_ms, step)
+
+    # --- small ones ---------------------------------------------------------------------------
+
+    def _vote(self, statement: Statement, step: Step) -> None:
+        step.votes.append((self.committee.id, statement.data))
+
+    def _row(self, kind: str, message: PrePrepare, data: bytes) -> Persist:
+        return Persist(self.committee.id, kind, message.view, message.seq, data)

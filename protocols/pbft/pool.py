@@ -1,0 +1,106 @@
+"""The request pool: verified operations that wait to be ordered.
+
+Per account they are proposed in the order of their nonces, and accounts take turns, so one busy
+client does not starve the others. Everything is bounded: operations over all, and by the nonce
+window of `Application.admit` per account.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from protocols.economy.operations import Operation
+
+POOL_OPERATIONS_MAX = 20_000
+TURN_OPERATIONS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A signed operation, verified. `digest` is the SHA-256 of its statement, `data`."""
+
+    digest: bytes
+    signer: bytes
+    operation: Operation
+    data: bytes
+
+
+class Pool:
+    """Requests by account and nonce. `get_nonce(account)` is the next nonce to execute."""
+
+    def __init__(self, get_nonce: Callable[[bytes], int]) -> None:
+        self._get_nonce = get_nonce
+        self._by_account: dict[bytes, dict[int, Request]] = {}
+        self._proposed: dict[bytes, int] = {}
+        self._by_digest: dict[bytes, Request] = {}
+        self._turns: deque[bytes] = deque()
+        self._waiting: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+    def get(self, digest: bytes) -> Request | None:
+        return self._by_digest.get(digest)
+
+    def requests(self) -> Iterable[Request]:
+        return self._by_digest.values()
+
+    def add(self, request: Request) -> bool:
+        """False when the pool is full, or the account's nonce is taken by another operation."""
+        nonces = self._by_account.setdefault(request.signer, {})
+        nonce = request.operation.nonce
+        if len(self._by_digest) >= POOL_OPERATIONS_MAX or nonce in nonces:
+            return False
+        nonces[nonce] = request
+        self._by_digest[request.digest] = request
+        if request.signer not in self._waiting:
+            self._waiting.add(request.signer)
+            self._turns.append(request.signer)
+        return True
+
+    def take(self, count_max: int, bytes_max: int) -> list[Request]:
+        """The next requests to propose; they stay in the pool until they are executed."""
+        taken: list[Request] = []
+        size = 0
+        idle = 0
+        while self._turns and idle < len(self._turns):
+            account = self._turns.popleft()
+            if account not in self._by_account:
+                self._waiting.discard(account)
+                continue
+            self._turns.append(account)
+            idle += 1
+            for _ in range(TURN_OPERATIONS_MAX):
+                request = self._get_next(account)
+                if request is None:
+                    break
+                if len(taken) >= count_max or size + len(request.data) > bytes_max:
+                    return taken
+                self._proposed[account] = request.operation.nonce
+                taken.append(request)
+                size += len(request.data)
+                idle = 0
+        return taken
+
+    def note_proposed(self, requests: Iterable[Request]) -> None:
+        """Requests of an accepted proposal are not proposed again."""
+        for request in requests:
+            last = self._proposed.get(request.signer, 0)
+            self._proposed[request.signer] = max(last, request.operation.nonce)
+
+    def on_executed(self, requests: Iterable[Request]) -> None:
+        """Drop what has been executed, and whatever can never be executed any more."""
+        for account in {request.signer for request in requests}:
+            nonces = self._by_account.get(account)
+            if nonces is None:
+                continue
+            next_nonce = self._get_nonce(account)
+            for nonce in [n for n in nonces if n < next_nonce]:
+                del self._by_digest[nonces.pop(nonce).digest]
+            if not nonces:
+                del self._by_account[account]
+                self._proposed.pop(account, None)
+
+    def _get_next(self, account: bytes) -> Request | None:
+        next_nonce = max(self._get_nonce(account), self._proposed.get(account, 0) + 1)
+        return self._by_account.get(account, {}).get(next_nonce)

@@ -1,0 +1,66 @@
+"""Continue after a restart from what the vote log holds.
+
+Everything that this member may have signed was durable before it was sent, so after `restore` it
+never signs a second digest for a slot: its slots hold the very proposals and votes of before.
+"""
+
+from collections.abc import Iterable
+
+from identity import cbor, envelope, schema
+from identity.certificate import Certificate
+from protocols.messages import FRAME_BYTES_MAX, VOTE_BYTES_MAX, Checkpoint, PrePrepare, Propose
+from protocols.pbft.core import Core, Load
+from protocols.pbft.slot import Prepared, Proposal
+from protocols.step import Persist, Step
+
+ROW_BYTES_MAX = 2 * FRAME_BYTES_MAX
+
+
+def restore(core: Core, rows: Iterable[Persist], load: Load, now_ms: int) -> Step:
+    """Put the vote log's rows of this committee back into a fresh core.
+
+    Rows up to the application's position are history; the later ones become slots again. The
+    step holds what can be executed at once.
+    """
+    by_kind: dict[str, list[Persist]] = {"stable": [], "accepted": [], "prepared": []}
+    for row in rows:
+        by_kind[row.kind].append(row)
+    for row in by_kind["stable"]:
+        _restore_stable(core, row)
+    for row in sorted(by_kind["accepted"], key=lambda row: row.seq):
+        _restore_accepted(core, row, load)
+    for row in by_kind["prepared"]:
+        _restore_prepared(core, row)
+    step = Step()
+    core.resume(now_ms, step)
+    return step
+
+
+def _restore_stable(core: Core, row: Persist) -> None:
+    network = core.committee.network
+    certificate = Certificate.decode(row.data, network, size_max=ROW_BYTES_MAX)
+    checkpoint = schema.decode(certificate.payload, Checkpoint, size_max=VOTE_BYTES_MAX)
+    core.checkpoints.restore(certificate, checkpoint.seq)
+
+
+def _restore_accepted(core: Core, row: Persist, load: Load) -> None:
+    hop = schema.convert(cbor.decode_hop(row.data, size_max=ROW_BYTES_MAX), Propose)
+    statement = envelope.parse(hop.pre_prepare, size_max=VOTE_BYTES_MAX)
+    message = schema.decode(statement.payload, PrePrepare, size_max=VOTE_BYTES_MAX)
+    core.next_seq = max(core.next_seq, message.seq + 1)
+    if message.seq <= core.checkpoints.low:
+        return
+    slot = core.get_slot(message.seq)
+    slot.proposal = Proposal(message, statement, hop, load(hop.operations))
+    if statement.signer != core.me:
+        core.vote_prepare(slot, message)
+
+
+def _restore_prepared(core: Core, row: Persist) -> None:
+    prepared = schema.decode(row.data, Prepared, size_max=ROW_BYTES_MAX)
+    slot = core.slots.get(row.seq)
+    if slot is None or slot.proposal is None:
+        return
+    slot.own_commit = envelope.parse(prepared.own_commit, size_max=VOTE_BYTES_MAX)
+    digest = slot.proposal.message.digest
+    slot.commits.add(slot.own_commit, digest, is_verified=True, check=core.check)

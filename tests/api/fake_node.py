@@ -1,0 +1,325 @@
+"""A fake NodeService: one process, no consensus, but truthful about what it was asked to keep.
+
+It executes each operation at once into an entry of a log in memory. Used only as the other side
+of the tests of the API, the client and the commands. Run as a program it serves a home:
+python -m tests.api.fake_node HOME
+"""
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import trio
+
+from crdt import facts
+from crdt.facts import COMMON, Fact, Move
+from crdt.stake import StakeView
+from identity import keys
+from node import service
+from node.api import Api, bind
+from node.config import Config
+from node.config_file import load_config
+from node.home import Home, NodeInfo
+from node.problem import Problem, not_found
+from protocols.committee import compute_faults, compute_quorum
+from protocols.genesis import Genesis
+
+CAPABILITY = hashlib.sha256(b"upper").digest()
+
+
+class FakeNode:
+    """Implements node.service.NodeService; its one capability is `upper`."""
+
+    def __init__(self, peer_id: str, genesis: Genesis, time_ms: int = 1) -> None:
+        self.peer_id = peer_id
+        self._key = keys.parse_peer_id(peer_id)
+        self._genesis = genesis
+        self._time_ms = time_ms
+        self._stake = StakeView()
+        self._entries: list[service.LogEntry] = []
+        self._blobs: dict[str, bytes] = {}
+        self._tasks: dict[str, service.Task] = {}
+        self._news = trio.Condition()
+        self.stopping = trio.Event()
+        self.operations: list[bytes] = []
+        for member in genesis.members:
+            key = keys.parse_peer_id(member.peer)
+            moves = (
+                Move(COMMON, "minted", key, "free", member.free),
+                Move(COMMON, "minted", key, "bonded", member.bond),
+            )
+            self._append([facts.Minted(account=key, moves=moves)])
+
+    def _append(self, made: Sequence[Fact]) -> int:
+        position = len(self._entries)
+        for fact in made:
+            self._stake.apply(fact)
+        described = tuple(service.describe_fact(fact) for fact in made)
+        digest = hashlib.sha256(repr(described).encode()).hexdigest()
+        self._entries.append(
+            service.LogEntry(
+                position=position,
+                time_ms=self._time_ms,
+                hash=digest,
+                certified=False,
+                facts=described,
+            )
+        )
+        return position
+
+    async def _publish(self, made: Sequence[Fact]) -> int:
+        async with self._news:
+            position = self._append(made)
+            self._news.notify_all()
+        return position
+
+    async def status(self) -> service.Status:
+        n = len(self._genesis.members)
+        return service.Status(
+            peer_id=self.peer_id,
+            network=self._genesis.name,
+            network_id=self._genesis.compute_network_id().hex(),
+            committee="main",
+            version="0",
+            n=n,
+            f=compute_faults(n),
+            q=compute_quorum(n),
+            view=0,
+            primary=self.peer_id,
+            position=len(self._entries) - 1,
+            head=self._entries[-1].hash,
+            state_root="00" * 32,
+            stable_checkpoint=0,
+            certified_position=-1,
+            connected_peers=0,
+            agreed_time_ms=self._time_ms,
+            pending_operations=0,
+            rss_bytes=1,
+            uptime_s=1.0,
+            roles=("member",),
+        )
+
+    async def peers(self) -> service.Peers:
+        return service.Peers(
+            peers=tuple(
+                service.Peer(
+                    peer_id=member.peer,
+                    address=member.address,
+                    connected=False,
+                    rtt_ms=None,
+                    frames_in=0,
+                    frames_out=0,
+                    bytes_in=0,
+                    bytes_out=0,
+                    dropped=0,
+                    last_error="",
+                )
+                for member in self._genesis.members
+                if member.peer != self.peer_id
+            )
+        )
+
+    async def put_blob(self, data: bytes) -> service.BlobStored:
+        digest = hashlib.sha256(data).hexdigest()
+        self._blobs[digest] = data
+        return service.BlobStored(digest=digest, size_bytes=len(data))
+
+    async def submit_tasks(
+        self, tasks: Sequence[service.TaskRequest], budget: int, duration_ms: int
+    ) -> service.TasksSubmitted:
+        for request in tasks:
+            if request.capability != "upper":
+                raise Problem(
+                    "unknown-capability",
+                    f"nobody offers {request.capability!r}",
+                    remedy="offered now: upper",
+                    status=404,
+                )
+            if request.input not in self._blobs:
+                raise not_found("blob", request.input)
+        free = self._stake.get(self._key, "free")
+        if free < budget * len(tasks):
+            raise Problem(
+                "insufficient-credits", f"{free} credits, {budget * len(tasks)} are needed"
+            )
+        before = len(self._entries) - 1
+        ids = [await self._run(request, budget, duration_ms) for request in tasks]
+        return service.TasksSubmitted(tasks=tuple(ids), position=before)
+
+    async def _run(self, request: service.TaskRequest, budget: int, duration_ms: int) -> str:
+        task = hashlib.sha256(f"{len(self._entries)}{request.input}".encode()).digest()
+        data = self._blobs[request.input]
+        deadline_ms = self._time_ms + duration_ms
+        output = (await self.put_blob(data.upper())).digest
+        opened = facts.TaskOpened(
+            task=task,
+            requester=self._key,
+            capability=CAPABILITY,
+            input=bytes.fromhex(request.input),
+            input_bytes=len(data),
+            budget=budget,
+            deadline_ms=deadline_ms,
+        )
+        ended = facts.TaskEnded(task=task, outcome="settled", output=bytes.fromhex(output))
+        self._tasks[task.hex()] = service.Task(
+            id=task.hex(),
+            state="settled",
+            capability="upper",
+            requester=self.peer_id,
+            input=request.input,
+            input_bytes=len(data),
+            budget=budget,
+            deadline_ms=deadline_ms,
+            round=0,
+            opened_ms=self._time_ms,
+            executor=self.peer_id,
+            price=budget,
+            grade="excellent",
+            output=output,
+            output_bytes=len(data),
+        )
+        await self._publish([opened])
+        await self._publish([ended])
+        return task.hex()
+
+    async def tasks(
+        self, state: service.TaskState | None, limit: int, cursor: str | None
+    ) -> service.TaskPage:
+        found = [item for item in reversed(self._tasks.values()) if state in (None, item.state)]
+        ids = [item.id for item in found]
+        start = ids.index(cursor) if cursor in ids else 0
+        rest = ids[start + limit : start + limit + 1]
+        return service.TaskPage(
+            tasks=tuple(found[start : start + limit]), next=rest[0] if rest else None
+        )
+
+    async def task(self, prefix: str) -> service.Task:
+        found = [item for key, item in self._tasks.items() if key.startswith(prefix)]
+        if len(found) != 1:
+            raise not_found("task", prefix)
+        return found[0]
+
+    async def result(self, prefix: str) -> bytes:
+        output = (await self.task(prefix)).output
+        assert output is not None
+        return self._blobs[output]
+
+    async def stake(self, account: str | None) -> service.Stake:
+        chosen = self._stake.accounts() if account is None else [_parse_peer(account)]
+        totals = self._stake.totals()
+        return service.Stake(
+            position=len(self._entries) - 1,
+            accounts=tuple(
+                service.Account(
+                    peer_id=keys.compute_peer_id(key),
+                    free=self._stake.get(key, "free"),
+                    bonded=self._stake.get(key, "bonded"),
+                    locked=self._stake.get(key, "locked"),
+                    escrow=self._stake.get(key, "escrow"),
+                    transit=self._stake.get(key, "transit"),
+                )
+                for key in chosen
+            ),
+            treasury=totals["treasury"],
+            burned=totals["burned"],
+            minted=totals["minted"],
+            conserved=self._stake.is_conserved(),
+        )
+
+    async def transfer(self, to: str, amount: int) -> service.Executed:
+        key, free = _parse_peer(to), self._stake.get(self._key, "free")
+        if free < amount:
+            raise Problem("insufficient-credits", f"{free} credits, {amount} are needed")
+        moves = (Move(self._key, "free", key, "free", amount),)
+        fact = facts.Paid(account=self._key, to=key, amount=amount, moves=moves)
+        position = await self._publish([fact])
+        return service.Executed(
+            operation="00" * 32, position=position, fact=service.describe_fact(fact)
+        )
+
+    async def reputation(self, agent: str | None) -> service.Reputation:
+        agents = [member.peer for member in self._genesis.members if agent in (None, member.peer)]
+        scores = tuple(
+            service.Score(peer_id=peer, good=4, bad=0, score_ppm=800_000, banned=False)
+            for peer in agents
+        )
+        return service.Reputation(snapshot=0, root="00" * 32, scores=scores)
+
+    async def capabilities(self) -> service.Capabilities:
+        offered = service.OfferedBy(
+            id=CAPABILITY.hex(), name="upper", version="1", agents=(self.peer_id,)
+        )
+        return service.Capabilities(capabilities=(offered,))
+
+    async def facts(self, position: int, limit: int) -> service.LogPage:
+        entries = tuple(self._entries[position : position + limit])
+        return service.LogPage(entries=entries, next=position + len(entries))
+
+    async def wait_facts(self, position: int, limit: int) -> service.LogPage:
+        async with self._news:
+            while len(self._entries) <= position:
+                await self._news.wait()
+        return await self.facts(position, limit)
+
+    async def submit_operation(self, statement: bytes) -> service.Accepted:
+        self.operations.append(statement)
+        return service.Accepted(operation=hashlib.sha256(statement).hexdigest())
+
+    async def shutdown(self) -> None:
+        self.stopping.set()
+
+
+def _parse_peer(text: str) -> bytes:
+    try:
+        return keys.parse_peer_id(text)
+    except Exception as error:
+        raise Problem("invalid-request", str(error), where="peer") from None
+
+
+async def serve(home: Home, config: Config) -> None:
+    """What node.main.run_node does of the API, on a fake node."""
+    genesis = home.load_genesis()
+    fake = FakeNode(home.load_peer_id(), genesis)
+    listener = bind(config.api.address, config.api.port)
+    api = Api(fake, home.load_token())
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(api.serve, listener)
+        home.write_info(
+            NodeInfo(
+                pid=os.getpid(),
+                peer_id=fake.peer_id,
+                network_id=genesis.compute_network_id().hex(),
+                api_address=config.api.address,
+                api_port=port,
+                listen=config.network.listen,
+                started_ms=int(time.time() * 1000),
+            )
+        )
+        nursery.start_soon(_watch_signals, fake)
+        print("ready", flush=True)
+        await fake.stopping.wait()
+        api.stop()
+        nursery.cancel_scope.deadline = trio.current_time() + 1
+    home.remove_info()
+
+
+async def _watch_signals(fake: FakeNode) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            fake.stopping.set()
+            return
+
+
+def main() -> None:
+    home = Home(Path(sys.argv[1]))
+    config = load_config(home.config_path, flags=["api.port=0"])
+    with home.lock():
+        trio.run(serve, home, config)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+import pytest
+
+from tests.pbft.world import World
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 10])
+def test_operations_execute_once_in_one_order_and_are_certified(n: int) -> None:
+    world = World(n)
+    for _ in range(30):
+        world.submit()
+    world.settle()
+    world.tick(1_000)
+    orders = {tuple(node.application.order) for node in world.nodes}
+    assert len(orders) == 1
+    assert len(orders.pop()) == 30
+    assert len({node.application.head for node in world.nodes}) == 1
+    assert {node.certified for node in world.nodes} == {world.nodes[0].application.position}
+    assert not world.evidence
+    assert not world.faults
+
+
+def test_a_member_that_was_down_catches_up_from_proven_batches() -> None:
+    world = World(4)
+    world.nodes[2].crash()
+    for _ in range(60):
+        world.submit()
+        world.settle()
+    assert world.nodes[0].application.position >= 60
+    world.nodes[2].start()
+    world.tick(6_000)
+    assert world.nodes[2].application.head == world.nodes[0].application.head
+    world.submit()
+    world.tick(1_000)
+    assert len(world.nodes[2].application.order) == 61
+    assert not world.faults
+
+
+def test_the_primary_goes_on_after_a_restart_with_the_proposals_it_signed() -> None:
+    world = World(4)
+    world.submit()
+    world.settle()
+    primary = world.nodes[0]
+    for other in world.nodes[1:]:
+        world.cut.add((primary.key.public, other.key.public))
+    world.submit()
+    world.settle()
+    proposed = primary.seat.core.slots[max(primary.seat.core.slots)].proposal
+    assert proposed is not None
+    primary.crash()
+    world.cut.clear()
+    primary.start()
+    world.submit()
+    world.tick(6_000)
+    assert {len(node.application.order) for node in world.nodes} == {3}
+    done = primary.ledger[proposed.message.seq - 1]
+    assert done.digest == proposed.message.digest
+    assert not world.evidence
+
+
+def test_every_member_restarted_at_once_loses_nothing() -> None:
+    world = World(4)
+    for _ in range(25):
+        world.submit()
+    world.settle()
+    before = list(world.nodes[0].application.order)
+    for node in world.nodes:
+        node.crash()
+    for node in world.nodes:
+        node.start()
+    for _ in range(25):
+        world.submit()
+    world.tick(6_000)
+    for node in world.nodes:
+        assert node.application.order[:25] == before
+        assert len(node.application.order) == 50
+
+
+def test_lost_votes_are_repeated_until_everybody_has_executed() -> None:
+    world = World(4)
+    first = [node.key.public for node in world.nodes]
+    world.cut = {(a, b) for a in first for b in first if {a, b} & {first[2], first[3]}}
+    world.submit()
+    world.settle()
+    assert not any(node.application.order for node in world.nodes)
+    world.cut.clear()
+    world.tick(8_000)
+    assert {len(node.application.order) for node in world.nodes} == {1}
+
+
+def test_checkpoints_become_stable_and_slots_are_forgotten() -> None:
+    world = World(4)
+    for _ in range(60):
+        world.submit()
+        world.settle()
+    for node in world.nodes:
+        core = node.seat.core
+        assert core.checkpoints.low >= 50
+        assert core.checkpoints.certificate is not None
+        core.checkpoints.certificate.check(world.committee.members, world.committee.q)
+        assert all(seq > core.checkpoints.low for seq in core.slots)
+        assert all(row.seq >= core.checkpoints.low for row in node.rows.values())
+
+
+def test_agreed_time_is_the_median_and_ticks_come_when_a_deadline_falls_due() -> None:
+    world = World(4)
+    world.submit()
+    world.tick(3_000)
+    for node in world.nodes:
+        node.application.deadline_ms = world.now_ms + 2_000
+    before = world.nodes[0].application.position
+    world.tick(1_000)
+    assert world.nodes[0].application.position == before
+    world.tick(3_000)
+    assert all(node.application.deadline_ms is None for node in world.nodes)
+    assert {len(node.application.order) for node in world.nodes} == {1}
+
+
+def test_an_operation_after_a_long_silence_executes_at_a_fresh_time() -> None:
+    world = World(4)
+    world.submit()
+    world.tick(1_000)
+    world.now_ms += 3_600_000
+    world.submit()
+    world.tick(1_000)
+    for node in world.nodes:
+        assert len(node.application.order) == 2
+        assert world.now_ms - node.application.time_ms < 2_000
+
+
+def test_replayed_and_reordered_operations_execute_once() -> None:
+    world = World(4)
+    for nonce in (3, 1, 2, 2, 1, 4):
+        world.submit(nonce=nonce)
+    world.settle()
+    world.tick(2_000)
+    assert {len(node.application.order) for node in world.nodes} == {4}
