@@ -33,7 +33,7 @@ from protocols.economy.operations import (
     RevealWork,
     Transfer,
 )
-from protocols.genesis import Genesis
+from protocols.genesis import Genesis, Parameters
 
 __all__ = ["EconomyState", "OrderedOperation"]
 
@@ -64,6 +64,10 @@ class EconomyState:
     @property
     def reputation(self) -> ReputationView:
         return self._books.reputation
+
+    @property
+    def parameters(self) -> Parameters:
+        return self._books.parameters
 
     @property
     def time_ms(self) -> int:
