@@ -86,7 +86,8 @@ def _shorten_value(value: Any) -> str:
 def verify(home: HomeOption = None, json: JsonOption = False) -> None:
     """Check the whole ledger file anew.
 
-    Every hash, signature, certificate and balance. Ends with 1 and names what is wrong if anything was changed. The node may be running.
+    Every hash, signature, certificate and balance.
+    Ends with 1 and names what is wrong if anything was changed. The node may be running.
 
     \b
     Example:
