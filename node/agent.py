@@ -10,13 +10,13 @@ import logging
 from typing import TYPE_CHECKING
 
 import trio
-from protocols.agents.plan import Failure, Output, Planner, list_work
-from protocols.agents.strategies import Cost, Strategy, cost_plus, underbid
 
 from crdt.facts import OfferedCapability
 from node.blob_store import StoreFull
 from node.blobs import BlobUnavailable
 from node.capabilities import CapabilitySpec, Completed, ExecutorClosed
+from protocols.agents.plan import Failure, Output, Planner, list_work
+from protocols.agents.strategies import Cost, Strategy, cost_plus, underbid
 from protocols.economy.model import Duty
 from protocols.economy.operations import Offer
 from protocols.step import Certified, Executed

@@ -2,13 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
+from importlib import metadata
 
 import psutil
 import trio
 
 from crdt import facts
 from crdt.facts import decode_fact
+from crdt.log import compute_root
 from crdt.tasks import TaskRow
+from identity import schema
 from identity.keys import compute_peer_id, parse_peer_id
 from node import service
 from node.account import Ordered, Refused
@@ -19,7 +22,6 @@ from node.node import Node
 from node.problem import Problem, not_found
 from node.receipts import NotHeld
 from node.service import TaskRequest, TaskState
-from node.version import VERSION
 from protocols.economy.model import compute_task_id
 from protocols.economy.operations import Body, OpenTasks, TaskSpec, Transfer
 from protocols.messages import Submit
@@ -65,7 +67,7 @@ class Service:
             network=node.genesis.name,
             network_id=node.network.hex(),
             committee=self._committee.hex(),
-            version=VERSION,
+            version=metadata.version("econode"),
             n=node.committee.n,
             f=node.committee.f,
             q=node.committee.q,
@@ -236,7 +238,7 @@ class Service:
     async def reputation(self, agent: str | None) -> service.Reputation:
         await trio.lowlevel.checkpoint()
         state = self._node.chain.state
-        snapshot = state.reputation.get_snapshot()
+        fixed = state.reputation.scores()
         wanted = None if agent is None else parse_peer_id(agent)
         scores = [
             service.Score(
@@ -246,12 +248,14 @@ class Service:
                 score_ppm=score.score_ppm,
                 banned=state.is_banned(score.agent),
             )
-            for score in snapshot.scores
+            for score in fixed
             if wanted in (None, score.agent)
         ]
         scores.sort(key=lambda score: (-score.score_ppm, score.peer_id))
         return service.Reputation(
-            snapshot=snapshot.number, root=snapshot.root.hex(), scores=tuple(scores)
+            snapshot=state.reputation.number,
+            root=compute_root([schema.encode(score) for score in fixed]).hex(),
+            scores=tuple(scores),
         )
 
     # --- the log ------------------------------------------------------------------------------
