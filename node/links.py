@@ -335,7 +335,7 @@ class Transport:
                 data, count = link.queue.take()
                 try:
                     await stream.write(data)
-                except BaseException:
+                except BaseException:  # counted and let go on: a cancelled write lost them too
                     link.drops += count
                     raise
                 link.frames_out += count
