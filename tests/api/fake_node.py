@@ -176,6 +176,7 @@ class FakeNode:
             budget=budget,
             deadline_ms=deadline_ms,
             round=0,
+            opened_ms=self._time_ms,
             executor=self.peer_id,
             price=budget,
             grade="excellent",

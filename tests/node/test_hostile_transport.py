@@ -42,7 +42,7 @@ async def attacked():
 @contextlib.asynccontextmanager
 async def attacker(victim: Transport, seed: bytes = bytes([66]) * 32):
     """A libp2p host of its own, connected to the victim: (host, connection)."""
-    enemy = Host(seed, is_reserved=lambda _: True, on_connected=lambda _: None)
+    enemy = Host(seed, is_reserved=lambda _: True, on_inbound=lambda _: None)
     async with trio.open_nursery() as nursery:
         await nursery.start(enemy.run)
         try:
@@ -210,7 +210,7 @@ async def test_many_connections_of_one_peer_and_many_strangers(monkeypatch):
 
 async def test_reconnecting_never_uses_up_the_places():
     async with attacked() as victim:
-        enemy = Host(bytes([66]) * 32, is_reserved=lambda _: True, on_connected=lambda _: None)
+        enemy = Host(bytes([66]) * 32, is_reserved=lambda _: True, on_inbound=lambda _: None)
         async with trio.open_nursery() as nursery:
             await nursery.start(enemy.run)
             for _ in range(40):
