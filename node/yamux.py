@@ -64,6 +64,11 @@ _HEADER = struct.Struct("!BBHII")
 _CREDIT_BYTES_MIN = DEFAULT_WINDOW_SIZE // 2
 
 
+def shield_for(seconds: float) -> trio.CancelScope:
+    """A scope for cleaning up: safe from cancellation, but not for longer than `seconds`."""
+    return trio.CancelScope(shield=True, deadline=trio.current_time() + seconds)
+
+
 class YamuxViolation(Exception):
     """The peer broke the protocol; its connection is closed."""
 
@@ -186,7 +191,7 @@ class BoundedYamux(Yamux):
                 nursery.cancel_scope.cancel()
         finally:
             self.event_started.set()
-            with trio.move_on_after(TEARDOWN_SECONDS_MAX, shield=True):
+            with shield_for(TEARDOWN_SECONDS_MAX):
                 await self._teardown()
 
     async def _pump(self) -> None:
@@ -325,7 +330,7 @@ class BoundedYamux(Yamux):
             if not data:
                 return
             # Half a Noise message would spoil all that follow, so cancelling waits for the end.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds_max) as scope:
+            with shield_for(seconds_max) as scope:
                 await self.secured_conn.write(data)
             if scope.cancelled_caught:
                 raise ConnectionClosedError(f"the peer took no byte for {seconds_max} s")
@@ -368,7 +373,8 @@ class BoundedYamux(Yamux):
     def abort(self) -> None:
         """Close the socket now, without a word; the reading task does the rest."""
         self._broken = True
-        raw = self.secured_conn.conn.read_writer.read_write_closer.stream.stream
+        secured: Any = self.secured_conn
+        raw = secured.conn.read_writer.read_write_closer.stream.stream
         raw.socket.close()
 
     async def close(self, error_code: int = GO_AWAY_NORMAL) -> None:
