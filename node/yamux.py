@@ -346,10 +346,9 @@ class BoundedYamux(Yamux):
 
     async def _watch(self) -> None:
         while True:
-            woken_due = trio.current_time() + PING_INTERVAL_SECONDS
-            await trio.sleep_until(woken_due)
-            now = trio.current_time()
-            if now - woken_due > STALL_SECONDS:
+            due = trio.current_time() + PING_INTERVAL_SECONDS
+            await trio.sleep_until(due)
+            if (now := trio.current_time()) - due > STALL_SECONDS:
                 self.last_heard = now
             if now - self.last_heard > SILENCE_SECONDS_MAX:
                 self.ended_because = f"silent for {SILENCE_SECONDS_MAX:.0f} s"
