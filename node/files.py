@@ -13,7 +13,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PUBLIC_MODE) -> None:
     One process at a time may write in a folder (the home's lock sees to that): the temporary
     name is fixed, so that what a crash left behind is taken over by the next write.
     """
-    fresh = path.with_name(f".{path.name}.new")
+    fresh = path.with_name(f".{path.name}.econode-new")
     fresh.unlink(missing_ok=True)  # left by a crash; opened anew so that `mode` holds
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with open(descriptor, "wb") as file:

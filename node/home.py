@@ -13,11 +13,11 @@ import msgspec
 from identity import keys
 from identity.errors import InvalidKey
 from node.files import PRIVATE_MODE, write_atomic
+from node.passphrase import PASSPHRASE_VARIABLE, ask_passphrase
 from node.problem import Problem
 from protocols.genesis import Genesis, InvalidGenesis, dump_genesis, parse_genesis
 
 HOME_VARIABLE = "ECONODE_HOME"
-PASSPHRASE_VARIABLE = "ECONODE_PASSPHRASE"
 HOME_MODE = 0o700
 TOKEN_BYTES = 32
 SMALL_FILE_BYTES_MAX = 64 * 1024
@@ -122,7 +122,7 @@ class Home:
             self.key_path, keys.dump_private_key(key, passphrase).encode(), mode=PRIVATE_MODE
         )
 
-    def load_key(self, ask: Callable[[], str | None]) -> keys.PrivateKey:
+    def load_key(self, ask: Callable[[], str | None] = ask_passphrase) -> keys.PrivateKey:
         """The private key. `ask` is called for the pass phrase if the file is sealed."""
         text = self._read_private(self.key_path)
         try:

@@ -5,7 +5,7 @@ case hex, credits as integers, times in milliseconds. `NodeService` is what `nod
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, get_args
 
 import msgspec
 
@@ -20,11 +20,10 @@ PREFIX_MIN = 4
 """A task may be named by this many or more first hex digits of its id, if they name one only."""
 
 HexDigest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-TaskState = Literal["opened", "bidding", "working", "verifying", "accepted", "settled", "failed"]
-TASK_STATES: tuple[TaskState, ...] = (
-    *("opened", "bidding", "working", "verifying"),
-    *("accepted", "settled", "failed"),
-)
+TaskState = Literal[
+    "open", "bidding", "revealing", "working", "verifying", "accepted", "settled", "failed"
+]
+TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 FINAL_STATES = ("settled", "failed")
 
 
@@ -110,32 +109,33 @@ class BlobStored(Answer, frozen=True):
 
 
 class Task(Answer, frozen=True):
-    """A task as the committee's log tells it. Absent is what has not happened yet."""
+    """A task as the committee's log tells it. None is what has not happened yet; a page of tasks
+    may also leave out input, deadline, verifiers and reason."""
 
     id: str
     state: TaskState
     capability: str
     """The name, if this node knows it, else the id."""
     requester: str
-    input: str
-    input_bytes: int
     budget: int
-    deadline_ms: int
     round: int
+    opened_ms: int
+    input: str | None = None
+    input_bytes: int | None = None
+    deadline_ms: int | None = None
     executor: str | None = None
     price: int | None = None
     grade: str | None = None
     output: str | None = None
     output_bytes: int | None = None
     verifiers: tuple[str, ...] = ()
-    opened_ms: int = 0
     ended_ms: int | None = None
     reason: str = ""
-    """Why it failed."""
+    """Why it failed, where that is known."""
 
 
 class TaskPage(Answer, frozen=True):
-    """Newest first; `next` is the cursor of the following page, None at the end."""
+    """In an order that does not change; `next` is the cursor of the next page, None at the end."""
 
     tasks: tuple[Task, ...]
     next: str | None

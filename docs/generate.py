@@ -1,0 +1,80 @@
+"""Write docs/reference-cli.md from the commands and the configuration table themselves.
+
+python docs/generate.py          write it
+python docs/generate.py --check  end with 1 if the file is not current
+"""
+
+import importlib.util
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "docs" / "reference-cli.md"
+COLUMNS = 80
+sys.path.insert(0, str(ROOT))
+
+HEAD = """\
+# Command reference
+
+Written by `docs/generate.py` from the commands themselves; do not edit.
+
+Every verb takes `--json`: exactly one JSON document on standard output, logs on standard error.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A failure with `--json` is the
+document `{"error": {"type", "title", "status", "detail", "where", "remedy"}}`.
+"""
+
+
+def find_plugins() -> Iterator[tuple[str, Any]]:
+    """The verbs that pyproject.toml names and this tree holds."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for name, target in sorted(project["entry-points"]["econode.commands"].items()):
+        module, _, attribute = target.partition(":")
+        if importlib.util.find_spec(module) is not None:
+            plugin = getattr(importlib.import_module(module), attribute)
+            yield name, typer.main.get_command(plugin)
+
+
+def render(name: str, command: Any, parent: Any, level: int) -> Iterator[str]:
+    """The help of a command and of all below it."""
+    context = typer.Context(
+        command, info_name=name, parent=parent, terminal_width=COLUMNS, max_content_width=COLUMNS
+    )
+    lines = [line.rstrip() for line in command.get_help(context).splitlines()]
+    yield f"{'#' * level} {context.command_path}\n\n```text\n" + "\n".join(lines) + "\n```\n"
+    for child, item in getattr(command, "commands", {}).items():
+        yield from render(child, item, context, min(level + 1, 4))
+
+
+def generate() -> str:
+    """The whole page; the same for the same tree."""
+    from node.cli import app
+    from node.config_file import render_config
+
+    root = typer.main.get_command(app)
+    assert isinstance(root, typer.core.TyperGroup)
+    context = typer.Context(root, info_name="econode")
+    parts = [HEAD]
+    for name, command in [*root.commands.items(), *find_plugins()]:
+        parts += render(name, command, context, 2)
+    parts.append(
+        "## config.toml\n\nWhat `econode init` writes; every key is optional.\n\n"
+        f"```toml\n{render_config()}```\n"
+    )
+    return "\n".join(parts)
+
+
+def main() -> int:
+    text = generate()
+    if "--check" in sys.argv[1:]:
+        return 0 if TARGET.exists() and TARGET.read_text() == text else 1
+    TARGET.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The verbs of `econode`, one module a noun."""

@@ -1,0 +1,102 @@
+"""econode ledger log, verify: read this node's own ledger file, running or not."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.commands.common import (
+    HomeOption,
+    JsonOption,
+    hint,
+    make_app,
+    open_home,
+    render_pairs,
+    shorten,
+    show,
+)
+
+if TYPE_CHECKING:
+    from node.service import LogEntry
+
+ENTRIES_MAX = 256
+POSITION_MAX = (1 << 63) - 1
+_DETAIL_CHARS_MAX = 160
+
+app = make_app("Read and check this node's ledger.")
+
+
+@app.command("log")
+def log(
+    start: Annotated[
+        int, typer.Option("--from", min=0, max=POSITION_MAX, help="First position.")
+    ] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=ENTRIES_MAX, help="At most so many.")] = 50,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what the committee ordered.
+
+    \b
+    Example:
+      econode ledger log --from 10 --limit 5
+    """
+    from node.ledger_file import read_log
+    from protocols.genesis import MAIN_COMMITTEE, compute_committee_id
+
+    place = open_home(home)
+    place.check_initialised()
+    network = place.load_genesis().compute_network_id()
+    committee = compute_committee_id(network, MAIN_COMMITTEE)
+    page = read_log(place.ledger_path, committee, start, limit)
+    show(page, json, lambda: _render(page.entries) or [f"no entry from position {start} on"])
+    if len(page.entries) == limit:
+        hint(f"more: --from {page.next}", json)
+
+
+def _render(entries: "tuple[LogEntry, ...]") -> list[str]:
+    lines = []
+    for entry in entries:
+        proven = "certified" if entry.certified else "not certified yet"
+        lines.append(f"{entry.position}  {shorten(entry.hash)}  {proven}")
+        lines += [f"    {_describe(fact)}" for fact in entry.facts]
+    return lines
+
+
+def _describe(fact: dict[str, Any]) -> str:
+    """One line: the kind, then the fields that people look for."""
+    fields = [
+        f"{name}={_shorten_value(value)}"
+        for name, value in fact.items()
+        if name not in ("kind", "moves") and value is not None
+    ]
+    moved = sum(move["amount"] for move in fact["moves"])
+    if moved:
+        fields.append(f"moves={moved}")
+    return f"{fact['kind']} {' '.join(fields)}"[:_DETAIL_CHARS_MAX]
+
+
+def _shorten_value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{len(value)}]"
+    text = str(value)
+    return f"{text[:16]}…" if len(text) > 20 else text
+
+
+@app.command("verify")
+def verify(home: HomeOption = None, json: JsonOption = False) -> None:
+    """Check the whole ledger file anew.
+
+    Every hash, signature, certificate and balance.
+    Ends with 1 and names what is wrong if anything was changed. The node may be running.
+
+    \b
+    Example:
+      econode ledger verify
+    """
+    from node.ledger_verify import verify_ledger
+
+    place = open_home(home)
+    place.check_initialised()
+    genesis = place.load_genesis()
+    report = verify_ledger(place.ledger_path, genesis)
+    show(report, json, lambda: render_pairs(list(report.items())))

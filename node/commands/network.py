@@ -1,0 +1,70 @@
+"""econode status, peers: how the running node and its links are."""
+
+import typer
+
+from node.commands.common import (
+    HomeOption,
+    JsonOption,
+    open_client,
+    render_pairs,
+    render_table,
+    shorten,
+    show,
+)
+
+
+def status(home: HomeOption = None, json: JsonOption = False) -> None:
+    """Show how the running node is.
+
+    Its committee, how far its log is, its links and memory.
+
+    \b
+    Example:
+      econode status
+    """
+    with open_client(home) as client:
+        now = client.status()
+    faults = "it survives no fault" if now.f == 0 else f"it survives {now.f}"
+    pairs = [
+        ("peer", now.peer_id),
+        ("network", f"{now.network} ({shorten(now.network_id, 16)})"),
+        ("roles", ", ".join(now.roles)),
+        ("committee", f"{now.committee}: n = {now.n}, f = {now.f}, q = {now.q} ({faults})"),
+        ("view", f"{now.view}, led by {now.primary}"),
+        ("position", f"{now.position} (certified to {now.certified_position})"),
+        ("checkpoint", now.stable_checkpoint),
+        ("head", now.head),
+        ("state root", now.state_root),
+        ("peers", f"{now.connected_peers} connected"),
+        ("pending", f"{now.pending_operations} operations"),
+        ("memory", f"{now.rss_bytes / (1 << 20):.1f} MiB"),
+        ("up", f"{now.uptime_s:.0f} s"),
+        ("version", now.version),
+    ]
+    show(now, json, lambda: render_pairs(pairs))
+
+
+def peers(home: HomeOption = None, json: JsonOption = False) -> None:
+    """List the running node's peers.
+
+    \b
+    Example:
+      econode peers
+    """
+    with open_client(home) as client:
+        found = client.peers()
+    head = ("peer", "address", "connected", "rtt ms", "in", "out", "dropped", "last error")
+    rows = [
+        (
+            *(peer.peer_id, peer.address, "yes" if peer.connected else "no"),
+            None if peer.rtt_ms is None else f"{peer.rtt_ms:.1f}",
+            *(peer.frames_in, peer.frames_out, peer.dropped, peer.last_error),
+        )
+        for peer in found.peers
+    ]
+    show(found, json, lambda: render_table(head, rows) if rows else ["no peers"])
+
+
+def register(app: typer.Typer) -> None:
+    app.command("status")(status)
+    app.command("peers")(peers)

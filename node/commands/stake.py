@@ -1,0 +1,92 @@
+"""econode stake show, transfer and reputation show: credits and scores."""
+
+from typing import Annotated
+
+import typer
+
+from node.commands.common import (
+    HomeOption,
+    JsonOption,
+    make_app,
+    open_client,
+    render_pairs,
+    render_table,
+    show,
+)
+
+AMOUNT_MAX = (1 << 63) - 1
+
+stake_app = make_app("Credits: who has how many, and paying them.")
+reputation_app = make_app("Scores that agents earned.")
+
+PeerArgument = Annotated[
+    str | None, typer.Argument(metavar="[PEERID]", help="Only this one.", show_default=False)
+]
+
+
+@stake_app.command("show")
+def show_stake(
+    account: PeerArgument = None, home: HomeOption = None, json: JsonOption = False
+) -> None:
+    """Show the credits of all accounts or of one.
+
+    \b
+    Example:
+      econode stake show
+    """
+    with open_client(home) as client:
+        stake = client.stake(account)
+    head = ("account", "free", "bonded", "locked", "escrow", "transit")
+    rows = [(a.peer_id, a.free, a.bonded, a.locked, a.escrow, a.transit) for a in stake.accounts]
+    sums = [
+        ("treasury", stake.treasury),
+        ("burned", stake.burned),
+        ("minted", stake.minted),
+        ("conserved", "yes" if stake.conserved else "NO"),
+        ("after position", stake.position),
+    ]
+    show(stake, json, lambda: [*render_table(head, rows), "", *render_pairs(sums)])
+
+
+@stake_app.command("transfer")
+def transfer(
+    to: Annotated[str, typer.Argument(metavar="PEERID", help="The account to pay.")],
+    amount: Annotated[int, typer.Argument(min=1, max=AMOUNT_MAX, help="Credits.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Pay free credits to another account.
+
+    Answers when the payment is executed.
+
+    \b
+    Example:
+      econode stake transfer 12D3KooW… 250
+    """
+    with open_client(home) as client:
+        done = client.transfer(to, amount)
+    pairs = [("paid", amount), ("to", to), ("position", done.position)]
+    show(done, json, lambda: render_pairs(pairs))
+
+
+@reputation_app.command("show")
+def show_reputation(
+    agent: PeerArgument = None, home: HomeOption = None, json: JsonOption = False
+) -> None:
+    """Show scores, in parts per million.
+
+    They are those of the last ordered snapshot.
+
+    \b
+    Example:
+      econode reputation show
+    """
+    with open_client(home) as client:
+        found = client.reputation(agent)
+    head = ("agent", "score ppm", "good", "bad", "banned")
+    rows = [
+        (score.peer_id, score.score_ppm, score.good, score.bad, "yes" if score.banned else "no")
+        for score in found.scores
+    ]
+    sums = [("snapshot", found.snapshot), ("root", found.root)]
+    show(found, json, lambda: [*render_table(head, rows), "", *render_pairs(sums)])

@@ -1,0 +1,293 @@
+"""econode task submit, list, show, result: give work and take its results."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.commands.common import (
+    HomeOption,
+    JsonOption,
+    hint,
+    make_app,
+    open_client,
+    parse_duration,
+    render_pairs,
+    render_table,
+    shorten,
+    show,
+)
+
+if TYPE_CHECKING:
+    from node.client import NodeClient
+    from node.service import Task
+
+BUDGET_DEFAULT = 100
+BUDGET_MAX = (1 << 63) - 1
+FILES_MAX = 10_000
+
+app = make_app("Give work to the network, and take its results.")
+
+TaskArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="A task's id, or its first digits (at least 4).")
+]
+
+
+@app.command("submit")
+def submit(
+    capability: Annotated[str, typer.Option(metavar="NAME", help="What shall be done.")],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option("--input", metavar="FILE", help="An input, a task each; may be repeated."),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", metavar="DIR", help="Every file below a folder, a task each."),
+    ] = None,
+    budget: Annotated[
+        int, typer.Option(min=1, max=BUDGET_MAX, help="Credits a task may cost at most.")
+    ] = BUDGET_DEFAULT,
+    deadline: Annotated[
+        str, typer.Option(metavar="TIME", help="Time for each task: 500ms, 60s, 5m, 1h.")
+    ] = "60s",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until every task has ended.")] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Submit files as tasks, one each.
+
+    With --wait it ends when they have, with 1 if one of them failed.
+
+    \b
+    Example:
+      econode task submit --capability file-stats --dir docs --wait
+    """
+    duration_ms = parse_duration(deadline)
+    files = _find_files(inputs or [], folder)
+    with open_client(home) as client:
+        start = client.status().position + 1
+        ids = _submit(client, capability, files, budget, duration_ms)
+        pairs = list(zip(ids, files, strict=True))
+        if not wait:
+            document = [{"id": task, "input": str(file)} for task, file in pairs]
+            rows = [(shorten(task), file) for task, file in pairs]
+            show({"tasks": document}, json, lambda: render_table(("task", "input"), rows))
+            return
+        _wait(client, set(ids), start)
+        tasks = [client.task(task) for task in ids]
+    _show_ended(tasks, files, json)
+    if any(task.state != "settled" for task in tasks):
+        raise typer.Exit(1)
+
+
+def _find_files(inputs: list[Path], folder: Path | None) -> list[Path]:
+    """The files to send, each checked before anything is sent."""
+    from node.problem import Problem
+    from protocols.economy.operations import BLOB_BYTES_MAX
+
+    files = list(inputs)
+    if folder is not None:
+        if not folder.is_dir():
+            raise Problem("no-file", "there is no such folder", where=str(folder))
+        for place, folders, names in os.walk(folder):
+            folders.sort()
+            files += [Path(place, name) for name in sorted(names) if Path(place, name).is_file()]
+            if len(files) > FILES_MAX:
+                raise Problem(
+                    "too-many-files",
+                    f"more than {FILES_MAX} files",
+                    where=str(folder),
+                    remedy="submit parts of the folder",
+                )
+    if not files:
+        if folder is None:
+            raise typer.BadParameter("give --input FILE or --dir DIR")
+        raise Problem("no-file", "there is no file below this folder", where=str(folder))
+    for file in files:
+        if not file.is_file():
+            raise Problem(
+                "no-file", "there is no such file", where=str(file), remedy="nothing was submitted"
+            )
+        if file.stat().st_size > BLOB_BYTES_MAX:
+            raise Problem(
+                "too-large",
+                f"an input may have at most {BLOB_BYTES_MAX} bytes",
+                where=str(file),
+                remedy="split it; nothing was submitted",
+            )
+    return files
+
+
+def _submit(
+    client: "NodeClient", capability: str, files: list[Path], budget: int, duration_ms: int
+) -> list[str]:
+    from node.problem import Problem
+    from node.service import TASKS_PER_REQUEST_MAX, TaskRequest
+
+    ids: list[str] = []
+    with _progress("submitting", len(files)) as advance:
+        for first in range(0, len(files), TASKS_PER_REQUEST_MAX):
+            requests = []
+            for file in files[first : first + TASKS_PER_REQUEST_MAX]:
+                try:
+                    data = file.read_bytes()
+                except OSError as error:
+                    raise Problem(
+                        "no-file",
+                        f"cannot read: {error.strerror}",
+                        where=str(file),
+                        remedy=f"{len(ids)} tasks were submitted: see `econode task list`",
+                    ) from None
+                blob = client.put_blob(data)
+                requests.append(TaskRequest(capability=capability, input=blob.digest))
+                advance(1)
+            ids += client.submit_tasks(requests, budget, duration_ms).tasks
+    return ids
+
+
+def _wait(client: "NodeClient", waiting: set[str], start: int) -> None:
+    """Read the log from `start` on until every task has ended in it."""
+    with _progress("waiting for results", len(waiting)) as advance:
+        events = client.events(start)
+        while waiting:
+            for fact in next(events).facts:
+                if fact["kind"] == "task_ended" and fact["task"] in waiting:
+                    waiting.discard(fact["task"])
+                    advance(1)
+
+
+class _progress:
+    """A bar on standard error when that is a terminal, else nothing."""
+
+    def __init__(self, text: str, total: int) -> None:
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task(text, total=total)
+
+    def __enter__(self) -> Any:
+        if self._bar is None:
+            return lambda _: None
+        self._bar.start()
+        return lambda count: self._bar.advance(self._task, count)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _show_ended(tasks: "list[Task]", files: list[Path], as_json: bool) -> None:
+    import msgspec
+
+    pairs = list(zip(tasks, files, strict=True))
+    document = [{**msgspec.to_builtins(task), "file": str(file)} for task, file in pairs]
+    rows = [
+        (shorten(task.id), file, task.state, task.grade, task.price, shorten(task.executor, 16))
+        for task, file in pairs
+    ]
+    head = ("task", "input", "state", "grade", "price", "executor")
+    show({"tasks": document}, as_json, lambda: render_table(head, rows))
+
+
+@app.command("list")
+def list_tasks(
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help="Only tasks in this state.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 100,
+    cursor: Annotated[
+        str | None, typer.Option(metavar="ID", help="Go on where a page ended.")
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List tasks.
+
+    \b
+    Example:
+      econode task list --state settled
+    """
+    with open_client(home) as client:
+        page = client.tasks(state, limit, cursor)
+    head = ("task", "state", "capability", "budget", "price", "grade")
+    rows = [
+        (shorten(task.id), task.state, task.capability, task.budget, task.price, task.grade)
+        for task in page.tasks
+    ]
+    show(page, json, lambda: render_table(head, rows) if rows else ["no tasks"])
+    if page.next is not None:
+        hint(f"more: --cursor {page.next}", json)
+
+
+@app.command("show")
+def show_task(task: TaskArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Show what is known of a task.
+
+    \b
+    Example:
+      econode task show 3f9a
+    """
+    import msgspec
+
+    with open_client(home) as client:
+        found = client.task(task)
+    known = [
+        (name, ", ".join(value) if isinstance(value, (list, tuple)) else value)
+        for name, value in msgspec.to_builtins(found).items()
+        if value not in (None, "", [], ())
+    ]
+    show(found, json, lambda: render_pairs(known))
+
+
+@app.command("result")
+def result(
+    task: TaskArgument,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there, not to standard output.")
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fetch the result of a task.
+
+    The bytes as they are; with --json and without --output the document holds them as base64.
+
+    \b
+    Example:
+      econode task result 3f9a --output stats.json
+    """
+    import base64
+
+    with open_client(home) as client:
+        found = client.task(task)
+        data = client.result(found.id)
+    document: dict[str, Any] = {"id": found.id, "output": found.output, "bytes": len(data)}
+    if output is not None:
+        _write(output, data)
+        show({**document, "file": str(output)}, json, lambda: [f"{len(data)} bytes in {output}"])
+    elif json:
+        show({**document, "base64": base64.b64encode(data).decode()}, True, list)
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _write(output: Path, data: bytes) -> None:
+    from node.files import write_atomic
+    from node.problem import Problem
+
+    try:
+        write_atomic(output, data)
+    except OSError as error:
+        raise Problem(
+            "unwritable",
+            f"cannot write: {error.strerror}",
+            where=str(output),
+            remedy="give another file with --output",
+        ) from None
