@@ -107,6 +107,15 @@ def check_roots(roots: Mapping[str, Mapping[int, bytes]]) -> Iterator[Violation]
                 )
 
 
+def check_equal_ends(histories: Sequence[History]) -> Iterator[Violation]:
+    """L3: once the network is at rest every node has caught up with the longest history."""
+    longest = max((len(history.entries) for history in histories), default=0)
+    for history in histories:
+        if len(history.entries) < longest:
+            detail = f"ends at position {len(history.entries) - 1} of {longest - 1}"
+            yield Violation("L3 laggards catch up", history.node, detail)
+
+
 def check_conservation(history: History) -> Iterator[Violation]:
     """C1 and C2: at every step each credit ever minted is in one bucket, none is negative, and
     nothing is minted after genesis."""
@@ -237,7 +246,10 @@ def check_auctions(history: History) -> Iterator[Violation]:
                 if place not in bids_closed:
                     yield Violation("A4 no early reveal", history.node, f"a bid: {where}")
                 opened[place].add(bidder)
-            case facts.Awarded(winner=winner):
+            case facts.Awarded(winner=winner, bid=bid, price=price):
+                if price < bid:
+                    detail = f"{_name(winner)} is paid {price} below its bid {bid}: {where}"
+                    yield Violation("A2 payment rule", history.node, detail)
                 if winner not in sealed[place] or winner not in opened[place]:
                     detail = f"{_name(winner)} wins without a bid in time: {where}"
                     yield Violation("A3 sealed in time", history.node, detail)

@@ -221,12 +221,13 @@ def _make_home(
 
 
 def _get_overrides(plan: NodePlan, port: int) -> dict[tuple[str, str], object]:
-    strategy = "underbid" if plan.role == "liar" else "truthful"
-    return {
+    values: dict[tuple[str, str], object] = {
         ("network", "listen"): (_get_address(port),),
-        ("agent", "strategy"): strategy,
         ("agent", "price_base"): plan.price_base,
     }
+    if plan.role == "liar":
+        values[("agent", "strategy")] = "underbid"  # to win, and lie, as often as it can
+    return values
 
 
 def _render_capability(plan: NodePlan) -> str:
