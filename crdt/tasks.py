@@ -69,7 +69,7 @@ def fold_task(row: TaskRow | None, fact: Fact, time_ms: int) -> TaskRow | None:
             return replace(row, state="revealing")
         case facts.Awarded(winner=winner, price=price):
             return replace(row, state="working", winner=winner, price=price)
-        case facts.Unsold():
+        case facts.Unsold() | facts.Undecided():
             return replace(row, state="open")
         case facts.VerifiersDrawn():
             return replace(row, state="verifying")
