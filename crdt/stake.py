@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from crdt.facts import COMMON, Bucket, Fact, Move
 from identity.errors import EconodeError
 
-OWNED_BUCKETS = ("free", "bonded", "locked", "escrow", "transit")
-COMMON_BUCKETS = ("treasury", "burned", "minted")
+OWNED_BUCKETS: tuple[Bucket, ...] = ("free", "bonded", "locked", "escrow", "transit")
+COMMON_BUCKETS: tuple[Bucket, ...] = ("treasury", "burned", "minted")
 
 
 class Unbalanced(EconodeError):
@@ -22,10 +22,10 @@ class StakeView:
     """Balances by (account, bucket). `minted` counts what was ever created."""
 
     def __init__(self) -> None:
-        self._balances: defaultdict[tuple[bytes, str], int] = defaultdict(int)
+        self._balances: defaultdict[tuple[bytes, Bucket], int] = defaultdict(int)
         self._accounts: set[bytes] = set()
 
-    def get(self, account: bytes, bucket: str) -> int:
+    def get(self, account: bytes, bucket: Bucket) -> int:
         return self._balances.get((account, bucket), 0)
 
     def accounts(self) -> Iterable[bytes]:
@@ -47,7 +47,7 @@ class StakeView:
                 self._revert(move)
             raise
 
-    def balances(self) -> Mapping[tuple[bytes, str], int]:
+    def balances(self) -> Mapping[tuple[bytes, Bucket], int]:
         """All balances that are not zero, in ascending order of (account, bucket)."""
         return {key: value for key, value in sorted(self._balances.items()) if value}
 
@@ -60,7 +60,7 @@ class StakeView:
 
     def totals(self) -> dict[str, int]:
         """Credits by bucket; the conserved sum is `is_conserved`'s."""
-        totals = dict.fromkeys((*OWNED_BUCKETS, *COMMON_BUCKETS), 0)
+        totals: dict[str, int] = dict.fromkeys((*OWNED_BUCKETS, *COMMON_BUCKETS), 0)
         for (_, bucket), value in self._balances.items():
             totals[bucket] += value
         return totals

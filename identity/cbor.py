@@ -6,6 +6,7 @@ bytewise order of section 4.2.1. Decoding refuses everything that has a second s
 again and comparing, and everything this protocol never says (tags, floats, bignums, undefined).
 """
 
+import io
 from typing import Any
 
 import cbor2
@@ -81,14 +82,19 @@ def decode_hop(data: bytes, *, size_max: int) -> Any:
 def _load(data: bytes, size_max: int) -> Any:
     if len(data) > size_max:
         raise InvalidCbor(f"{len(data)} bytes, at most {size_max} are allowed here")
+    stream = io.BytesIO(data)
     try:
-        return cbor2.loads(
-            data,
+        value = cbor2.CBORDecoder(
+            stream,
             max_depth=DEPTH_MAX,
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=True,
             semantic_decoders=_REFUSE_TAGS,
-        )
+        ).decode()
     except (cbor2.CBORError, ValueError, OverflowError) as error:
         raise InvalidCbor(f"not well-formed: {error}") from error
+    # The decoder puts back what it read ahead; `cbor2.loads` would drop what comes after.
+    if stream.tell() != len(data):
+        raise InvalidCbor(f"{len(data) - stream.tell()} bytes after the value")
+    return value

@@ -8,6 +8,7 @@ never part of a hash.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from identity import cbor, envelope, keys
 from identity.errors import InvalidCertificate
@@ -45,19 +46,15 @@ class Certificate:
     def decode(cls, data: bytes, network: bytes, *, size_max: int) -> "Certificate":
         """Raises InvalidCbor or InvalidCertificate; the signatures are not checked."""
         match cbor.decode(data, size_max=size_max):
-            case [str(kind), bytes(committee), int(epoch), bytes(payload), [*pairs]] if (
-                epoch is not True and epoch is not False
-            ):
+            case [str(kind), bytes(committee), int(epoch), bytes(payload), [*pairs]]:
                 pass
             case _:
                 raise InvalidCertificate("not [kind, committee, epoch, payload, signatures]")
-        signatures: list[tuple[bytes, bytes]] = []
-        for pair in pairs:
-            match pair:
-                case [bytes(signer), bytes(signature)]:
-                    signatures.append((signer, signature))
-                case _:
-                    raise InvalidCertificate("a signature is [signer, 64 bytes]")
+        if len(committee) != envelope.COMMITTEE_ID_BYTES or isinstance(epoch, bool) or epoch < 0:
+            raise InvalidCertificate("a committee id has 16 bytes and an epoch is not negative")
+        if len(pairs) > SIGNERS_MAX:
+            raise InvalidCertificate(f"{len(pairs)} signers, at most {SIGNERS_MAX} are allowed")
+        signatures = [_parse_pair(pair) for pair in pairs]
         return cls(envelope.Context(network, committee, epoch, kind), payload, tuple(signatures))
 
     def check(self, members: Collection[bytes], quorum: int) -> None:
@@ -78,3 +75,13 @@ class Certificate:
             envelope.rebuild(self.context, signer, self.payload, signature)
             for signer, signature in self.signatures
         ]
+
+
+def _parse_pair(pair: Any) -> tuple[bytes, bytes]:
+    match pair:
+        case [bytes(signer), bytes(signature)] if (
+            len(signer) == keys.PUBLIC_KEY_BYTES and len(signature) == keys.SIGNATURE_BYTES
+        ):
+            return signer, signature
+        case _:
+            raise InvalidCertificate("a signature is [32-byte signer, 64-byte signature]")

@@ -80,7 +80,12 @@ def check_public_key(public: bytes) -> None:
 
 
 def compute_peer_id(public: bytes) -> str:
-    """The libp2p PeerId of an Ed25519 key, in base58btc ("12D3Koo...")."""
+    """The libp2p PeerId of an Ed25519 key, in base58btc ("12D3Koo...").
+
+    Raises InvalidKey on another length: base58 takes quadratic time, so its input is bounded.
+    """
+    if len(public) != PUBLIC_KEY_BYTES:
+        raise InvalidKey(f"a public key has {PUBLIC_KEY_BYTES} bytes, this one {len(public)}")
     number = int.from_bytes(_PEER_ID_PREFIX + public)
     digits = ""
     while number:
@@ -134,10 +139,10 @@ def load_public_key(text: str) -> bytes:
 
 def _unarmor(text: str) -> tuple[str, bytes]:
     lines = [line.strip() for line in text.strip().splitlines()]
-    if len(lines) < 3 or not lines[0].startswith("-----BEGIN "):
+    if not lines or not lines[0].startswith("-----BEGIN "):
         raise InvalidKey("not a key file: it does not begin with '-----BEGIN ECONODE ...'")
     label = lines[0].removeprefix("-----BEGIN ").removesuffix("-----")
-    if lines[-1] != f"-----END {label}-----":
+    if len(lines) < 3 or lines[-1] != f"-----END {label}-----":
         raise InvalidKey("the key file is cut off: its last line is not the matching END line")
     try:
         data = base64.b64decode("".join(lines[1:-1]), validate=True)
@@ -168,7 +173,8 @@ def _derive(passphrase: str, salt: bytes) -> bytes:
     kdf = Argon2id(
         salt=salt, length=32, iterations=_ARGON2_PASSES, lanes=1, memory_cost=_ARGON2_MEMORY_KIB
     )
-    return kdf.derive(passphrase.encode())
+    # A pass phrase from the environment may hold bytes that are not UTF-8: keep them.
+    return kdf.derive(passphrase.encode(errors="surrogateescape"))
 
 
 def _armor(label: str, data: bytes) -> str:

@@ -21,6 +21,7 @@ import trio
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_new_noise_key_pair
 from libp2p.host.basic_host import BasicHost
+from libp2p.identity.identify_push.identify_push import ID_PUSH as IDENTIFY_PUSH_PROTOCOL_ID
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
@@ -149,13 +150,13 @@ class GuardedSwarm(Swarm):
         self,
         *args: Any,
         is_reserved: Callable[[bytes], bool],
-        on_connected: Callable[[bytes], None],
+        on_inbound: Callable[[bytes], None],
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
         self.auto_connector = NoAutoConnector()
         self._is_reserved = is_reserved
-        self._on_connected = on_connected
+        self._on_inbound = on_inbound
         self._pending: dict[_Pending, None] = {}  # oldest first, as all dicts here
         self._strangers: dict[SwarmConn, str] = {}
 
@@ -206,9 +207,10 @@ class GuardedSwarm(Swarm):
         same_peer = self.connections.get(muxed_conn.peer_id, [])
         if len(same_peer) > CONNECTIONS_PER_PEER_MAX:
             self._close_soon(same_peer[0])
-        if direction == "inbound" and not self._is_reserved(key):
-            self._admit_stranger(connection)
-        self._on_connected(key)
+        if direction == "inbound":
+            if not self._is_reserved(key):
+                self._admit_stranger(connection)
+            self._on_inbound(key)
         return connection
 
     def _admit_stranger(self, connection: SwarmConn) -> None:
@@ -250,7 +252,7 @@ class Host:
         seed: bytes,
         *,
         is_reserved: Callable[[bytes], bool],
-        on_connected: Callable[[bytes], None],
+        on_inbound: Callable[[bytes], None],
     ) -> None:
         keys = create_new_key_pair(seed)
         security = NoiseTransport(keys, create_new_noise_key_pair().private_key)
@@ -280,17 +282,19 @@ class Host:
             RetryConfig(max_retries=0),
             config,
             is_reserved=is_reserved,
-            on_connected=on_connected,
+            on_inbound=on_inbound,
         )
         self.libp2p = BasicHost(self.swarm, disable_identify_address_discovery=True)
+        # A push would only put addresses into our store that we never dial.
+        self.libp2p.remove_stream_handler(IDENTIFY_PUSH_PROTOCOL_ID)
         self._stop = trio.Event()
+        self._scope = trio.CancelScope(shield=True)
 
     async def run(
         self, services: Iterable[Any] = (), *, task_status: Any = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Run until `close`; shielded, so that the owner decides when and in which order."""
-        with trio.CancelScope(shield=True) as scope:
-            self._scope = scope
+        with self._scope:
             async with run_service(self.swarm):
                 await self.swarm.event_background_nursery_created.wait()
                 await self._run_services(tuple(services), task_status)

@@ -7,8 +7,8 @@ stands in `node/yamux.py` (muxer), `node/host.py` (swarm, tasks) and `node/gossi
 | symbol replaced | the trap |
 |---|---|
 | `muxer_multistream.Yamux` | named directly, `muxer_opt` is ignored; see `node/yamux.py` |
-| `TrioTCPStream.__init__`, `.read`, `.write` | two socket reads and two lock hand-overs a message |
-| `BaseNoiseMsgReadWriter.read_msg` | builds three debug strings for each message |
+| `TrioTCPStream.__init__`, `.read` | a socket read for each Noise length, one for each body |
+| `multiselect_communicator.read_delim` | no bound: a stranger's protocol name of any size |
 | `tcp._set_reuse_flags` | SO_REUSEPORT lets two processes share one port without an error |
 | `SwarmConn._handle_muxed_stream` | an exception in any stream handler ends the whole service |
 | `swarm_connection.logging` | logs to the root logger, which installs a handler on stderr |
@@ -16,6 +16,13 @@ stands in `node/yamux.py` (muxer), `node/host.py` (swarm, tasks) and `node/gossi
 | `pubsub/gossipsub.maybe_consume_signed_record` | verifies the same record again on each message |
 | `pubsub/gossipsub.env_to_send_in_RPC` | parses all own addresses again for each message |
 | logger `libp2p` | `propagate` is off and it has no handler: warnings go unseen |
+
+Measured between two processes, 200 B request and answer, one outstanding (median of five runs on
+two shared cores; CPU of one process per request): as shipped 864 us, 540 us CPU; the TCP buffer
+alone 717, 478; our yamux alone 359, 212; both 363, 196. Credit per read instead of per half window
+522, 330. One way both carry about 80,000 frames a second, since our writes are joined. Locks
+without a reschedule and a `read_msg` without debug strings made no difference beside these and
+are left out, as is the happy-eyeballs delay, which `Host.dial` avoids (12 ms to the first answer).
 """
 
 import importlib.metadata
@@ -26,19 +33,22 @@ from typing import Any
 
 import libp2p.io.trio as io_trio
 import libp2p.network.connection.swarm_connection as swarm_connection
+import libp2p.protocol_muxer.multiselect_communicator as multiselect_communicator
 import libp2p.pubsub.gossipsub as gossipsub
 import libp2p.pubsub.pubsub as pubsub
 import libp2p.pubsub.rpc_queue as rpc_queue
-import libp2p.security.noise.io as noise_io
 import libp2p.stream_muxer.muxer_multistream as muxer_multistream
 import libp2p.transport.tcp.tcp as tcp
 import trio
+from libp2p.exceptions import ParseError
 from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 
 from node.yamux import BoundedYamux
 
 LIBP2P_VERSION = "0.8.1"
 RECEIVE_BUFFER_BYTES = 64 * 1024
+NEGOTIATION_BYTES_MAX = 4096
 GOSSIP_OUTBOUND_RPCS_MAX = 512  # per peer
 GOSSIP_SUBSCRIPTION_MESSAGES_MAX = 1024
 RECORD_CACHE_PEERS_MAX = 512
@@ -53,37 +63,16 @@ class UnknownLibp2pVersion(RuntimeError):
     """The installed py-libp2p is not the one these patches were written for."""
 
 
-class _Held:
-    """Holds a trio.Lock; a free one is taken without a trip through the scheduler.
-
-    Every holder awaits a socket inside, so fairness and cancellation keep their checkpoints.
-    """
-
-    __slots__ = ("_lock",)
-
-    def __init__(self, lock: trio.Lock) -> None:
-        self._lock = lock
-
-    async def __aenter__(self) -> None:
-        try:
-            self._lock.acquire_nowait()
-        except trio.WouldBlock:
-            await self._lock.acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._lock.release()
+_init_tcp_stream_as_shipped = io_trio.TrioTCPStream.__init__
 
 
 def _init_tcp_stream(self: Any, stream: trio.SocketStream) -> None:
-    self.stream = stream
-    self.read_lock = trio.Lock()
-    self.write_lock = trio.Lock()
-    self._cached_remote_address = None
+    _init_tcp_stream_as_shipped(self, stream)
     self._received = bytearray()
 
 
 async def _read_tcp_stream(self: Any, n: int | None = None) -> bytes:
-    async with _Held(self.read_lock):
+    async with self.read_lock:
         if n == 0:
             return b""
         if not self._received:
@@ -105,19 +94,11 @@ async def _read_tcp_stream(self: Any, n: int | None = None) -> bytes:
         return data
 
 
-async def _write_tcp_stream(self: Any, data: bytes) -> None:
-    async with _Held(self.write_lock):
-        try:
-            await self.stream.send_all(data)
-        except trio.BrokenResourceError as error:
-            raise ConnectionClosedError("reset by the peer", transport="tcp") from error
-        except trio.ClosedResourceError as error:
-            raise ConnectionClosedError("closed here", transport="tcp") from error
-
-
-async def _read_noise_message(self: Any, prefix_encoded: bool = False) -> bytes:
-    encrypted = await self.read_writer.read_msg()
-    return bytes(self.decrypt(encrypted[len(self.prefix) :] if prefix_encoded else encrypted))
+async def _read_negotiation(reader: Any) -> bytes:
+    line = await read_varint_prefixed_bytes_limited(reader, NEGOTIATION_BYTES_MAX)
+    if not line.endswith(b"\n"):
+        raise ParseError("a negotiation line without its end")
+    return line[:-1]
 
 
 def _set_reuse_flags(sock: trio.socket.SocketType) -> None:
@@ -196,8 +177,7 @@ def install() -> None:
     muxer_multistream.Yamux = BoundedYamux
     io_trio.TrioTCPStream.__init__ = _init_tcp_stream
     io_trio.TrioTCPStream.read = _read_tcp_stream
-    io_trio.TrioTCPStream.write = _write_tcp_stream
-    noise_io.BaseNoiseMsgReadWriter.read_msg = _read_noise_message
+    multiselect_communicator.read_delim = _read_negotiation
     tcp._set_reuse_flags = _set_reuse_flags
     swarm_connection.SwarmConn._handle_muxed_stream = _guarded_handle_muxed_stream
     quiet = logging.getLogger("libp2p.network.connection")

@@ -7,20 +7,20 @@ connected; a peer that connects by itself and passes `allow` gets a link over th
 """
 
 import logging
-import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import trio
-from libp2p.stream_muxer.exceptions import MuxedConnError, MuxedStreamEOF, MuxedStreamError
+from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError
 
 from identity.keys import PrivateKey, check_public_key, compute_peer_id
 from node import libp2p_shims
-from node.framing import FRAME_BYTES_MAX, FrameSplitter, FrameViolation, OutQueue
+from node.framing import FRAME_BYTES_MAX, FrameSplitter, FrameViolation
 from node.gossip import Gossip, GossipMessage
-from node.host import DialError, Host, ListenError, read_public_key
+from node.host import Host, ListenError, read_public_key
+from node.link import Link, LinkInfo
 
 __all__ = [
     "FRAME_BYTES_MAX",
@@ -42,12 +42,6 @@ INBOUND_FRAMES_MAX = 1024
 INBOUND_BYTES_MAX = 32 * 1024 * 1024
 INBOUND_WAIT_SECONDS = 0.005
 FRAME_SECONDS_MAX = 30.0  # between two reads of one unfinished frame
-RETRY_SECONDS_MIN = 0.1
-RETRY_SECONDS_MAX = 1.5  # a peer that comes back is found within two seconds
-RETRY_SLOW_SECONDS_MAX = 15.0  # ... unless it was away for AWAY_SECONDS
-AWAY_SECONDS = 300.0
-SETTLED_SECONDS = 5.0  # a link that lasted this long starts its retries fast again
-STALE_SECONDS = 10.0  # what waited this long for an absent peer is dropped
 
 
 class TransportError(RuntimeError):
@@ -68,48 +62,6 @@ class Inbound:
 
     peer: bytes
     frame: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class LinkInfo:
-    """The state of one link; counters since the link exists, rtt in milliseconds."""
-
-    peer: bytes
-    multiaddr: str
-    connected: bool
-    rtt_ms: float | None
-    frames_in: int
-    frames_out: int
-    bytes_in: int
-    bytes_out: int
-    drops: int
-    last_error: str
-
-
-class _Link:
-    """What we keep of one peer."""
-
-    def __init__(self, peer: bytes) -> None:
-        self.peer = peer
-        self.addresses: tuple[str, ...] = ()
-        self.queue = OutQueue()
-        self.queued = trio.Event()
-        self.poked = trio.Event()
-        self.scope: trio.CancelScope | None = None
-        self.connection: Any = None  # the one our stream runs on
-        self.running = False
-        self.frames_in = self.frames_out = self.bytes_in = self.bytes_out = self.drops = 0
-        self.last_error = ""
-
-    def poke(self) -> None:
-        """End a wait before the next attempt."""
-        self.poked.set()
-
-    def interrupt(self) -> None:
-        """End what the link does now; it looks at its state anew."""
-        self.poke()
-        if self.scope is not None:
-            self.scope.cancel()
 
 
 class Transport:
@@ -135,15 +87,16 @@ class Transport:
         self._seed, self._listen, self._allow = seed, list(listen), allow
         self.public_key = PrivateKey(seed).public
         self.protocol = f"/econode/1/{network_id.hex()[:16]}/frames"
-        self._links: dict[bytes, _Link] = {}
+        self._links: dict[bytes, Link] = {}
         self._readers: dict[bytes, trio.CancelScope] = {}
         self._inbound_in, self.inbound = trio.open_memory_channel[Inbound](inbound_frames_max)
         self._inbound_sizes: deque[int] = deque()
         self._inbound_bytes = 0
-        self._host = Host(seed, is_reserved=self._is_configured, on_connected=self._on_connected)
+        self._host = Host(seed, is_reserved=self._is_configured, on_inbound=self._on_connected)
         self._gossip = Gossip(self._host, self.public_key)
         self.gossip = self._gossip.messages
         self._nursery: trio.Nursery | None = None
+        self.unknown_drops = 0  # frames for peers we have no link to
         self.violations = 0  # streams ended for breaking the framing
 
     # -- what the node calls ---------------------------------------------------------------
@@ -164,8 +117,8 @@ class Transport:
 
     async def _run(self, task_status: Any) -> None:
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._host.run, (self._gossip.router, self._gossip.pubsub))
             try:
+                await nursery.start(self._host.run, (self._gossip.router, self._gossip.pubsub))
                 self._host.libp2p.set_stream_handler(self.protocol, self._serve)
                 await self._host.listen(self._listen)
                 async with trio.open_nursery() as links:
@@ -200,7 +153,7 @@ class Transport:
                 link.addresses = ()
                 link.interrupt()
         for peer, own in wanted.items():
-            link = self._links.setdefault(peer, _Link(peer))
+            link = self._links.setdefault(peer, Link(peer))
             if link.addresses != tuple(own):
                 link.addresses = tuple(own)
                 link.poke()
@@ -210,16 +163,13 @@ class Transport:
         """Queue `frame` for `peer`; False (and a counted drop) if it is unknown or full."""
         link = self._links.get(peer)
         if link is None:
+            self.unknown_drops += 1
             return False
-        if not link.queue.put(frame):
-            link.drops += 1
-            return False
-        link.queued.set()
-        return True
+        return link.send(frame)
 
     def links(self) -> list[LinkInfo]:
         """One entry for each peer we keep or are kept by."""
-        return [self._describe(link) for link in self._links.values()]
+        return [link.describe() for link in self._links.values()]
 
     def publish(self, topic: str, data: bytes) -> None:
         """Best-effort news to all; over the rate limit it is dropped and counted."""
@@ -247,113 +197,33 @@ class Transport:
         link = self._links.get(peer)
         return link is not None and bool(link.addresses)
 
-    def _describe(self, link: _Link) -> LinkInfo:
-        rtt = link.connection.muxed_conn.rtt() if link.connection is not None else 0
-        return LinkInfo(
-            link.peer,
-            link.addresses[0] if link.addresses else "",
-            link.connection is not None,
-            rtt * 1000 if rtt else None,
-            link.frames_in,
-            link.frames_out,
-            link.bytes_in,
-            link.bytes_out,
-            link.drops,
-            link.last_error,
-        )
-
     def _on_connected(self, peer: bytes) -> None:
+        """A peer connected to us: worth a link of its own, or an attempt at once."""
         link = self._links.get(peer)
         if link is None and self._nursery is not None and self._allow(peer):
-            link = self._links[peer] = _Link(peer)
+            link = self._links[peer] = Link(peer)
             self._start(link)
         if link is not None:
             link.poke()
 
-    def _start(self, link: _Link) -> None:
-        if self._nursery is not None and not link.running:
-            link.running = True
+    def _start(self, link: Link) -> None:
+        if self._nursery is not None and not link.is_running:
+            link.is_running = True
             self._nursery.start_soon(self._keep, link)
 
-    async def _keep(self, link: _Link) -> None:
-        """Hold a stream to one peer, again and again; ends when nobody wants it."""
-        failures, lost_at = 0, trio.current_time()
+    async def _keep(self, link: Link) -> None:
         try:
-            while True:
-                connection = self._host.get_connection(link.peer)
-                if not link.addresses and (connection is None or not self._allow(link.peer)):
-                    return
-                link.poked = trio.Event()
-                began = trio.current_time()
-                with trio.CancelScope() as link.scope:
-                    await self._hold(link, connection, failures)
-                now = trio.current_time()
-                failures = 0 if now - began > SETTLED_SECONDS else failures + 1
-                lost_at = now if now - began > SETTLED_SECONDS else lost_at
-                if now - lost_at > STALE_SECONDS:
-                    link.drops += link.queue.clear()
-                with trio.move_on_after(_compute_retry(failures, now - lost_at)):
-                    await link.poked.wait()
+            await link.keep(self._host, self.protocol, self._allow)
         finally:
-            link.drops += link.queue.clear()
-            link.running = False
+            link.is_running = False
             if self._links.get(link.peer) is link and not link.addresses:
                 del self._links[link.peer]
-
-    async def _hold(self, link: _Link, connection: Any, failures: int) -> None:
-        stream = None
-        try:
-            if connection is None:
-                address = link.addresses[failures % len(link.addresses)]
-                connection = await self._host.dial(link.peer, address)
-            stream = await self._host.open_stream(connection, self.protocol)
-            logger.info("linked to %s", compute_peer_id(link.peer))
-            link.connection = connection
-            await self._write(link, stream.muxed_stream)
-        except (DialError, MuxedStreamError, MuxedConnError, OSError) as error:
-            link.last_error = str(error)
-            logger.debug("no link to %s: %s", compute_peer_id(link.peer), error)
-        # libp2p may wrap a closed connection in any of its types; all mean: try again.
-        except Exception as error:
-            link.last_error = f"{type(error).__name__}: {error}"
-            logger.debug("link to %s failed", compute_peer_id(link.peer), exc_info=True)
-        finally:
-            if link.connection is not None:
-                link.last_error = connection.muxed_conn.ended_because or link.last_error
-                link.connection = None
-            if stream is not None:
-                with trio.move_on_after(1, shield=True):
-                    await stream.reset()
-
-    async def _write(self, link: _Link, stream: Any) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_end, link, stream, nursery.cancel_scope)
-            while True:
-                if not link.queue:
-                    link.queued = trio.Event()
-                    await link.queued.wait()
-                data, count = link.queue.take()
-                try:
-                    await stream.write(data)
-                except BaseException:
-                    link.drops += count
-                    raise
-                link.frames_out += count
-                link.bytes_out += len(data)
-
-    async def _watch_end(self, link: _Link, stream: Any, scope: trio.CancelScope) -> None:
-        """The peer never writes on our stream: any end or byte there ends it."""
-        try:
-            await stream.read(1)
-            link.last_error = "the peer wrote on a one-way stream"
-        except MuxedStreamError as error:
-            link.last_error = f"the peer ended the stream: {error}"
-        scope.cancel()
 
     # -- serving peers ---------------------------------------------------------------------
 
     async def _serve(self, net_stream: Any) -> None:
         peer = read_public_key(net_stream.muxed_conn.peer_id)
+        scope = None
         try:
             if peer is None or not self._allow(peer):
                 return
@@ -363,9 +233,9 @@ class Transport:
             with trio.CancelScope() as scope:
                 self._readers[peer] = scope
                 await self._read(peer, net_stream.muxed_stream)
-            if self._readers.get(peer) is scope:
-                del self._readers[peer]
         finally:
+            if scope is not None and self._readers.get(peer) is scope:
+                del self._readers[peer]
             with trio.move_on_after(1, shield=True):
                 await net_stream.reset()
 
@@ -414,12 +284,6 @@ class Transport:
         state = self._inbound_in.statistics()
         while len(self._inbound_sizes) > state.current_buffer_used + state.tasks_waiting_send:
             self._inbound_bytes -= self._inbound_sizes.popleft()
-
-
-def _compute_retry(failures: int, away_seconds: float) -> float:
-    """Seconds before the next attempt: doubling, with jitter below."""
-    limit = RETRY_SLOW_SECONDS_MAX if away_seconds > AWAY_SECONDS else RETRY_SECONDS_MAX
-    return min(limit, RETRY_SECONDS_MIN * 2 ** min(failures, 10)) * random.uniform(0.7, 1.0)
 
 
 def _is_failure(error: BaseException) -> bool:

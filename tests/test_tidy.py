@@ -7,7 +7,8 @@ import tomllib
 from pathlib import Path, PurePosixPath
 
 import pytest
-import tidy_rules as rules
+
+from tests import tidy_rules as rules
 
 ROOT = Path(__file__).resolve().parent.parent
 RULE_FILES = {"tests/tidy_rules.py", "tests/test_tidy.py"}  # they spell out what they forbid

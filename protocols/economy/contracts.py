@@ -21,7 +21,7 @@ from crdt.facts import (
 from identity.errors import InvalidBytes
 from protocols.auction import mechanisms
 from protocols.auction.commit_reveal import compute_bid_commitment
-from protocols.economy.books import Books, compute_moves
+from protocols.economy.books import Books, Part, compute_moves
 from protocols.economy.model import Bid, OrderedOperation, Refused, Task, compute_task_id
 from protocols.economy.operations import BidCommitment, BidOpening, OpenTasks, TaskSpec
 from protocols.economy.slashing import pause
@@ -112,7 +112,7 @@ def _open_task(books: Books, requester: bytes, id_: bytes, spec: TaskSpec) -> No
 
 def fail_task(books: Books, task: Task) -> None:
     """End a task without a result: the escrow and open deposits go back."""
-    refund = (task.requester, "escrow", task.requester, "free", task.escrow)
+    refund: Part = (task.requester, "escrow", task.requester, "free", task.escrow)
     moves = compute_moves(refund) + _return_deposits(task, task.bids)
     books.emit(TaskEnded(task=task.id, outcome="failed", output=None, moves=moves))
     books.remove_task(task)
@@ -260,8 +260,8 @@ def close_bids(books: Books, task: Task) -> None:
 def award(books: Books, task: Task) -> None:
     """The auction's result. Deposits of those that did not reveal go to the requester."""
     silent = tuple(task.waiting)
-    for agent in silent:
-        pause(books, agent)
+    for key in silent:
+        pause(books, key)
     room_max = books.parameters.awards_active_max
     bids, skipped = [], False
     for key, bid in sorted(task.bids.items()):

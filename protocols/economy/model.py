@@ -122,6 +122,8 @@ class TaskView:
     round: int
     stage: Stage
     stage_deadline_ms: int
+    waiting: tuple[bytes, ...]
+    """Whose word the stage waits for."""
     executor: bytes | None
     price: int
     verifiers: tuple[bytes, ...]
@@ -167,6 +169,7 @@ def view_task(task: Task) -> TaskView:
         round=task.round,
         stage=task.stage,
         stage_deadline_ms=task.stage_deadline_ms,
+        waiting=tuple(task.waiting),
         executor=task.executor,
         price=task.price,
         verifiers=task.verifiers,

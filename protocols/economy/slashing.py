@@ -8,7 +8,7 @@ import hashlib
 
 from crdt.facts import COMMON, Paused, Slashed, Unsold
 from identity import cbor
-from protocols.economy.books import Books, compute_moves
+from protocols.economy.books import Books, Part, compute_moves
 from protocols.economy.model import Task
 
 
@@ -35,7 +35,7 @@ def slash(books: Books, offender: bytes, task: Task, round_: int) -> None:
     agent = books.agents[offender]
     agent.banned = True
     amount = books.stake.get(offender, "bonded")
-    returned = []
+    returned: list[Part] = []
     affected = [other for _, other in sorted(books.auctions.items()) if offender in other.invited]
     for other in affected:
         bid = other.bids.pop(offender, None)

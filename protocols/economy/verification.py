@@ -5,7 +5,7 @@ opens, so nobody can choose its judges or copy them. t = max(2, f+1) identical r
 members are the result: one of them is honest.
 """
 
-from crdt.facts import VerifiersDrawn, WorkClosed, WorkCommitted, WorkFailed, WorkRevealed
+from crdt.facts import Phase, VerifiersDrawn, WorkClosed, WorkCommitted, WorkFailed, WorkRevealed
 from protocols.auction.commit_reveal import compute_draw, compute_work_commitment
 from protocols.economy.books import Books
 from protocols.economy.contracts import find_round
@@ -126,7 +126,7 @@ def evaluate(books: Books, task: Task) -> None:
 def _draw(books: Books, task: Task, count: int, *, escalated: bool) -> None:
     drawn = tuple(sorted(_list_pool(books, task)[:count]))
     task.verifiers += drawn
-    stage = "extra_commit" if escalated else "work_commit"
+    stage: Phase = "extra_commit" if escalated else "work_commit"
     books.enter_stage(task, stage, drawn, books.parameters.work_phase_ms)
     books.emit(
         VerifiersDrawn(

@@ -37,7 +37,14 @@ class CatchUp:
         self._resend_after_ms: dict[bytes, int] = {}
         self._shunned_until_ms: dict[bytes, int] = {}
         self._fetch: tuple[bytes, int] | None = None
-        self._target = 0
+        self._claims: dict[bytes, int] = {}
+
+    def is_behind(self) -> bool:
+        """True while f+1 members say that they executed more than this one: one of them is
+        honest."""
+        claims = sorted(self._claims.values(), reverse=True)
+        f = self._core.committee.f
+        return len(claims) > f and claims[f] > self._core.executed
 
     def on_timer(self, now_ms: int) -> Step:
         """Tell where we stand when it is time to; says when to be called again."""
@@ -62,8 +69,9 @@ class CatchUp:
     def on_status(self, peer: bytes, status: Status, now_ms: int) -> Step:
         step = Step()
         core = self._core
+        if core.committee.is_member(peer):
+            self._claims[peer] = status.executed
         if status.executed > core.executed:
-            self._target = max(self._target, status.executed)
             self._start_fetch(peer, now_ms, step)
         if status.waiting and now_ms >= self._resend_after_ms.get(peer, 0):
             self._resend_after_ms[peer] = now_ms + RESEND_MS
@@ -93,7 +101,7 @@ class CatchUp:
         if core.executed > before:
             core.heads.sign(step)
             core.execute_ready(now_ms, step)
-            if core.executed < self._target:
+            if core.executed < self._claims.get(peer, 0):
                 self._start_fetch(peer, now_ms, step)
         else:
             self._shunned_until_ms[peer] = now_ms + SHUN_MS
@@ -115,7 +123,7 @@ class CatchUp:
             or core.executed + 1 in core.slots
             or core.heads.certified < core.executed
             or core.checkpoints.is_pending()
-            or core.executed < self._target
+            or self.is_behind()
         )
 
     def _get_status(self, is_stuck: bool) -> Status:

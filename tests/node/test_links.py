@@ -17,11 +17,11 @@ from node.framing import (
     FrameViolation,
     OutQueue,
 )
+from node.link import compute_retry
 from node.links import (
     ListenError,
     PeerAddress,
     Transport,
-    _compute_retry,
 )
 
 # -- framing -----------------------------------------------------------------------------------
@@ -147,8 +147,8 @@ async def test_another_network_does_not_link():
 
 
 def test_a_failed_dial_is_followed_by_another_within_two_seconds():
-    assert all(_compute_retry(failures, 0.0) <= 1.5 for failures in range(2_000))
-    assert _compute_retry(50, 3_600.0) > 5
+    assert all(compute_retry(failures, 0.0) <= 1.5 for failures in range(2_000))
+    assert compute_retry(50, 3_600.0) > 5
 
 
 async def test_a_peer_that_was_not_there_yet_is_found():
@@ -229,7 +229,8 @@ trio.run(main)
 """
 
 
-async def test_a_frozen_peer_is_noticed_and_found_again():
+async def test_a_frozen_peer_is_noticed_and_found_again(monkeypatch):
+    monkeypatch.setattr("node.yamux.SILENCE_SECONDS_MAX", 2.0)
     child = await trio.lowlevel.open_process([sys.executable, "-c", CHILD], stdout=subprocess.PIPE)
     try:
         place = (await child.stdout.receive_some(200)).decode().strip()

@@ -1,0 +1,129 @@
+"""This node's agent: does what the committed state asks of it, again and again.
+
+Whenever a batch was executed it looks at its duties (`protocols/agents`), runs the capabilities
+that are asked for and submits the operations that the planner made. Nothing is remembered that a
+restart could lose: duties follow from the state, salts from the key, results from running again.
+"""
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from crdt.facts import OfferedCapability
+from node.blob_store import StoreFull
+from node.blobs import BlobUnavailable
+from node.capabilities import CapabilitySpec, Completed, ExecutorClosed
+from protocols.agents.plan import Failure, Output, Planner, list_work
+from protocols.agents.strategies import Cost, Strategy, cost_plus, underbid
+from protocols.economy.model import Duty
+from protocols.economy.operations import Offer
+from protocols.step import Certified, Executed
+
+if TYPE_CHECKING:
+    from node.node import Node
+
+logger = logging.getLogger("econode.agent")
+
+RUNS_MAX = 64
+"""Runs that may wait for a worker or run at once; more wait in the committed state."""
+OFFER_PAUSE_SECONDS = 5.0
+"""Time between two offers, also when the committee has paused this agent again."""
+STRATEGIES: dict[str, Strategy] = {"cost_plus": cost_plus, "underbid": underbid}
+
+
+class Agent:
+    """Bids, works, verifies and takes inventory for the node's own key."""
+
+    def __init__(self, node: "Node", specs: list[CapabilitySpec], secret: bytes) -> None:
+        self._node = node
+        self._specs = specs if node.config.agent.enabled else []
+        settings = node.config.agent
+        cost = Cost(settings.price_base, settings.price_per_kib)
+        self._planner = Planner(
+            committee=node.committee,
+            me=node.key.public,
+            secret=secret,
+            strategy=STRATEGIES[settings.strategy],
+            costs={spec.id: cost for spec in self._specs},
+        )
+        self._outcomes: dict[bytes, Output | Failure] = {}
+        self._running: set[bytes] = set()
+        self._offered_at = float("-inf")
+        self._news = trio.Event()
+
+    def on_executed(self, executed: Executed) -> None:
+        self._news.set()
+
+    def on_certified(self, certified: Certified) -> None:
+        """Nothing to do: duties follow from what is executed."""
+
+    async def run(self) -> None:
+        """Act until cancelled."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                with trio.move_on_after(OFFER_PAUSE_SECONDS):
+                    await self._news.wait()
+                self._news = trio.Event()
+                if not self._node.seat.catch_up.is_behind():
+                    self._offer()
+                    self._start_work(nursery)
+                    self._submit()
+
+    def _offer(self) -> None:
+        """Say what this agent can do, at first and whenever the committee paused it."""
+        if trio.current_time() < self._offered_at + OFFER_PAUSE_SECONDS:
+            return
+        wanted = tuple(OfferedCapability(s.id, s.name, s.version) for s in self._specs)
+        state, me = self._node.chain.state, self._node.key.public
+        offered = state.get_offer(me)
+        if offered == (wanted or None) or not state.stake.has(me) or state.is_banned(me):
+            return
+        if self._node.account.try_submit(Offer(wanted)) is not None:
+            self._offered_at = trio.current_time()
+
+    def _start_work(self, nursery: trio.Nursery) -> None:
+        state, me = self._node.chain.state, self._node.key.public
+        for task in [t for t in self._outcomes if state.get_task(t) is None]:
+            del self._outcomes[task]
+        for duty in list_work(state, me, self._outcomes):
+            if duty.task not in self._running and len(self._running) < RUNS_MAX:
+                self._running.add(duty.task)
+                nursery.start_soon(self._work, duty)
+
+    async def _work(self, duty: Duty) -> None:
+        try:
+            self._outcomes[duty.task] = await self._run_capability(duty)
+        except ExecutorClosed:
+            return
+        finally:
+            self._running.discard(duty.task)
+        self._news.set()
+
+    async def _run_capability(self, duty: Duty) -> Output | Failure:
+        node = self._node
+        holders = [key for key in node.committee.members if key != node.key.public]
+        try:
+            data = await node.blobs.fetch(duty.input, duty.input_bytes, holders)
+            outcome = await node.executor.execute(duty.capability, data)
+            if not isinstance(outcome, Completed):
+                logger.warning(
+                    "task %s: %s: %s", duty.task.hex()[:8], outcome.reason, outcome.detail
+                )
+                return Failure(outcome.reason.value)
+            await node.blobs.store.put(outcome.output)
+        except (BlobUnavailable, StoreFull) as error:
+            logger.warning("task %s: %s", duty.task.hex()[:8], error)
+            return Failure("blob")
+        return Output(hashlib.sha256(outcome.output).digest(), len(outcome.output))
+
+    def _submit(self) -> None:
+        node = self._node
+        account, pool = node.account, node.seat.core.pool
+        held = ((request.signer, request.operation) for request in pool.requests())
+        for body in self._planner.plan_operations(
+            node.chain.state, self._outcomes, account.get_pending(), held
+        ):
+            if account.try_submit(body) is None:
+                return

@@ -1,0 +1,97 @@
+"""`econode start`: one process from its lock to its last file closed."""
+
+import logging
+import os
+import signal
+import time
+
+import trio
+import trio_asyncio
+
+from identity.errors import EconodeError
+from identity.keys import PrivateKey, compute_peer_id
+from node import api
+from node.api import Api
+from node.config import Config
+from node.home import Home, NodeInfo
+from node.node import Node, open_node
+from node.node_service import Service
+from node.passphrase import ask_passphrase
+from node.problem import Problem
+from protocols.genesis import Genesis
+
+logger = logging.getLogger("econode")
+
+STOP_SECONDS_MAX = 4.0
+
+
+def run_node(home: Home, config: Config) -> int:
+    """Run the node of `home`, whose lock the caller holds, until SIGTERM, SIGINT or a shutdown by
+    the API. Returns the exit code; raises Problem for what its owner can mend."""
+    key = home.load_key(ask_passphrase)
+    return trio.run(_run, home, config, key, home.load_genesis())
+
+
+async def _run(home: Home, config: Config, key: PrivateKey, genesis: Genesis) -> int:
+    stop = trio.Event()
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_watch_signals, stop)
+            async with trio_asyncio.open_loop(), open_node(home, config, key, genesis) as node:
+                await _serve(home, config, node, stop)
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise _pick(group) from None
+    return 0
+
+
+async def _serve(home: Home, config: Config, node: Node, stop: trio.Event) -> None:
+    service = Service(node, stop)
+    server = Api(service, home.load_token())
+    listener = api.bind(config.api.address, config.api.port)
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(server.serve, listener)
+        info = NodeInfo(
+            pid=os.getpid(),
+            peer_id=compute_peer_id(node.key.public),
+            network_id=node.network.hex(),
+            api_address=config.api.address,
+            api_port=port,
+            listen=tuple(node.transport.listen_addresses()),
+            started_ms=time.time_ns() // 1_000_000,
+        )
+        home.write_info(info)
+        logger.info("ready: API on %s:%d, peers on %s", config.api.address, port, info.listen)
+        try:
+            await stop.wait()
+        finally:
+            home.remove_info()
+            server.stop()
+
+
+async def _watch_signals(
+    stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for _ in signals:
+            stop.set()
+
+
+def _pick(group: BaseException) -> BaseException:
+    """The error to tell of: what the owner can mend before what only a log can."""
+    leaves: list[BaseException] = []
+    todo = [group]
+    while todo:
+        error = todo.pop()
+        if isinstance(error, BaseExceptionGroup):
+            todo.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    for error in leaves:
+        if isinstance(error, Problem):
+            return error
+    for error in leaves:
+        if isinstance(error, EconodeError):
+            return Problem("node-failed", str(error))
+    return leaves[0]

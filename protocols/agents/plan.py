@@ -1,0 +1,247 @@
+"""From duties to operations: what an agent submits now, in as few operations as possible.
+
+Nothing here is remembered. Salts are derived from the agent's secret, prices from its strategy, so
+an agent that was restarted opens what it sealed before; a result that is lost is computed again.
+"""
+
+import hmac
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from crdt.facts import Phase
+from protocols.agents.strategies import Costs, Strategy
+from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
+from protocols.committee import Committee
+from protocols.economy.model import COMMIT_STAGES, Duty
+from protocols.economy.operations import (
+    ITEMS_MAX,
+    BidCommitment,
+    BidOpening,
+    Body,
+    CommitBids,
+    CommitWork,
+    Held,
+    Inventory,
+    Operation,
+    RevealBids,
+    RevealWork,
+    WorkCommitment,
+    WorkOpening,
+)
+from protocols.economy.state import EconomyState
+
+T = TypeVar("T")
+Said = tuple[str, bytes, int]
+"""Kind of duty, task, round: what a submitted item answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A result that the agent holds: SHA-256 and size of its bytes."""
+
+    digest: bytes
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The capability gave no result; `reason` is one word."""
+
+    reason: str
+
+
+Outcomes = Mapping[bytes, Output | Failure]
+"""What the agent's runs gave, by task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """An agent's means: who it is, its secret for salts, and how it bids."""
+
+    committee: Committee
+    me: bytes
+    secret: bytes
+    strategy: Strategy
+    costs: Costs
+
+    def plan_operations(
+        self,
+        state: EconomyState,
+        outcomes: Outcomes,
+        pending: Sequence[Operation] = (),
+        held: Iterable[tuple[bytes, Operation]] = (),
+    ) -> list[Body]:
+        """What to submit now.
+
+        `pending` are the own operations that were submitted and not executed yet: what they
+        answer is not said twice. `held` are other signers' operations that this member has
+        checked and that are not executed yet: its inventories are taken from them.
+        Work without an outcome is left out: the caller runs it (`list_work`) and plans again.
+        """
+        said = set(_list_said(pending))
+        duties = state.duties(self.me)
+        open_ = [duty for duty in duties if (duty.kind, duty.task, duty.round) not in said]
+        reveals = _drop_none(self._open_bid(duty) for duty in open_)
+        shows = _drop_none(self._open_work(duty, outcomes) for duty in open_)
+        works = _drop_none(self._seal_work(duty, outcomes) for duty in open_)
+        bids = self._seal_bids(state, duties, said)
+        inventories = self._take_inventory(state, open_, held)
+        return [
+            *(RevealBids(part) for part in _split(reveals)),
+            *(RevealWork(part) for part in _split(shows)),
+            *(CommitWork(part) for part in _split(works)),
+            *(CommitBids(part) for part in _split(bids)),
+            *(Inventory(part) for part in _split(inventories)),
+        ]
+
+    def derive_salt(self, task: bytes, round: int, kind: str) -> bytes:
+        """HMAC-SHA256 of the place under the secret; `kind` is "bid" or "work"."""
+        place = task + round.to_bytes(2) + kind.encode()
+        return hmac.digest(self.secret, place, "sha256")
+
+    def _seal_bids(
+        self, state: EconomyState, duties: list[Duty], said: set[Said]
+    ) -> list[BidCommitment]:
+        """Seal what the free credits allow to deposit, and pass on the rest at once: silence
+        would hold up everybody until the deadline."""
+        fees = state.parameters.operation_fee * (len(duties) + 1)
+        free = state.stake.get(self.me, "free") - fees
+        bids = [duty for duty in duties if duty.kind == "bid"]
+        free -= sum(duty.deposit for duty in bids if ("bid", duty.task, duty.round) in said)
+        items = []
+        for duty in bids:
+            if ("bid", duty.task, duty.round) in said:
+                continue
+            price = self.strategy(duty, self.costs) if duty.deposit <= free else None
+            commitment = None
+            if price is not None:
+                free -= duty.deposit
+                commitment = self._compute_bid_seal(duty, price)
+            items.append(BidCommitment(duty.task, duty.round, commitment))
+        return items
+
+    def _open_bid(self, duty: Duty) -> BidOpening | None:
+        if duty.kind != "reveal_bid":
+            return None
+        price = self.strategy(duty, self.costs)
+        if price is None or self._compute_bid_seal(duty, price) != duty.commitment:
+            return None  # the agent's costs were changed meanwhile: opening would be refused
+        return BidOpening(
+            duty.task, duty.round, price, self.derive_salt(duty.task, duty.round, "bid")
+        )
+
+    def _compute_bid_seal(self, duty: Duty, price: int) -> bytes:
+        salt = self.derive_salt(duty.task, duty.round, "bid")
+        place = self.committee
+        return compute_bid_commitment(
+            place.network, place.id, duty.task, duty.round, self.me, price, salt
+        )
+
+    def _seal_work(self, duty: Duty, outcomes: Outcomes) -> WorkCommitment | None:
+        outcome = outcomes.get(duty.task)
+        if duty.kind != "work" or outcome is None:
+            return None
+        if isinstance(outcome, Failure):
+            return WorkCommitment(duty.task, duty.round, None, outcome.reason)
+        return WorkCommitment(duty.task, duty.round, self._compute_work_seal(duty, outcome), None)
+
+    def _open_work(self, duty: Duty, outcomes: Outcomes) -> WorkOpening | None:
+        outcome = outcomes.get(duty.task)
+        if duty.kind != "reveal_work" or not isinstance(outcome, Output):
+            return None
+        if self._compute_work_seal(duty, outcome) != duty.commitment:
+            return None
+        salt = self.derive_salt(duty.task, duty.round, "work")
+        return WorkOpening(duty.task, duty.round, outcome.digest, outcome.size_bytes, salt)
+
+    def _compute_work_seal(self, duty: Duty, output: Output) -> bytes:
+        salt = self.derive_salt(duty.task, duty.round, "work")
+        place = self.committee
+        return compute_work_commitment(
+            place.network,
+            place.id,
+            duty.task,
+            duty.round,
+            self.me,
+            output.digest,
+            output.size_bytes,
+            salt,
+        )
+
+    def _take_inventory(
+        self, state: EconomyState, duties: list[Duty], held: Iterable[tuple[bytes, Operation]]
+    ) -> list[Held]:
+        asked = [duty for duty in duties if duty.kind == "inventory"]
+        if not asked:
+            return []
+        speakers: dict[Said, list[bytes]] = {}
+        for signer, operation in _list_executable(state, held):
+            for said in _list_said((operation,)):
+                speakers.setdefault(said, []).append(signer)
+        items = []
+        for duty in asked:
+            task = state.get_task(duty.task)
+            said = (_ANSWERS[duty.phase], duty.task, duty.round)
+            waiting = task.waiting if task else ()
+            parties = sorted(set(speakers.get(said, ())).intersection(waiting))
+            items.append(Held(duty.task, duty.round, duty.phase, tuple(parties)))
+        return items
+
+
+def list_work(state: EconomyState, me: bytes, outcomes: Outcomes) -> list[Duty]:
+    """Duties for which the agent must run the capability, also again after a restart that lost
+    the result."""
+    return [
+        duty
+        for duty in state.duties(me)
+        if duty.kind in ("work", "reveal_work") and duty.task not in outcomes
+    ]
+
+
+_ANSWERS: dict[Phase, str] = {
+    "bid_commit": "bid",
+    "bid_reveal": "reveal_bid",
+    "work_reveal": "reveal_work",
+    "extra_reveal": "reveal_work",
+    **dict.fromkeys((stage for stage in COMMIT_STAGES if stage != "queued"), "work"),
+}
+
+
+def _list_said(operations: Iterable[Operation]) -> Iterator[Said]:
+    for operation in operations:
+        match operation.body:
+            case CommitBids(bids):
+                yield from (("bid", item.task, item.round) for item in bids)
+            case RevealBids(openings):
+                yield from (("reveal_bid", item.task, item.round) for item in openings)
+            case CommitWork(works):
+                yield from (("work", item.task, item.round) for item in works)
+            case RevealWork(shows):
+                yield from (("reveal_work", item.task, item.round) for item in shows)
+            case Inventory(held):
+                yield from (("inventory", item.task, item.round) for item in held)
+
+
+def _list_executable(
+    state: EconomyState, held: Iterable[tuple[bytes, Operation]]
+) -> Iterator[tuple[bytes, Operation]]:
+    """Operations whose nonces follow without a gap: whoever leaves a gap cannot claim that the
+    leader left it out."""
+    by_signer: dict[bytes, dict[int, Operation]] = {}
+    for signer, operation in held:
+        by_signer.setdefault(signer, {})[operation.nonce] = operation
+    for signer, operations in sorted(by_signer.items()):
+        nonce = state.next_nonce(signer)
+        while nonce in operations:
+            yield signer, operations[nonce]
+            nonce += 1
+
+
+def _drop_none(items: Iterable[T | None]) -> list[T]:
+    return [item for item in items if item is not None]
+
+
+def _split(items: Sequence[T]) -> Iterator[tuple[T, ...]]:
+    for start in range(0, len(items), ITEMS_MAX):
+        yield tuple(items[start : start + ITEMS_MAX])

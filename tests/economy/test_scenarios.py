@@ -1,0 +1,242 @@
+"""Text scenarios of the economy: commands, `----`, and the facts that followed.
+
+Run with ECONODE_REWRITE_SCENARIOS=1 to write the traces anew; read the difference before you
+commit it. The commands:
+
+    world n=4 [parameter=value ...]          start; every member offers the capability
+    offer NAME ...                           one batch
+    open NAME [count=1 budget=1000 holders=2 duration_ms=600000]
+    transfer FROM TO AMOUNT [nonce=N]
+    bid NAME TASK PRICE|pass|broke           sealed; `broke` seals with a wrong salt
+    show_bid NAME TASK PRICE [salt=TEXT]
+    work NAME TASK OUTPUT|fail               sealed result or failure
+    show_work NAME TASK OUTPUT
+    inventory NAME TASK PHASE [HELD ...]
+    wait MS                                  an empty batch later
+    play NAME=OUTPUT ...                     let agents do their duties until nothing is left
+    stake | scores | duties NAME | tasks | admit FROM TO AMOUNT NONCE
+    reload                                   go on with load(dump(state))
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from crdt.facts import COMMON, BidCommitted, Fact, Move, Snapshot, TaskOpened, WorkCommitted
+from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
+from protocols.economy.operations import (
+    BidCommitment,
+    BidOpening,
+    Body,
+    CommitBids,
+    CommitWork,
+    Held,
+    Inventory,
+    Operation,
+    RevealBids,
+    RevealWork,
+    Transfer,
+    WorkCommitment,
+    WorkOpening,
+)
+from protocols.economy.state import EconomyState
+from tests.economy.world import START_MS, World, check_receipt, digest
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+REWRITE = os.environ.get("ECONODE_REWRITE_SCENARIOS") == "1"
+OUTPUTS = ("right", "wrong", "other", "good")
+
+
+class Runner:
+    """Executes commands on a world and tells what followed."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.tasks: dict[str, bytes] = {}
+        self.words: dict[bytes, str] = {}
+
+    def command(self, line: str) -> list[str]:
+        verb, *words = line.split()
+        options = dict(word.split("=", 1) for word in words if "=" in word)
+        names = [word for word in words if "=" not in word]
+        return getattr(self, f"do_{verb}")(*names, **options)
+
+    # --- commands ----------------------------------------------------------------------------
+
+    def do_world(self, **options: str) -> list[str]:
+        self.world = World(**{key: int(value) for key, value in options.items()})
+        self.words = {COMMON: "", **self.world.names}
+        self.words |= {digest(output): output for output in OUTPUTS}
+        self.world.run(*self.world.offer(*self.world.members))
+        return [f"f={self.world.committee.f} q={self.world.committee.q}"]
+
+    def do_offer(self, *names: str) -> list[str]:
+        return self.tell(self.world.run(*self.world.offer(*names)))
+
+    def do_open(self, name: str, **options: str) -> list[str]:
+        return self.tell(
+            self.world.run(self.world.open(name, **{k: int(v) for k, v in options.items()}))
+        )
+
+    def do_transfer(self, source: str, to: str, amount: str, nonce: str = "") -> list[str]:
+        key = self.world.keys[to] if to in self.world.keys else digest(to)
+        if source not in self.world.keys:
+            self.world.keys[source] = digest(source)
+        signed = self.world.sign(source, Transfer(key, int(amount)), int(nonce) if nonce else None)
+        return self.tell(self.world.run(signed))
+
+    def do_admit(self, source: str, to: str, amount: str, nonce: str) -> list[str]:
+        key = self.world.keys.get(source, digest(source))
+        operation = Operation(int(nonce), Transfer(self.world.keys[to], int(amount)))
+        return [str(self.world.state.admit(key, operation))]
+
+    def do_bid(self, name: str, task: str, price: str) -> list[str]:
+        id_, round_ = self.find(task)
+        seal = None
+        if price != "pass":
+            salt = digest("salt")
+            place = self.world.committee
+            key = self.world.keys[name]
+            seal = compute_bid_commitment(
+                place.network, place.id, id_, round_, key, int(price), salt
+            )
+        return self.submit(name, CommitBids((BidCommitment(id_, round_, seal),)))
+
+    def do_show_bid(self, name: str, task: str, price: str, salt: str = "salt") -> list[str]:
+        id_, round_ = self.find(task)
+        return self.submit(name, RevealBids((BidOpening(id_, round_, int(price), digest(salt)),)))
+
+    def do_work(self, name: str, task: str, output: str) -> list[str]:
+        id_, round_ = self.find(task)
+        if output == "fail":
+            return self.submit(name, CommitWork((WorkCommitment(id_, round_, None, "crashed"),)))
+        place, key = self.world.committee, self.world.keys[name]
+        seal = compute_work_commitment(
+            place.network, place.id, id_, round_, key, digest(output), 7, digest("salt")
+        )
+        return self.submit(name, CommitWork((WorkCommitment(id_, round_, seal, None),)))
+
+    def do_show_work(self, name: str, task: str, output: str) -> list[str]:
+        id_, round_ = self.find(task)
+        opening = WorkOpening(id_, round_, digest(output), 7, digest("salt"))
+        return self.submit(name, RevealWork((opening,)))
+
+    def do_inventory(self, name: str, task: str, phase: Any, *held: str) -> list[str]:
+        id_, round_ = self.find(task)
+        parties = tuple(self.world.keys[word] for word in held)
+        return self.submit(name, Inventory((Held(id_, round_, phase, parties),)))
+
+    def do_wait(self, time_ms: str) -> list[str]:
+        return self.tell(self.world.run(wait_ms=int(time_ms)))
+
+    def do_play(self, **says: str) -> list[str]:
+        return self.tell(self.world.play(says))
+
+    def do_stake(self) -> list[str]:
+        lines: dict[str, str] = {}
+        for (account, bucket), value in self.world.state.stake.balances().items():
+            name = self.words[account] or "common"
+            lines[name] = lines.get(name, name) + f" {bucket}={value}"
+        return [*sorted(lines.values()), f"conserved={self.world.state.stake.is_conserved()}"]
+
+    def do_scores(self) -> list[str]:
+        view = self.world.state.reputation
+        return [
+            f"{self.words[score.agent]} {score.score_ppm} "
+            + " ".join(receipt.grade for receipt in view.explain(score.agent))
+            for score in view.scores()
+        ]
+
+    def do_duties(self, name: str) -> list[str]:
+        duties = self.world.state.duties(self.world.keys[name])
+        return [f"{duty.kind} {self.words[duty.task]} {duty.round} {duty.phase}" for duty in duties]
+
+    def do_tasks(self) -> list[str]:
+        due_ms = self.world.state.next_deadline_ms()
+        lines = [f"due {None if due_ms is None else due_ms - START_MS}"]
+        for task in self.world.state.tasks():
+            waiting = " ".join(sorted(self.words[key] for key in task.waiting))
+            lines.append(f"{self.words[task.task]} round {task.round} {task.stage} [{waiting}]")
+        return lines
+
+    def do_reload(self) -> list[str]:
+        world = self.world
+        data = world.state.dump()
+        world.state = EconomyState.load(data, world.genesis, world.committee, check_receipt)
+        assert world.state.dump() == data
+        return []
+
+    # --- telling -----------------------------------------------------------------------------
+
+    def find(self, task: str) -> tuple[bytes, int]:
+        id_ = self.tasks.get(task, digest(task))
+        view = self.world.state.get_task(id_)
+        return id_, view.round if view else 1
+
+    def submit(self, name: str, body: Body) -> list[str]:
+        return self.tell(self.world.run(self.world.sign(name, body)))
+
+    def tell(self, facts: Any) -> list[str]:
+        assert self.world.state.stake.is_conserved()
+        return [self.tell_fact(fact) for fact in facts] or ["nothing"]
+
+    def tell_fact(self, fact: Fact) -> str:
+        if isinstance(fact, TaskOpened):
+            name = f"t{len(self.tasks) + 1}"
+            self.tasks[name] = fact.task
+            self.words[fact.task] = name
+        hidden = {"moves", "operation", "seed", "offence", "capability", "input", "root", "scores"}
+        if not isinstance(fact, BidCommitted | WorkCommitted):
+            hidden.add("commitment")
+        parts = [fact.__struct_config__.tag]
+        for field in msgspec.structs.fields(fact):
+            if field.name not in hidden:
+                parts.append(
+                    f"{field.name}={self.tell_value(field.name, getattr(fact, field.name))}"
+                )
+        if isinstance(fact, Snapshot):
+            parts.append(f"agents={len(fact.scores)}")
+        if fact.moves:
+            parts.append("moves=" + ", ".join(self.tell_move(move) for move in fact.moves))
+        return " ".join(str(part) for part in parts)
+
+    def tell_value(self, field: str, value: Any) -> str:
+        if isinstance(value, bytes):
+            return self.words.get(value, "sealed" if field == "commitment" else value.hex()[:8])
+        if isinstance(value, tuple):
+            return "[" + " ".join(self.tell_value(field, item) for item in value) + "]"
+        if field == "deadline_ms":
+            return str(value - START_MS)
+        return str(value)
+
+    def tell_move(self, move: Move) -> str:
+        source = f"{self.words.get(move.source, '?')}.{move.source_bucket}".lstrip(".")
+        target = f"{self.words.get(move.target, '?')}.{move.target_bucket}".lstrip(".")
+        return f"{source}>{target} {move.amount}"
+
+
+def run_scenario(text: str) -> str:
+    """The scenario with the traces that its commands give now."""
+    runner = Runner()
+    blocks = []
+    for block in text.strip().split("\n\n"):
+        lines = block.splitlines()
+        commands = lines[: lines.index("----")] if "----" in lines else lines
+        trace: list[str] = []
+        for line in commands:
+            if not line.startswith("#"):
+                trace += runner.command(line)
+        blocks.append("\n".join([*commands, "----", *trace]))
+    return "\n\n".join(blocks) + "\n"
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.txt")), ids=lambda path: path.stem)
+def test_scenario(path: Path) -> None:
+    text = path.read_text()
+    now = run_scenario(text)
+    if REWRITE:
+        path.write_text(now)
+    assert now == path.read_text()
