@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,8 +13,9 @@ import typer
 from node.commands.common import hint, make_app, show
 
 if TYPE_CHECKING:  # these take long to import, and `econode --help` needs none of them
-    from devnet.orchestrator import Devnet
-    from devnet.summary import Observed, Summary
+    from devnet.manifest import Manifest
+    from devnet.orchestrator import Devnet, Restart
+    from devnet.summary import Summary
     from devnet.workload import SourceFile
 
 INTERRUPTED = 130
@@ -75,25 +77,41 @@ def devnet(
     """
     from devnet import manifest, workload
     from devnet.processes import Interrupted, raise_on_signals
+    from node.problem import Problem
 
-    manifest.check_size(nodes, byzantine)
+    try:
+        manifest.check_size(nodes, byzantine)
+    except Problem as problem:
+        raise typer.BadParameter(f"{problem.where}: {problem.detail}") from None
     files = workload.choose_files(job, seed)
     interactive = sys.stdout.isatty() and sys.stderr.isatty() and not json
+    wish = _Wish(files, restart, interactive, interactive and not leave, json, keep or bool(home))
     with contextlib.ExitStack() as stack:
         folder, done = _open_folder(stack, home, keep)
         stack.enter_context(raise_on_signals())
         try:
             plan = manifest.open_folder(folder, nodes, byzantine, seed)
-            summary = _run(
-                folder, plan, files, restart, interactive, interactive and not leave, json
-            )
-            if summary.ok:
-                done.append(True)
+            summary = _run(folder, plan, wish)
         except Interrupted as interrupted:
             hint(f"ended by {interrupted}; no node is left", json)
             done.append(True)
             raise typer.Exit(INTERRUPTED) from None
+        if summary.ok:
+            done.append(True)
     raise typer.Exit(0 if summary.ok else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """How a run was asked for. `holds`: the network stays up until Ctrl-C after the job."""
+
+    files: "tuple[SourceFile, ...]"
+    restart: "Restart"
+    interactive: bool
+    holds: bool
+    json: bool
+    keeps: bool
+    """The folder stays: asked for, or the user's own."""
 
 
 def _open_folder(
@@ -116,46 +134,34 @@ def _open_folder(
     return folder, done
 
 
-def _run(
-    folder: Path,
-    plan: Any,
-    files: "tuple[SourceFile, ...]",
-    restart: Literal["none", "backup", "primary"],
-    interactive: bool,
-    hold: bool,
-    json: bool,
-) -> "Summary":
+def _run(folder: Path, plan: "Manifest", wish: _Wish) -> "Summary":
+    import msgspec
+
     from devnet.orchestrator import Devnet
     from devnet.summary import render_summary, summarise
 
-    reporter = _make_reporter(interactive)
+    reporter = _make_reporter(wish.interactive)
     network = Devnet(folder, plan, reporter)
     try:
         network.start()
-        network.run_job(files, restart)
-        seen = _observe(network)
-        reporter.close()
-        if not hold:
+        network.run_job(wish.files, wish.restart)
+        network.wait_at_rest()
+        seen = network.observe()
+        if not wish.holds:
             seen.faults += network.stop()
-        histories, faults = network.read_histories()
-        seen.histories, seen.faults = histories, seen.faults + faults
+        network.examine_ledgers(seen)
+        reporter.close()
         summary = summarise(seen)
+        if summary.ok and not wish.keeps:
+            summary = msgspec.structs.replace(summary, folder=None)
         named = {seen.files[task]: output for task, output in seen.results.items()}
-        show(summary, json, lambda: render_summary(summary, named))
-        if hold:
+        show(summary, wish.json, lambda: render_summary(summary, named))
+        if wish.holds:
             _hold(network)
         return summary
     finally:
         reporter.close()
         network.stop()
-
-
-def _observe(network: "Devnet") -> "Observed":
-    network.wait_at_rest()
-    results, faults = network.fetch_results()
-    seen = network.observe()
-    seen.results, seen.faults = results, faults
-    return seen
 
 
 def _make_reporter(interactive: bool) -> Any:
@@ -183,10 +189,8 @@ def list_commands(network: "Devnet") -> list[str]:
     """Commands that work on this network as it stands."""
     from devnet.manifest import get_home
 
-    first, last = (
-        get_home(network.folder, plan)
-        for plan in network.plan.nodes[:: len(network.plan.nodes) - 1]
-    )
+    plans = network.plan.nodes
+    first, last = get_home(network.folder, plans[0]), get_home(network.folder, plans[-1])
     lines = ["", "Try, in another terminal:"]
     lines += [
         f"  econode {verb} --home {home.path}"

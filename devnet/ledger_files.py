@@ -1,18 +1,25 @@
-"""Reading histories out of nodes' ledger files, also while the nodes run."""
+"""Reading and proving nodes' ledger files, also while the nodes run."""
 
 import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from crdt.facts import AnyFact, decode_fact
 from devnet.history import History, HistoryEntry, Ordered
+from devnet.invariants import Violation
 from identity import envelope
 from identity.envelope import STATEMENT_OVERHEAD_BYTES
 from identity.errors import EconodeError
-from node.ledger_rows import decode_list
+from node.ledger_rows import LedgerError, decode_list
+from node.ledger_verify import verify_ledger
+from node.receipts import check_receipt
+from protocols.committee import Committee
+from protocols.economy.chain import Chain
 from protocols.economy.operations import OPERATION_BYTES_MAX, decode_operation
+from protocols.genesis import Genesis
 
 _BUSY_S = 5.0
 _STATEMENT_BYTES_MAX = OPERATION_BYTES_MAX + STATEMENT_OVERHEAD_BYTES
@@ -30,6 +37,26 @@ def read_history(path: Path, node: str, committee: bytes) -> History:
             return History(node, committee, tuple(_read_entries(connection, committee)))
     except (sqlite3.Error, EconodeError) as error:
         raise UnreadableLedger(f"{path}: {error}") from None
+
+
+def verify_file(path: Path, node: str, genesis: Genesis) -> Iterator[Violation]:
+    """C1 and more: prove the file anew from the genesis alone, executing every batch again.
+
+    The whole check of `econode ledger verify`. Raises UnreadableLedger.
+    """
+    try:
+        report = verify_ledger(path, genesis, _make_chain)
+    except LedgerError as error:
+        raise UnreadableLedger(f"{path}: {error}") from None
+    if not report.is_conserved:
+        yield Violation("C1 conservation", node, f"the replayed ledger: {report.totals}")
+    for finding in report.findings:
+        detail = f"{finding.table} {finding.row}: {finding.problem}"
+        yield Violation("S3 the ledger proves itself", node, detail)
+
+
+def _make_chain(genesis: Genesis, committee: Committee) -> Chain:
+    return Chain(genesis, committee, partial(check_receipt, committee))
 
 
 def _open(path: Path) -> sqlite3.Connection:

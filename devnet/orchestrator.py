@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from devnet import manifest, workload
+from devnet import ledger_files, manifest, workload
 from devnet.follower import Arrival, Follower
 from devnet.history import History
-from devnet.ledger_files import UnreadableLedger, read_history
+from devnet.ledger_files import UnreadableLedger
 from devnet.manifest import PRICE_BASE_RANGE, Manifest, NodePlan
 from devnet.processes import NodeProcess, stop_all
 from devnet.progress import JobProgress
@@ -23,7 +23,7 @@ from node import client, file_stats
 from node.client import NodeClient
 from node.home import Home
 from node.problem import Problem
-from node.service import FINAL_STATES, TASKS_PER_REQUEST_MAX, TaskRequest
+from node.service import TASKS_PER_REQUEST_MAX, TaskRequest
 
 READY_S_MAX = 120.0
 STALL_S_MAX = 120.0
@@ -312,41 +312,34 @@ class Devnet:
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def fetch_results(self) -> tuple[dict[bytes, bytes], list[str]]:
-        """The outputs of settled tasks by task, from the requester's API, and what went wrong."""
-        self._step = "fetching results"
-        results, faults = {}, []
-        with client.connect(self._home(self.plan.nodes[0])) as requester:
-            for task, name in self.job.files.items():
-                if self.progress.tasks[task].state not in FINAL_STATES[:1]:
-                    continue
-                try:
-                    results[bytes.fromhex(task)] = requester.result(task)
-                except Problem as problem:
-                    faults.append(f"the result of {name} cannot be fetched: {problem.detail}")
-                self._drain()
-                self._reporter.show(self.describe())
-        return results, faults
-
-    def read_histories(self) -> tuple[list[History], list[str]]:
-        """Every node's ledger file, and what could not be read."""
-        histories, faults = [], []
+    def examine_ledgers(self, seen: Observed) -> None:
+        """Read and prove every node's ledger file; what cannot be read becomes a fault."""
+        self.set_step("examining the ledgers", self._reporter)
+        histories: list[History] = []
         for node, follower in zip(self.plan.nodes, self._followers, strict=True):
-            path = self._home(node).ledger_path
-            wanted = max(follower.heads, default=-1)
-            deadline = time.monotonic() + LEDGER_LAG_S_MAX
+            self._reporter.show(self.describe())
+            home = self._home(node)
             try:
-                history = read_history(path, node.name, self.plan.committee)
-                while len(history.entries) <= wanted and time.monotonic() < deadline:
-                    time.sleep(TICK_S)
-                    history = read_history(path, node.name, self.plan.committee)
-                histories.append(history)
+                histories.append(self._read_history(node, max(follower.heads, default=-1)))
+                genesis = home.load_genesis()
+                seen.violations += ledger_files.verify_file(home.ledger_path, node.name, genesis)
             except UnreadableLedger as error:
-                faults.append(str(error))
-        return histories, faults
+                seen.faults.append(str(error))
+        seen.histories = histories
+
+    def _read_history(self, node: NodePlan, wanted: int) -> History:
+        """The history once it holds position `wanted`, or after LEDGER_LAG_S_MAX without it."""
+        deadline = time.monotonic() + LEDGER_LAG_S_MAX
+        path = self._home(node).ledger_path
+        while True:
+            history = ledger_files.read_history(path, node.name, self.plan.committee)
+            if len(history.entries) > wanted or time.monotonic() > deadline:
+                return history
+            time.sleep(TICK_S)
 
     def observe(self) -> Observed:
-        """What was seen until now, without ledgers and results."""
+        """What was seen until now, and the results from the requester's API; no ledgers yet."""
+        results, faults = self._fetch_results()
         reputation = self._followers[0].sight.reputation
         return Observed(
             nodes=len(self.plan.nodes),
@@ -359,14 +352,32 @@ class Devnet:
                 job=round(self._job_s, 3),
                 plain=round(self.job.plain.seconds, 3),
             ),
+            results=results,
             heads={f"node-{f.number}": dict(f.heads) for f in self._followers},
             roots={f"node-{f.number}": dict(f.roots) for f in self._followers},
             banned=[s.peer_id for s in reputation.scores if s.banned] if reputation else [],
             messages=sum(follower.frames_sent for follower in self._followers),
             rss_bytes={f"node-{f.number}": f.sight.rss_bytes_max for f in self._followers},
             restarted=self.restarted,
+            faults=faults,
             folder=str(self.folder),
         )
+
+    def _fetch_results(self) -> tuple[dict[bytes, bytes], list[str]]:
+        """The outputs of settled tasks by task, and what could not be had."""
+        self._step = "fetching results"
+        results, faults = {}, []
+        with client.connect(self._home(self.plan.nodes[0])) as requester:
+            for task, name in self.job.files.items():
+                if self.progress.tasks[task].state != "settled":
+                    continue
+                try:
+                    results[bytes.fromhex(task)] = requester.result(task)
+                except Problem as problem:
+                    faults.append(f"the result of {name} cannot be fetched: {problem.detail}")
+                self._drain()
+                self._reporter.show(self.describe())
+        return results, faults
 
     def _home(self, node: NodePlan) -> Home:
         return manifest.get_home(self.folder, node)

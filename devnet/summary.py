@@ -69,7 +69,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     grades: dict[str, int]
     scores: dict[str, int]
     restarted: Restarted | None
-    folder: str
+    folder: str | None
+    """Where the homes are, None once they were removed."""
 
 
 @dataclass(slots=True)
@@ -87,6 +88,8 @@ class Observed:
     results: dict[bytes, bytes] = field(default_factory=dict)
     """Output by task, as the requester's API gave it."""
     histories: Sequence[History] = ()
+    violations: list[Violation] = field(default_factory=list)
+    """What the proof of the ledger files found."""
     heads: Mapping[str, Mapping[int, bytes]] = field(default_factory=dict)
     roots: Mapping[str, Mapping[int, bytes]] = field(default_factory=dict)
     banned: Collection[str] = ()
@@ -123,7 +126,7 @@ def summarise(seen: Observed) -> Summary:
         settled=len(settled),
         failed=len(ends) - len(settled),
         wrong_results_accepted=wrong,
-        conserved=bool(seen.histories)
+        conserved=len(seen.histories) == seen.nodes
         and not any(item.invariant[:2] in ("C1", "C2") for item in violations),
         roots_equal=bool(seen.histories) and roots_equal,
         invariants=tuple(breaches[:VIOLATIONS_MAX]),
@@ -145,6 +148,7 @@ def summarise(seen: Observed) -> Summary:
 
 
 def _list_violations(seen: Observed) -> Iterator[Violation]:
+    yield from seen.violations
     yield from invariants.check_all(seen.histories, seen.liars)
     yield from invariants.check_roots(seen.roots)
     yield from invariants.check_equal_ends(seen.histories)
