@@ -118,9 +118,9 @@ class Node:
         committee = self.committee.id
         last = await self.ledger.get_last(committee)
         if last is None:
-            self.ledger.append(
-                ExecutedBatch(committee, 0, bytes(32), 0, (), (), self.chain.genesis_entry)
-            )
+            created_ms = self.genesis.created_ms
+            entry = self.chain.genesis_entry
+            self.ledger.append(ExecutedBatch(committee, 0, self.network, created_ms, (), (), entry))
             await self.ledger.flush()
             return
         position = 1
