@@ -10,7 +10,11 @@ from crdt.facts import Fact
 
 
 class TaskRow(msgspec.Struct, frozen=True):
-    """What is known of a task. `price` is what the winner is paid; times are agreed time."""
+    """What is known of a task. `price` is what the winner is paid; times are agreed time.
+
+    `verifiers` and `holders` are keys, one after the other: who was drawn in the present round,
+    and who holds the output.
+    """
 
     task: bytes
     requester: bytes
@@ -24,9 +28,15 @@ class TaskRow(msgspec.Struct, frozen=True):
     output: bytes | None
     opened_ms: int
     ended_ms: int | None
+    input: bytes
+    input_bytes: int
+    deadline_ms: int
+    verifiers: bytes
+    holders: bytes
+    output_bytes: int
 
 
-STATES = ("open", "bidding", "revealing", "working", "verifying", "accepted", "settled", "failed")
+STATES = ("opened", "bidding", "working", "verifying", "accepted", "settled", "failed")
 ENDED_STATES = ("settled", "failed")
 
 
@@ -49,7 +59,7 @@ def fold_task(row: TaskRow | None, fact: Fact, time_ms: int) -> TaskRow | None:
             task=fact.task,
             requester=fact.requester,
             capability=fact.capability,
-            state="open",
+            state="opened",
             round=0,
             budget=fact.budget,
             winner=None,
@@ -58,23 +68,30 @@ def fold_task(row: TaskRow | None, fact: Fact, time_ms: int) -> TaskRow | None:
             output=None,
             opened_ms=time_ms,
             ended_ms=None,
+            input=fact.input,
+            input_bytes=fact.input_bytes,
+            deadline_ms=fact.deadline_ms,
+            verifiers=b"",
+            holders=b"",
+            output_bytes=0,
         )
     if row is None:
         return None
     replace = msgspec.structs.replace
     match fact:
         case facts.AuctionOpened(round=number):
-            return replace(row, state="bidding", round=number, winner=None, price=None)
-        case facts.BidsClosed():
-            return replace(row, state="revealing")
+            return replace(
+                row, state="bidding", round=number, winner=None, price=None, verifiers=b""
+            )
         case facts.Awarded(winner=winner, price=price):
             return replace(row, state="working", winner=winner, price=price)
         case facts.Unsold() | facts.Undecided():
-            return replace(row, state="open")
-        case facts.VerifiersDrawn():
-            return replace(row, state="verifying")
-        case facts.Accepted(output=output):
-            return replace(row, state="accepted", output=output)
+            return replace(row, state="opened")
+        case facts.VerifiersDrawn(verifiers=drawn):
+            return replace(row, state="verifying", verifiers=row.verifiers + b"".join(drawn))
+        case facts.Accepted(output=output, output_bytes=size, holders=holders):
+            held = b"".join(holders)
+            return replace(row, state="accepted", output=output, output_bytes=size, holders=held)
         case facts.Settled(grade=grade):
             return replace(row, grade=grade)
         case facts.TaskEnded(outcome=outcome, output=output):

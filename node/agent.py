@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from crdt.facts import OfferedCapability
-from node.blobs import BlobUnavailable
 from node.blob_store import StoreFull
+from node.blobs import BlobUnavailable
 from node.capabilities import CapabilitySpec, Completed, ExecutorClosed
 from protocols.agents.plan import Failure, Output, Planner, list_work
 from protocols.agents.strategies import Cost, Strategy, cost_plus, underbid
@@ -127,5 +127,3 @@ class Agent:
         ):
             if account.try_submit(body) is None:
                 return
-
-

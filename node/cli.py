@@ -7,6 +7,7 @@ come from the entry-point group `econode.commands`; each is imported when it is 
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -21,6 +22,7 @@ from node.commands.common import make_app, make_printable
 from node.problem import Problem
 
 COMMANDS_GROUP = "econode.commands"
+HELP_COLUMNS_MAX = 100
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -114,7 +116,12 @@ def run(arguments: Sequence[str]) -> int:
     """Run one verb; its exit code. Faults of the program itself leave as exceptions."""
     as_json = "--json" in arguments
     try:
-        code = app(list(arguments), prog_name="econode", standalone_mode=False)
+        code = app(
+            list(arguments),
+            prog_name="econode",
+            standalone_mode=False,
+            terminal_width=_compute_help_columns(),
+        )
         sys.stdout.flush()
         return code if isinstance(code, int) else DONE
     except typer.TyperException as error:
@@ -134,6 +141,11 @@ def run(arguments: Sequence[str]) -> int:
             raise
         reason = Problem("system", error.strerror or str(error), where=str(error.filename))
         return _report(reason, as_json)
+
+
+def _compute_help_columns() -> int:
+    """Columns of help texts: the terminal's, also below the 50 that the library takes at least."""
+    return max(30, min(shutil.get_terminal_size().columns, HELP_COLUMNS_MAX) - 2)
 
 
 def _report(problem: Problem, as_json: bool) -> int:

@@ -94,12 +94,12 @@ class Agent(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Bid for tasks that the [[capability]] entries below can do."),
     ] = True
     strategy: Annotated[
-        Literal["truthful"],
+        Literal["cost_plus", "underbid"],
         Meta(
-            description="How to bid. The payment rule rewards no lie, so the true cost is the best"
-            " bid."
+            description="How to bid. cost_plus asks for the cost below: the payment rule rewards"
+            " no lie, so that is the best bid. underbid asks for 1 credit, whatever it costs."
         ),
-    ] = "truthful"
+    ] = "cost_plus"
     price_base: Annotated[
         Credits, Meta(description="What one task costs this node, whatever its size, in credits.")
     ] = 10

@@ -17,7 +17,7 @@ from identity.errors import InvalidBytes
 from identity.keys import compute_peer_id
 from node.ledger import ExecutedBatch, Ledger
 from node.links import Inbound, Transport
-from node.router import Router, decode_frame, encode_frame, pack_votes
+from node.router import AnyHop, Router, decode_frame, encode_frame, pack_votes
 from node.vote_log import VoteLog
 from protocols.messages import (
     BATCHES_MAX,
@@ -25,7 +25,6 @@ from protocols.messages import (
     Batches,
     CommittedBatch,
     CommitteeMessage,
-    Hop,
 )
 from protocols.step import Certified, Executed, Persist, Send, ServeBatches, Step
 
@@ -51,7 +50,7 @@ class Listener(Protocol):
 class OtherMessages(Protocol):
     """Who handles the hop messages that are about no committee's consensus."""
 
-    def handle(self, peer: bytes, message: Hop) -> None:
+    def handle(self, peer: bytes, message: AnyHop) -> None:
         """Must not block. Raises InvalidBytes for what no honest peer sends."""
 
 

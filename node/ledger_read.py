@@ -159,6 +159,14 @@ class LedgerReader:
         )
         return [TaskRow(*row[1:]) for row in rows]
 
+    async def find_tasks(self, committee: bytes, prefix: str) -> list[TaskRow]:
+        """At most two tasks whose id in hex begins with `prefix`."""
+        rows = await self._fetch(
+            "SELECT * FROM tasks WHERE committee = ? AND hex(task) LIKE ? || '%' LIMIT 2",
+            *(committee, prefix),
+        )
+        return [TaskRow(*row[1:]) for row in rows]
+
     async def read_tasks_open(self, committee: bytes) -> list[TaskRow]:
         """All tasks that have not ended; bounded by `Parameters.tasks_open_max`."""
         rows = await self._fetch(

@@ -1,10 +1,8 @@
 """`econode start`: one process from its lock to its last file closed."""
 
-import getpass
 import logging
 import os
 import signal
-import sys
 import time
 
 import trio
@@ -15,9 +13,10 @@ from identity.keys import PrivateKey, compute_peer_id
 from node import api
 from node.api import Api
 from node.config import Config
-from node.home import PASSPHRASE_VARIABLE, Home, NodeInfo
+from node.home import Home, NodeInfo
 from node.node import Node, open_node
 from node.node_service import Service
+from node.passphrase import ask_passphrase
 from node.problem import Problem
 from protocols.genesis import Genesis
 
@@ -29,15 +28,8 @@ STOP_SECONDS_MAX = 4.0
 def run_node(home: Home, config: Config) -> int:
     """Run the node of `home`, whose lock the caller holds, until SIGTERM, SIGINT or a shutdown by
     the API. Returns the exit code; raises Problem for what its owner can mend."""
-    key = home.load_key(_ask_passphrase)
+    key = home.load_key(ask_passphrase)
     return trio.run(_run, home, config, key, home.load_genesis())
-
-
-def _ask_passphrase() -> str | None:
-    known = os.environ.get(PASSPHRASE_VARIABLE)
-    if known is None and sys.stdin.isatty():
-        return getpass.getpass("Pass phrase of node.key: ")
-    return known
 
 
 async def _run(home: Home, config: Config, key: PrivateKey, genesis: Genesis) -> int:

@@ -26,7 +26,7 @@ from node.ledger import ExecutedBatch, Ledger
 from node.links import PeerAddress, Transport
 from node.problem import Problem
 from node.receipts import Receipts, check_receipt
-from node.router import Router, Seat, encode_frame
+from node.router import AnyHop, Router, Seat, encode_frame
 from node.vote_log import VoteLog
 from protocols import blob_messages
 from protocols.blob_messages import BlobChunk, BlobHave, BlobMissing, BlobOffer, BlobWant
@@ -97,7 +97,7 @@ class Node:
         step = self.seat.restore(vote_log.read_rows(self.committee.id), read_clock_ms())
         await self.driver.drive(step)
 
-    def handle(self, peer: bytes, message: Hop) -> None:
+    def handle(self, peer: bytes, message: AnyHop) -> None:
         """Hop messages that are about no consensus. Raises InvalidBytes."""
         match message:
             case BlobOffer() | BlobWant() | BlobChunk() | BlobHave() | BlobMissing():
@@ -111,7 +111,7 @@ class Node:
         known.update({parse_peer_id(p): a for p, a in self.config.network.peers.items()})
         return [PeerAddress(key, address) for key, address in sorted(known.items()) if address]
 
-    def _send_to(self, peer: bytes, message: "Hop | blob_messages.Message") -> None:
+    def _send_to(self, peer: bytes, message: Hop | blob_messages.Message) -> None:
         self.transport.send(peer, encode_frame(message))
 
     async def _replay(self) -> None:

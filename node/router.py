@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from identity import cbor, envelope, schema
 from identity.envelope import Statement
 from identity.errors import InvalidBytes, InvalidSchema
+from protocols.blob_messages import Message as BlobMessage
 from protocols.messages import (
     FRAME_BYTES_MAX,
     PRE_PREPARE_KIND,
@@ -19,11 +20,13 @@ from protocols.messages import (
     Batches,
     CommitteeMessage,
     FetchBatches,
+    GiveReceipt,
     Hop,
     Propose,
     Status,
     Submit,
     Votes,
+    WantReceipt,
 )
 from protocols.pbft.catch_up import CatchUp
 from protocols.pbft.core import Core
@@ -129,13 +132,17 @@ class Router:
         return step
 
 
-def decode_frame(frame: bytes) -> CommitteeMessage:
-    """Raises InvalidBytes."""
+AnyHop = CommitteeMessage | WantReceipt | GiveReceipt | BlobMessage
+"""All hop messages there are."""
+
+
+def decode_frame(frame: bytes) -> AnyHop:
+    """The hop message in a frame. Raises InvalidBytes."""
     value = cbor.decode_hop(frame, size_max=FRAME_BYTES_MAX)
-    return schema.convert(value, CommitteeMessage)  # type: ignore[arg-type]
+    return schema.convert(value, AnyHop)  # type: ignore[arg-type]
 
 
-def encode_frame(message: Hop) -> bytes:
+def encode_frame(message: Hop | BlobMessage) -> bytes:
     return schema.encode(message)
 
 

@@ -89,6 +89,12 @@ CREATE TABLE tasks (
     output BLOB,
     opened_ms INTEGER NOT NULL,
     ended_ms INTEGER,
+    input BLOB NOT NULL,
+    input_bytes INTEGER NOT NULL,
+    deadline_ms INTEGER NOT NULL,
+    verifiers BLOB NOT NULL,
+    holders BLOB NOT NULL,
+    output_bytes INTEGER NOT NULL,
     PRIMARY KEY (committee, task)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_by_state ON tasks (committee, state);

@@ -106,7 +106,7 @@ class WorkerProcess:
                     env=environment(folder),
                     start_new_session=True,  # Ctrl-C reaches the node alone, which then stops us
                 )
-            except BaseException:
+            except BaseException:  # whatever ends the start, nothing of it stays behind
                 ours.close()
                 remove_tree(folder)
                 raise

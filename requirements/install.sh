@@ -48,6 +48,8 @@ run)
 dev)
     echo "setup: tools for tests and checks"
     install_locked -r requirements/requirements-dev.lock
+    # trio-typing brings stubs of an old trio that would hide trio's own types from mypy.
+    rm -rf .venv/lib/python3.*/site-packages/trio-stubs
     ;;
 project)
     install --editable .

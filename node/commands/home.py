@@ -1,5 +1,7 @@
 """econode init, id, start: a home directory and the node that lives in it."""
 
+import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -200,6 +202,11 @@ def start(
 
     for address in (*config.network.listen, *config.network.announce):
         check_address(address, "[network] of the configuration")
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
     with place.lock():
         _check_runnable(place, config)
         if not place.token_path.exists():

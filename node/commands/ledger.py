@@ -1,5 +1,7 @@
 """econode ledger log, verify: read this node's own ledger file, running or not."""
 
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,12 +13,16 @@ from node.commands.common import (
     make_app,
     open_home,
     render_pairs,
+    render_table,
     shorten,
     show,
 )
 
 if TYPE_CHECKING:
     from node.service import LogEntry
+    from protocols.committee import Committee
+    from protocols.economy.chain import Chain
+    from protocols.genesis import Genesis
 
 ENTRIES_MAX = 256
 POSITION_MAX = (1 << 63) - 1
@@ -86,7 +92,8 @@ def _shorten_value(value: Any) -> str:
 def verify(home: HomeOption = None, json: JsonOption = False) -> None:
     """Check the whole ledger file anew.
 
-    Every hash, signature, certificate and balance. Ends with 1 and names what is wrong if anything was changed. The node may be running.
+    Every hash, signature, certificate and balance.
+    Ends with 1 and names what is wrong if anything was changed. The node may be running.
 
     \b
     Example:
@@ -97,5 +104,48 @@ def verify(home: HomeOption = None, json: JsonOption = False) -> None:
     place = open_home(home)
     place.check_initialised()
     genesis = place.load_genesis()
-    report = verify_ledger(place.ledger_path, genesis)
-    show(report, json, lambda: render_pairs(list(report.items())))
+    if not place.ledger_path.exists():
+        from node.ledger_file import no_ledger
+
+        raise no_ledger(place.ledger_path)
+    report = verify_ledger(place.ledger_path, genesis, _make_chain)
+    document = {
+        "valid": report.is_valid,
+        "conserved": report.is_conserved,
+        "position": report.position,
+        "head": report.head.hex(),
+        "batches": report.batches,
+        "operations": report.operations,
+        "records": report.records,
+        "certificates": report.certificates,
+        "log_entries": report.log_entries,
+        "totals": report.totals,
+        "problems": report.problems,
+        "findings": [asdict(finding) for finding in report.findings],
+    }
+    show(document, json, lambda: _render_report(document))
+    if not report.is_valid:
+        hint(
+            "error: the ledger does not prove itself; move the file away and start: the node", json
+        )
+        hint("  fetches it again from its peers", json)
+        raise typer.Exit(1)
+
+
+def _make_chain(genesis: "Genesis", committee: "Committee") -> "Chain":
+    """What executes the batches again, from genesis on."""
+    from node.receipts import check_receipt
+    from protocols.economy.chain import Chain
+
+    return Chain(genesis, committee, partial(check_receipt, committee))
+
+
+def _render_report(document: dict[str, Any]) -> list[str]:
+    verdict = "sound" if document["valid"] else "NOT SOUND"
+    pairs = [("ledger", verdict), ("conserved", "yes" if document["conserved"] else "NO")]
+    names = ("position", "head", "batches", "operations", "records", "certificates", "log_entries")
+    pairs += [(name, document[name]) for name in names]
+    pairs += list(document["totals"].items())
+    findings = [(item["table"], item["row"], item["problem"]) for item in document["findings"]]
+    lines = render_pairs([*pairs, ("problems", document["problems"])])
+    return [*lines, "", *render_table(("table", "row", "problem"), findings)] if findings else lines

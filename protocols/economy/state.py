@@ -8,7 +8,7 @@ digest is what a checkpoint certifies. The life of a task is told in docs/protoc
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from crdt.facts import Fact, Rejected
+from crdt.facts import Fact, OfferedCapability, Rejected
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from protocols.committee import Committee
@@ -120,6 +120,24 @@ class EconomyState:
         lifecycle.take_snapshot(books)
         facts, books.facts = tuple(books.facts), []
         return facts
+
+    def get_offer(self, key: bytes) -> tuple[OfferedCapability, ...] | None:
+        """What an agent is invited for; None when it offers nothing or is paused."""
+        agent = self._books.agents.get(key)
+        if agent is None or agent.paused:
+            return None
+        return agent.capabilities or None
+
+    def is_banned(self, key: bytes) -> bool:
+        """True for an agent that was slashed: no auction invites it any more."""
+        return self._books.is_banned(key)
+
+    def offers(self) -> Iterator[tuple[bytes, tuple[OfferedCapability, ...]]]:
+        """Agents that can be invited now, ascending, with what they offer."""
+        for key in sorted(self._books.agents):
+            offered = self.get_offer(key)
+            if offered is not None and not self.is_banned(key):
+                yield key, offered
 
     def next_deadline_ms(self) -> int | None:
         """The earliest agreed time at which something is due; None when nothing is under way."""

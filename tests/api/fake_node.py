@@ -19,6 +19,7 @@ from crdt import facts
 from crdt.facts import COMMON, Fact, Move
 from crdt.stake import StakeView
 from identity import keys
+from identity.errors import InvalidKey
 from node import service
 from node.api import Api, bind
 from node.config import Config
@@ -276,7 +277,7 @@ class FakeNode:
 def _parse_peer(text: str) -> bytes:
     try:
         return keys.parse_peer_id(text)
-    except Exception as error:
+    except InvalidKey as error:
         raise Problem("invalid-request", str(error), where="peer") from None
 
 

@@ -1,3 +1,5 @@
+"""The normal case of PBFT on a small world of cores, restarts and catching up included."""
+
 import pytest
 
 from tests.pbft.world import World

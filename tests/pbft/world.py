@@ -12,7 +12,7 @@ from identity.keys import PrivateKey
 from node.router import Router, Seat, decode_frame, encode_frame, pack_votes
 from protocols.committee import Committee
 from protocols.economy.operations import OPERATION_KIND, Operation, Transfer
-from protocols.messages import Submit
+from protocols.messages import Batches, CommittedBatch, CommitteeMessage, Submit
 from protocols.pbft.application import Outcome
 from protocols.pbft.core import Core
 from protocols.pbft.pool import Request
@@ -174,11 +174,11 @@ class World:
                 self.deliver(self.client.public, self.nodes[index], frame)
 
     def deliver(self, peer: bytes, node: Node, frame: bytes) -> None:
-        node.drive(node.router.handle(peer, decode_frame(frame), self.now_ms))
+        message = decode_frame(frame)
+        assert isinstance(message, CommitteeMessage)
+        node.drive(node.router.handle(peer, message, self.now_ms))
 
     def serve(self, node: Node, to: bytes, start: int) -> None:
-        from protocols.messages import Batches, CommittedBatch
-
         batches = tuple(
             CommittedBatch(b.seq, b.time_ms, b.operations, b.proof)
             for b in node.ledger

@@ -1,0 +1,372 @@
+"""The running node behind the local API: `NodeService` over ledger, chain and account."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+import trio
+
+from crdt import facts
+from crdt.facts import decode_fact
+from crdt.log import compute_root
+from crdt.tasks import TaskRow
+from identity import schema
+from identity.keys import compute_peer_id, parse_peer_id
+from node import service
+from node.account import Ordered, Refused
+from node.blob_store import BlobAbsent, BlobError, StoreFull
+from node.blobs import BlobUnavailable
+from node.driver import read_clock_ms
+from node.node import Node
+from node.problem import Problem, not_found
+from node.receipts import NotHeld
+from node.service import TaskRequest, TaskState
+from protocols.economy.model import compute_task_id
+from protocols.economy.operations import Body, OpenTasks, TaskSpec, Transfer
+from protocols.messages import Submit
+
+RESULT_SECONDS_MAX = 60.0
+PAGE_BYTES_MAX = 64 * 1024 * 1024
+
+
+class Service:
+    """What this node's owner can ask and do. See `NodeService` for the contract."""
+
+    def __init__(self, node: Node, stop: trio.Event) -> None:
+        self._node = node
+        self._stop = stop
+        self._committee = node.committee.id
+        self._executed = trio.Event()
+        node.driver.add_listener(self)
+
+    # --- the driver's listener ----------------------------------------------------------------
+
+    def on_executed(self, _: object) -> None:
+        self._executed.set()
+        self._executed = trio.Event()
+
+    def on_certified(self, _: object) -> None:
+        """Certificates are read from the ledger."""
+
+    # --- the node -----------------------------------------------------------------------------
+
+    @property
+    def peer_id(self) -> str:
+        return compute_peer_id(self._node.key.public)
+
+    async def status(self) -> service.Status:
+        await trio.lowlevel.checkpoint()
+        node, core = self._node, self._node.seat.core
+        roles = ["member" if core.is_member else "observer"]
+        if node.chain.state.get_offer(core.me) is not None:
+            roles.append("agent")
+        return service.Status(
+            peer_id=self.peer_id,
+            network=node.genesis.name,
+            network_id=node.network.hex(),
+            committee=self._committee.hex(),
+            version=metadata.version("econode"),
+            n=node.committee.n,
+            f=node.committee.f,
+            q=node.committee.q,
+            view=core.view,
+            primary=compute_peer_id(node.committee.get_primary(core.view)),
+            position=core.executed,
+            head=node.chain.get_head().hex(),
+            state_root=node.chain.compute_state_digest().hex(),
+            stable_checkpoint=core.checkpoints.low,
+            certified_position=core.heads.certified,
+            connected_peers=sum(link.connected for link in node.transport.links()),
+            agreed_time_ms=node.chain.get_time_ms(),
+            pending_operations=len(core.pool),
+            rss_bytes=_read_rss_bytes(),
+            uptime_s=(read_clock_ms() - node.started_ms) / 1000,
+            roles=tuple(roles),
+        )
+
+    async def peers(self) -> service.Peers:
+        await trio.lowlevel.checkpoint()
+        return service.Peers(
+            peers=tuple(
+                service.Peer(
+                    peer_id=compute_peer_id(link.peer),
+                    address=link.multiaddr,
+                    connected=link.connected,
+                    rtt_ms=link.rtt_ms,
+                    frames_in=link.frames_in,
+                    frames_out=link.frames_out,
+                    bytes_in=link.bytes_in,
+                    bytes_out=link.bytes_out,
+                    dropped=link.drops,
+                    last_error=link.last_error,
+                )
+                for link in self._node.transport.links()
+            )
+        )
+
+    async def shutdown(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._stop.set()
+
+    # --- tasks --------------------------------------------------------------------------------
+
+    async def put_blob(self, data: bytes) -> service.BlobStored:
+        try:
+            digest = await self._node.blobs.store.put(data)
+        except (BlobError, StoreFull) as error:
+            raise Problem("blob-refused", str(error), status=413) from None
+        return service.BlobStored(digest=digest.hex(), size_bytes=len(data))
+
+    async def submit_tasks(
+        self, tasks: Sequence[TaskRequest], budget: int, duration_ms: int
+    ) -> service.TasksSubmitted:
+        node = self._node
+        specs = [self._make_spec(task, budget, duration_ms) for task in tasks]
+        others = [key for key in node.committee.members if key != node.key.public]
+        try:
+            receipts = await node.receipts.gather(
+                {spec.input: spec.input_bytes for spec in specs}, others
+            )
+        except NotHeld as error:
+            raise Problem(
+                "inputs-not-held",
+                str(error),
+                remedy="see `econode peers`: are enough members connected?",
+                status=503,
+            ) from None
+        ordered = await self._order(OpenTasks(tuple(specs), tuple(receipts)))
+        nonce = ordered.request.operation.nonce
+        ids = [
+            compute_task_id(node.network, node.key.public, nonce, i).hex()
+            for i in range(len(specs))
+        ]
+        opened = {f.task.hex() for f in ordered.facts if isinstance(f, facts.TaskOpened)}
+        return service.TasksSubmitted(
+            tasks=tuple(task for task in ids if task in opened), position=ordered.position
+        )
+
+    async def tasks(
+        self, state: TaskState | None, limit: int, cursor: str | None
+    ) -> service.TaskPage:
+        after = bytes.fromhex(cursor) if cursor else None
+        rows = await self._node.ledger.read_tasks(
+            self._committee, count_max=limit, after=after, state=state
+        )
+        following = rows[-1].task.hex() if len(rows) == limit else None
+        return service.TaskPage(tasks=tuple(map(self._describe, rows)), next=following)
+
+    async def task(self, prefix: str) -> service.Task:
+        return self._describe(await self._find_task(prefix))
+
+    async def result(self, prefix: str) -> bytes:
+        node, row = self._node, await self._find_task(prefix)
+        if row.output is None:
+            raise Problem(
+                "no-result",
+                f"task {row.task.hex()[:16]} has no result: it is {row.state}",
+                remedy="`econode task show` tells how far it is",
+                status=409,
+            )
+        keys = [row.holders[i : i + 32] for i in range(0, len(row.holders), 32)]
+        holders = [key for key in keys if key != node.key.public]
+        with trio.move_on_after(RESULT_SECONDS_MAX):
+            try:
+                return await node.blobs.fetch(row.output, row.output_bytes, holders)
+            except (BlobUnavailable, BlobAbsent, StoreFull) as error:
+                raise Problem("result-unavailable", str(error), status=503) from None
+        raise Problem("result-unavailable", "no holder delivered it in time", status=503)
+
+    async def capabilities(self) -> service.Capabilities:
+        await trio.lowlevel.checkpoint()
+        known: dict[bytes, tuple[facts.OfferedCapability, list[str]]] = {}
+        for agent, offered in self._node.chain.state.offers():
+            for item in offered:
+                known.setdefault(item.id, (item, []))[1].append(compute_peer_id(agent))
+        return service.Capabilities(
+            capabilities=tuple(
+                service.OfferedBy(
+                    id=item.id.hex(), name=item.name, version=item.version, agents=tuple(agents)
+                )
+                for item, agents in known.values()
+            )
+        )
+
+    # --- credits and reputation ---------------------------------------------------------------
+
+    async def stake(self, account: str | None) -> service.Stake:
+        await trio.lowlevel.checkpoint()
+        view = self._node.chain.state.stake
+        keys = list(view.accounts()) if account is None else [parse_peer_id(account)]
+        totals = view.totals()
+        return service.Stake(
+            position=self._node.chain.get_position(),
+            accounts=tuple(
+                service.Account(
+                    peer_id=compute_peer_id(key),
+                    free=view.get(key, "free"),
+                    bonded=view.get(key, "bonded"),
+                    locked=view.get(key, "locked"),
+                    escrow=view.get(key, "escrow"),
+                    transit=view.get(key, "transit"),
+                )
+                for key in keys
+            ),
+            treasury=totals["treasury"],
+            burned=totals["burned"],
+            minted=totals["minted"],
+            conserved=view.is_conserved(),
+        )
+
+    async def transfer(self, to: str, amount: int) -> service.Executed:
+        target = parse_peer_id(to)
+        ordered = await self._order(Transfer(to=target, amount=amount))
+        me = self._node.key.public
+        paid = next(
+            fact
+            for fact in ordered.facts
+            if isinstance(fact, facts.Paid)
+            and (fact.account, fact.to, fact.amount) == (me, target, amount)
+        )
+        return service.Executed(
+            operation=ordered.request.digest.hex(),
+            position=ordered.position,
+            fact=service.describe_fact(paid),
+        )
+
+    async def reputation(self, agent: str | None) -> service.Reputation:
+        await trio.lowlevel.checkpoint()
+        state = self._node.chain.state
+        fixed = state.reputation.scores()
+        wanted = None if agent is None else parse_peer_id(agent)
+        scores = [
+            service.Score(
+                peer_id=compute_peer_id(score.agent),
+                good=score.good,
+                bad=score.bad,
+                score_ppm=score.score_ppm,
+                banned=state.is_banned(score.agent),
+            )
+            for score in fixed
+            if wanted in (None, score.agent)
+        ]
+        scores.sort(key=lambda score: (-score.score_ppm, score.peer_id))
+        return service.Reputation(
+            snapshot=state.reputation.number,
+            root=compute_root([schema.encode(score) for score in fixed]).hex(),
+            scores=tuple(scores),
+        )
+
+    # --- the log ------------------------------------------------------------------------------
+
+    async def facts(self, position: int, limit: int) -> service.LogPage:
+        batches = await self._node.ledger.read_batches(
+            self._committee, position, count_max=limit, bytes_max=PAGE_BYTES_MAX
+        )
+        certified = self._node.seat.core.heads.certified
+        entries = tuple(
+            service.LogEntry(
+                position=batch.position,
+                time_ms=batch.entry.header.time_ms,
+                hash=batch.entry.header.hash().hex(),
+                certified=batch.position <= certified,
+                facts=tuple(service.describe_fact(decode_fact(i)) for i in batch.entry.items),
+            )
+            for batch in batches
+        )
+        return service.LogPage(
+            entries=entries, next=entries[-1].position + 1 if entries else position
+        )
+
+    async def wait_facts(self, position: int, limit: int) -> service.LogPage:
+        while True:
+            executed = self._executed
+            if position <= self._node.chain.get_position():
+                await self._node.ledger.flush()
+                return await self.facts(position, limit)
+            await executed.wait()
+
+    async def submit_operation(self, statement: bytes) -> service.Accepted:
+        await trio.lowlevel.checkpoint()
+        node = self._node
+        hop = Submit(committee=self._committee, operations=(statement,))
+        node.driver.post(lambda now_ms: node.driver.router.handle(node.key.public, hop, now_ms))
+        return service.Accepted(operation=hashlib.sha256(statement).hexdigest())
+
+    # --- small ones ---------------------------------------------------------------------------
+
+    async def _order(self, body: Body) -> Ordered:
+        try:
+            ordered = await self._node.account.submit(body)
+            await ordered.wait()
+        except Refused as refused:
+            raise Problem(
+                refused.reason.replace("_", "-"),
+                f"the committee refused it: {refused}",
+                status=409,
+            ) from None
+        return ordered
+
+    def _make_spec(self, task: TaskRequest, budget: int, duration_ms: int) -> TaskSpec:
+        node, digest = self._node, bytes.fromhex(task.input)
+        offered = [item for _, items in node.chain.state.offers() for item in items]
+        ids = sorted({item.id for item in offered if item.name == task.capability})
+        if not ids:
+            names = ", ".join(sorted({item.name for item in offered})) or "nothing"
+            raise Problem(
+                "unknown-capability",
+                f"no agent offers {task.capability!r}",
+                remedy=f"offered now: {names}",
+                status=404,
+            )
+        if len(ids) > 1:
+            raise Problem(
+                "ambiguous",
+                f"agents offer {len(ids)} different capabilities called {task.capability!r}",
+                status=409,
+            )
+        store = node.blobs.store.store
+        if not store.has(digest):
+            raise not_found("blob", task.input, "put the input first (PUT /v1/blobs)")
+        return TaskSpec(ids[0], digest, store.size(digest), budget, duration_ms)
+
+    async def _find_task(self, prefix: str) -> TaskRow:
+        rows = await self._node.ledger.find_tasks(self._committee, prefix)
+        if not rows:
+            raise not_found("task", prefix, "`econode task list` shows those there are")
+        if len(rows) > 1:
+            raise Problem(
+                "ambiguous", f"several tasks begin with {prefix}", remedy="give more digits"
+            )
+        return rows[0]
+
+    def _describe(self, row: TaskRow) -> service.Task:
+        names = {
+            item.id: item.name for _, items in self._node.chain.state.offers() for item in items
+        }
+        keys = [row.verifiers[i : i + 32] for i in range(0, len(row.verifiers), 32)]
+        return service.Task(
+            id=row.task.hex(),
+            state=row.state,  # type: ignore[arg-type]
+            capability=names.get(row.capability, row.capability.hex()),
+            requester=compute_peer_id(row.requester),
+            input=row.input.hex(),
+            input_bytes=row.input_bytes,
+            budget=row.budget,
+            deadline_ms=row.deadline_ms,
+            round=row.round,
+            executor=None if row.winner is None else compute_peer_id(row.winner),
+            price=row.price,
+            grade=row.grade,
+            output=None if row.output is None else row.output.hex(),
+            output_bytes=row.output_bytes or None,
+            verifiers=tuple(map(compute_peer_id, keys)),
+            opened_ms=row.opened_ms,
+            ended_ms=row.ended_ms,
+        )
+
+
+def _read_rss_bytes() -> int:
+    """Resident memory of this process (proc(5), /proc/self/statm: the second field, in pages)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
