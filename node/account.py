@@ -100,11 +100,13 @@ class Account:
                 del self._ordered[digest]
                 ordered.settle(executed)
         me = self._seat.core.me
+        self._room.set()
         self._submitter.on_executed(self._seat.core.application.get_next_nonce(me))
+        if executed.seq < self._seat.core.executed:
+            return  # a later batch of the same step may hold the others
         for ordered in [o for o in self._ordered.values() if self._is_done(o.request)]:
             del self._ordered[ordered.request.digest]
             ordered.settle(None)
-        self._room.set()
 
     def on_certified(self, certified: Certified) -> None:
         """Nothing to do: certificates are for others."""
