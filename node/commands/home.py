@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from node.home import Home
 
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
 def init(
     listen: Annotated[
         list[str] | None,
@@ -205,7 +208,7 @@ def start(
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        format=LOG_FORMAT,
     )
     with place.lock():
         _check_runnable(place, config)
