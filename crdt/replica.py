@@ -22,7 +22,8 @@ from identity.errors import EconodeError, InvalidSchema
 
 AUTHORS_MAX = 10_000
 ITEM_OVERHEAD = 32
-ENTRY_BYTES_MAX = 1 << 20
+ENTRY_OVERHEAD = 256
+ENTRY_BYTES_MAX = 512 * 1024
 LOG_ENTRIES_MAX = 100_000
 REPLICA_BYTES_MAX = 512 * 1024 * 1024
 ORPHANS_AUTHOR_MAX = 256
@@ -44,7 +45,7 @@ class ProvenEntry:
 
     def count_bytes(self) -> int:
         items = self.entry.items
-        return len(self.proof) + sum(map(len, items)) + ITEM_OVERHEAD * len(items) + 128
+        return len(self.proof) + sum(map(len, items)) + ITEM_OVERHEAD * len(items) + ENTRY_OVERHEAD
 
 
 @dataclass(frozen=True, slots=True)

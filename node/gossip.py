@@ -20,10 +20,12 @@ from google.protobuf.message import DecodeError
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
-from libp2p.pubsub.pubsub import Pubsub, maybe_consume_signed_record
+from libp2p.pubsub.pubsub import Pubsub
 from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 
 from node.host import Host, read_public_key
+from node.libp2p_shims import consume_signed_record_once
+from node.yamux import shield_for
 
 logger = logging.getLogger("econode.gossip")
 
@@ -111,11 +113,11 @@ class GuardedPubsub(Pubsub):
         except BaseLibp2pError as error:
             logger.debug("gossip stream of %s ended: %r", peer_id, error)
         finally:
-            with trio.move_on_after(1, shield=True):
+            with shield_for(1):
                 await stream.reset()
 
     async def _accept_rpc(self, peer_id: ID, rpc: Any) -> None:
-        if not maybe_consume_signed_record(rpc, self.host, peer_id):
+        if not consume_signed_record_once(rpc, self.host, peer_id):
             rpc.ClearField("senderRecord")  # a bad address record spoils nothing else
         for subscription in rpc.subscriptions:
             if len(subscription.topicid) <= TOPIC_CHARS_MAX:

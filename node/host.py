@@ -11,7 +11,7 @@ handshake. A flood therefore costs the flooder's own connections.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,7 @@ from typing import Any
 import trio
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_new_noise_key_pair
+from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.identity.identify_push.identify_push import ID_PUSH as IDENTIFY_PUSH_PROTOCOL_ID
 from libp2p.network.config import ConnectionConfig, RetryConfig
@@ -35,11 +36,11 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL_ID
 from libp2p.tools.anyio_service import TrioManager
 from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
-from multiaddr import Multiaddr
+from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
 from identity.errors import InvalidKey
 from identity.keys import compute_peer_id, parse_peer_id
-from node.yamux import BoundedYamux
+from node.yamux import BoundedYamux, shield_for
 
 logger = logging.getLogger("econode.links")
 
@@ -154,7 +155,7 @@ class GuardedSwarm(Swarm):
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
-        self.auto_connector = NoAutoConnector()
+        self.auto_connector: Any = NoAutoConnector()
         self._is_reserved = is_reserved
         self._on_inbound = on_inbound
         self._pending: dict[_Pending, None] = {}  # oldest first, as all dicts here
@@ -275,7 +276,7 @@ class Host:
             store,
             TransportUpgrader(
                 {NOISE_PROTOCOL_ID: security},
-                {YAMUX_PROTOCOL_ID: BoundedYamux},
+                {TProtocol(YAMUX_PROTOCOL_ID): BoundedYamux},
                 STREAM_OPEN_SECONDS_MAX,
             ),
             [TCP()],
@@ -352,12 +353,16 @@ class Host:
                 raise DialError(f"{address}: {_innermost(error)}") from error
         raise DialError(f"{address}: no answer in {DIAL_SECONDS_MAX:.0f} s")
 
+    def serve(self, protocol: str, handler: Callable[[Any], Awaitable[None]]) -> None:
+        """Call `handler` with each stream of `protocol` that a peer opens."""
+        self.libp2p.set_stream_handler(TProtocol(protocol), handler)
+
     async def open_stream(self, connection: Any, protocol: str) -> Any:
         """A stream of `protocol` on `connection`; raises DialError."""
         stream = await connection.new_stream()
         try:
             await self.libp2p.multiselect_client.select_one_of(
-                [protocol], MultiselectCommunicator(stream), STREAM_OPEN_SECONDS_MAX
+                [TProtocol(protocol)], MultiselectCommunicator(stream), STREAM_OPEN_SECONDS_MAX
             )
         except Exception as error:  # as in `dial`
             await stream.reset()
@@ -366,13 +371,14 @@ class Host:
 
     async def close(self) -> None:
         """Close listeners and connections, then stop the services. Bounded in time."""
-        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+        with shield_for(CLOSE_SECONDS_MAX):
             async with trio.open_nursery() as nursery:
                 for listener in self.swarm.listeners.values():
                     nursery.start_soon(listener.close)
                 for connection in self.swarm.get_connections():
                     nursery.start_soon(connection.close)
-        for connection in self.swarm.get_connections():
+        left: list[Any] = self.swarm.get_connections()
+        for connection in left:
             connection.muxed_conn.abort()
         for scope in tuple(self.libp2p._identify_tasks):
             scope.cancel()

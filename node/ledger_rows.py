@@ -53,6 +53,12 @@ class ExecutedBatch:
             raise LedgerError(f"the entry of batch {self.position} is of another place or time")
 
 
+def make_genesis_batch(network: bytes, entry: log.Entry) -> ExecutedBatch:
+    """Position 0 of a committee's log: what the genesis minted. The network id proves it."""
+    header = entry.header
+    return ExecutedBatch(header.author, 0, network, header.time_ms, (), (), entry)
+
+
 @dataclass(frozen=True, slots=True)
 class FactRow:
     """A fact where it stands: `item` is its index in the entry at `position`."""

@@ -42,6 +42,8 @@ import libp2p.transport.tcp.tcp as tcp
 import trio
 from libp2p.exceptions import ParseError
 from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.peer.peerstore import env_to_send_in_RPC
+from libp2p.pubsub.utils import maybe_consume_signed_record
 from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 
 from node.yamux import BoundedYamux
@@ -131,11 +133,12 @@ class CountedRpcQueue(rpc_queue.RpcQueue):
         return taken
 
 
-_consume_signed_record = pubsub.maybe_consume_signed_record
+_consume_signed_record = maybe_consume_signed_record
 _consumed: "weakref.WeakKeyDictionary[Any, dict[Any, bytes]]" = weakref.WeakKeyDictionary()
 
 
-def _consume_signed_record_once(msg: Any, host: Any, peer_id: Any) -> bool:
+def consume_signed_record_once(msg: Any, host: Any, peer_id: Any) -> bool:
+    """False for a bad signed address record; the same one again is not verified again."""
     if not msg.HasField("senderRecord"):
         return True
     known = _consumed.setdefault(host, {})
@@ -149,7 +152,7 @@ def _consume_signed_record_once(msg: Any, host: Any, peer_id: Any) -> bool:
     return True
 
 
-_make_own_record = pubsub.env_to_send_in_RPC
+_make_own_record = env_to_send_in_RPC
 _own_records: "weakref.WeakKeyDictionary[Any, tuple[int, bytes]]" = weakref.WeakKeyDictionary()
 
 
@@ -163,6 +166,29 @@ def _own_record_once(host: Any) -> tuple[bytes, bool]:
     return record, is_new
 
 
+def _list_patches() -> list[tuple[Any, str, Any]]:
+    quiet = logging.getLogger("libp2p.network.connection")
+    patches: list[tuple[Any, str, Any]] = [
+        (muxer_multistream, "Yamux", BoundedYamux),
+        (io_trio.TrioTCPStream, "__init__", _init_tcp_stream),
+        (io_trio.TrioTCPStream, "read", _read_tcp_stream),
+        (multiselect_communicator, "read_delim", _read_negotiation),
+        (tcp, "_set_reuse_flags", _set_reuse_flags),
+        (swarm_connection.SwarmConn, "_handle_muxed_stream", _guarded_handle_muxed_stream),
+        (
+            swarm_connection,
+            "logging",
+            types.SimpleNamespace(debug=quiet.debug, warning=quiet.info),
+        ),
+        (pubsub, "RpcQueue", CountedRpcQueue),
+        (pubsub, "SUBSCRIPTION_CHANNEL_SIZE", GOSSIP_SUBSCRIPTION_MESSAGES_MAX),
+    ]
+    for module in (pubsub, gossipsub):
+        patches.append((module, "maybe_consume_signed_record", consume_signed_record_once))
+        patches.append((module, "env_to_send_in_RPC", _own_record_once))
+    return patches
+
+
 def install() -> None:
     """Apply the patches, once per process. Raises UnknownLibp2pVersion."""
     global _installed
@@ -174,19 +200,10 @@ def install() -> None:
             f"py-libp2p {found} is installed, the patches are for {LIBP2P_VERSION}: "
             "install the locked dependencies, or review node/libp2p_shims.py"
         )
-    muxer_multistream.Yamux = BoundedYamux
-    io_trio.TrioTCPStream.__init__ = _init_tcp_stream
-    io_trio.TrioTCPStream.read = _read_tcp_stream
-    multiselect_communicator.read_delim = _read_negotiation
-    tcp._set_reuse_flags = _set_reuse_flags
-    swarm_connection.SwarmConn._handle_muxed_stream = _guarded_handle_muxed_stream
-    quiet = logging.getLogger("libp2p.network.connection")
-    swarm_connection.logging = types.SimpleNamespace(debug=quiet.debug, warning=quiet.info)
-    pubsub.RpcQueue = CountedRpcQueue
-    pubsub.SUBSCRIPTION_CHANNEL_SIZE = GOSSIP_SUBSCRIPTION_MESSAGES_MAX
-    for module in (pubsub, gossipsub):
-        module.maybe_consume_signed_record = _consume_signed_record_once
-        module.env_to_send_in_RPC = _own_record_once
+    for owner, name, replacement in _list_patches():
+        if not hasattr(owner, name):
+            raise UnknownLibp2pVersion(f"py-libp2p {found} has no {owner.__name__}.{name}")
+        setattr(owner, name, replacement)
     libp2p_logger = logging.getLogger("libp2p")
     libp2p_logger.propagate = True
     if libp2p_logger.level == logging.NOTSET:

@@ -12,6 +12,7 @@ from libp2p.stream_muxer.exceptions import MuxedStreamError
 from identity.keys import compute_peer_id
 from node.framing import OutQueue
 from node.host import DialError, Host
+from node.yamux import shield_for
 
 logger = logging.getLogger("econode.links")
 
@@ -139,7 +140,7 @@ class Link:
                 self._connection = None
                 logger.info("link to %s lost: %s", compute_peer_id(self.peer), self.last_error)
             if stream is not None:
-                with trio.move_on_after(RESET_SECONDS_MAX, shield=True):
+                with shield_for(RESET_SECONDS_MAX):
                     await stream.reset()
 
     async def _write(self, stream: Any) -> None:
@@ -152,7 +153,7 @@ class Link:
                 data, count = self.queue.take()
                 try:
                     await stream.write(data)
-                except BaseException:  # counted and let go on: a cancelled write lost them too
+                except BaseException:  # also when cancelled: these frames are lost
                     self.drops += count
                     raise
                 self.frames_out += count

@@ -20,7 +20,8 @@ from node import libp2p_shims
 from node.framing import FRAME_BYTES_MAX, FrameSplitter, FrameViolation
 from node.gossip import Gossip, GossipMessage
 from node.host import Host, ListenError, read_public_key
-from node.link import Link, LinkInfo
+from node.link import RESET_SECONDS_MAX, Link, LinkInfo
+from node.yamux import shield_for
 
 __all__ = [
     "FRAME_BYTES_MAX",
@@ -119,7 +120,7 @@ class Transport:
         async with trio.open_nursery() as nursery:
             try:
                 await nursery.start(self._host.run, (self._gossip.router, self._gossip.pubsub))
-                self._host.libp2p.set_stream_handler(self.protocol, self._serve)
+                self._host.serve(self.protocol, self._serve)
                 await self._host.listen(self._listen)
                 async with trio.open_nursery() as links:
                     links.start_soon(self._gossip.run)
@@ -223,20 +224,21 @@ class Transport:
 
     async def _serve(self, net_stream: Any) -> None:
         peer = read_public_key(net_stream.muxed_conn.peer_id)
-        scope = None
+        if peer is None or not self._allow(peer):
+            await net_stream.reset()
+            return
+        scope = trio.CancelScope()
         try:
-            if peer is None or not self._allow(peer):
-                return
             older = self._readers.get(peer)
             if older is not None:
                 older.cancel()
-            with trio.CancelScope() as scope:
+            with scope:
                 self._readers[peer] = scope
                 await self._read(peer, net_stream.muxed_stream)
         finally:
-            if scope is not None and self._readers.get(peer) is scope:
+            if self._readers.get(peer) is scope:
                 del self._readers[peer]
-            with trio.move_on_after(1, shield=True):
+            with shield_for(RESET_SECONDS_MAX):
                 await net_stream.reset()
 
     async def _read(self, peer: bytes, stream: Any) -> None:

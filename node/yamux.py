@@ -64,6 +64,11 @@ _HEADER = struct.Struct("!BBHII")
 _CREDIT_BYTES_MIN = DEFAULT_WINDOW_SIZE // 2
 
 
+def shield_for(seconds: float) -> trio.CancelScope:
+    """A scope for cleaning up: safe from cancellation, but not for longer than `seconds`."""
+    return trio.CancelScope(shield=True, deadline=trio.current_time() + seconds)
+
+
 class YamuxViolation(Exception):
     """The peer broke the protocol; its connection is closed."""
 
@@ -186,7 +191,7 @@ class BoundedYamux(Yamux):
                 nursery.cancel_scope.cancel()
         finally:
             self.event_started.set()
-            with trio.move_on_after(TEARDOWN_SECONDS_MAX, shield=True):
+            with shield_for(TEARDOWN_SECONDS_MAX):
                 await self._teardown()
 
     async def _pump(self) -> None:
@@ -325,7 +330,7 @@ class BoundedYamux(Yamux):
             if not data:
                 return
             # Half a Noise message would spoil all that follow, so cancelling waits for the end.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds_max) as scope:
+            with shield_for(seconds_max) as scope:
                 await self.secured_conn.write(data)
             if scope.cancelled_caught:
                 raise ConnectionClosedError(f"the peer took no byte for {seconds_max} s")
@@ -341,10 +346,9 @@ class BoundedYamux(Yamux):
 
     async def _watch(self) -> None:
         while True:
-            woken_due = trio.current_time() + PING_INTERVAL_SECONDS
-            await trio.sleep_until(woken_due)
-            now = trio.current_time()
-            if now - woken_due > STALL_SECONDS:
+            due = trio.current_time() + PING_INTERVAL_SECONDS
+            await trio.sleep_until(due)
+            if (now := trio.current_time()) - due > STALL_SECONDS:
                 self.last_heard = now
             if now - self.last_heard > SILENCE_SECONDS_MAX:
                 self.ended_because = f"silent for {SILENCE_SECONDS_MAX:.0f} s"
@@ -368,7 +372,8 @@ class BoundedYamux(Yamux):
     def abort(self) -> None:
         """Close the socket now, without a word; the reading task does the rest."""
         self._broken = True
-        raw = self.secured_conn.conn.read_writer.read_write_closer.stream.stream
+        secured: Any = self.secured_conn
+        raw = secured.conn.read_writer.read_write_closer.stream.stream
         raw.socket.close()
 
     async def close(self, error_code: int = GO_AWAY_NORMAL) -> None:

@@ -65,7 +65,7 @@ async def test_it_goes_on_after_a_restart(tmp_path: Path) -> None:
     async with Ledger.open(tmp_path / "l", network.id) as ledger:
         assert await ledger.get_last(network.committee.id) == (9, batches[-1].entry.header.hash())
         balances = await ledger.read_balances(network.committee.id)
-    assert balances == network.machine.stake.balances()
+    assert balances == network.chain.state.stake.balances()
 
 
 @in_loop
