@@ -1,10 +1,7 @@
 """People at various stages: without a home, with a network, with a running node."""
 
-import subprocess
-import sys
-
 import pytest
-from people import FAKE_NODE, ROOT, Person, make_environment
+from people import FakeProcess, Person
 
 
 @pytest.fixture
@@ -22,11 +19,6 @@ def founder(person):
 @pytest.fixture
 def running(founder):
     """A founder whose (fake) node runs."""
-    command = [sys.executable, str(FAKE_NODE), str(founder.home)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, env=make_environment(), cwd=ROOT
-    ) as process:
-        assert process.stdout.readline() == b"ready\n"
-        founder.process = process
-        yield founder
-        process.kill()
+    founder.node = FakeProcess(founder.home)
+    yield founder
+    founder.node.kill()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,10 @@ import node.config_file  # noqa: F401 - loaded once here, so that forks need not
 from node import cli
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-FAKE_NODE = ROOT / "tests" / "api" / "fake_node.py"
+sys.path.insert(0, str(ROOT / "tests" / "api"))
+
+import fake_node  # noqa: E402
+
 FINISHED_S_MAX = 60
 
 
@@ -87,6 +91,41 @@ def _become(arguments, extra, out, err):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+class FakeProcess:
+    """A fake node in a fork of this process, serving a home."""
+
+    def __init__(self, home):
+        ready, write = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                os.dup2(write, 1)
+                sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - until the process ends
+                fake_node.serve_home(home)
+                os._exit(0)
+            except BaseException:  # shown; the copy of pytest must end here
+                traceback.print_exc(file=sys.__stderr__)
+            finally:
+                os._exit(99)
+        os.close(write)
+        with open(ready, "rb") as file:
+            assert file.readline() == b"ready\n"
+
+    def send_signal(self, number):
+        os.kill(self._pid, number)
+
+    def wait(self):
+        """The exit code, negative for a signal."""
+        code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        self._pid = 0
+        return code
+
+    def kill(self):
+        if self._pid:
+            self.send_signal(signal.SIGKILL)
+            self.wait()
 
 
 class Person:

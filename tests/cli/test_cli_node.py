@@ -37,8 +37,8 @@ def test_without_a_running_node_each_verb_says_how_to_start_it(founder, verb):
 
 def test_what_a_crash_left_in_node_json_is_not_believed(running):
     stale = (running.home / "node.json").read_text()
-    running.process.send_signal(signal.SIGKILL)
-    running.process.wait()
+    running.node.send_signal(signal.SIGKILL)
+    running.node.wait()
     assert (running.home / "node.json").exists()
     running.fail("not-running", "status")
     # The process number has come round to a living process, the port to nobody.
@@ -155,8 +155,8 @@ def test_sigterm_ends_a_node_with_an_open_stream(running):
         cwd=ROOT,
     ) as reader:
         assert reader.stdout.readline() == b"0\n"
-        running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(timeout=20) == 0
+        running.node.send_signal(signal.SIGTERM)
+        assert running.node.wait() == 0
         assert reader.wait(timeout=20) == 0
     assert not (running.home / "node.json").exists()
 
