@@ -125,10 +125,8 @@ def verify(home: HomeOption = None, json: JsonOption = False) -> None:
     }
     show(document, json, lambda: _render_report(document))
     if not report.is_valid:
-        hint(
-            "error: the ledger does not prove itself; move the file away and start: the node", json
-        )
-        hint("  fetches it again from its peers", json)
+        hint("error: what this file says is not proven", json)
+        hint("  remedy: move it away and start: the node fetches it again from its peers", json)
         raise typer.Exit(1)
 
 
