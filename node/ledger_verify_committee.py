@@ -255,7 +255,7 @@ class CommitteeCheck:
         }
         for (account, bucket), amount in stored.items() ^ self.stake.balances().items():
             self._add("balances", f"{account.hex()[:16]}/{bucket}", f"{amount} on one side only")
-        columns = ", ".join(msgspec.structs.fields(TaskRow)[i].name for i in range(12))
+        columns = ", ".join(field.name for field in msgspec.structs.fields(TaskRow))
         rows = self._connection.execute(
             f"SELECT committee, {columns} FROM tasks WHERE committee = ?", (committee,)
         )

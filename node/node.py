@@ -22,7 +22,8 @@ from node.capabilities import CapabilitySpec, Executor, Limits
 from node.config import Config
 from node.driver import Driver, read_clock_ms
 from node.home import Home
-from node.ledger import ExecutedBatch, Ledger
+from node.ledger import Ledger
+from node.ledger_rows import make_genesis_batch
 from node.links import PeerAddress, Transport
 from node.problem import Problem
 from node.receipts import Receipts, check_receipt
@@ -118,9 +119,7 @@ class Node:
         committee = self.committee.id
         last = await self.ledger.get_last(committee)
         if last is None:
-            self.ledger.append(
-                ExecutedBatch(committee, 0, bytes(32), 0, (), (), self.chain.genesis_entry)
-            )
+            self.ledger.append(make_genesis_batch(self.network, self.chain.genesis_entry))
             await self.ledger.flush()
             return
         position = 1

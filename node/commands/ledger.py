@@ -16,6 +16,7 @@ from node.commands.common import (
 )
 
 if TYPE_CHECKING:
+    from node.ledger_verify import Report
     from node.service import LogEntry
 
 ENTRIES_MAX = 256
@@ -99,4 +100,15 @@ def verify(home: HomeOption = None, json: JsonOption = False) -> None:
     place.check_initialised()
     genesis = place.load_genesis()
     report = verify_ledger(place.ledger_path, genesis)
-    show(report, json, lambda: render_pairs(list(report.items())))
+    show(report.describe(), json, lambda: _render_report(report))
+    if not report.is_valid:
+        raise typer.Exit(1)
+
+
+def _render_report(report: "Report") -> list[str]:
+    found = report.describe()
+    findings = found.pop("findings")
+    totals = found.pop("totals")
+    pairs = [*found.items(), *((f"total {bucket}", total) for bucket, total in totals.items())]
+    lines = render_pairs([(name, str(value)) for name, value in pairs])
+    return [*lines, *(f"{each['table']} {each['row']}: {each['problem']}" for each in findings)]
