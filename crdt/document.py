@@ -128,9 +128,7 @@ class Document:
     def _write_tasks(self, touched: Iterable[bytes]) -> None:
         for task in touched:
             values = msgspec.structs.asdict(self._tasks[task])
-            fields = {
-                name: _show(value) for name, value in values.items() if value not in (None, b"")
-            }
+            fields = {name: _show(value) for name, value in values.items()}
             del fields["task"]
             self._write("tasks", task.hex(), fields)
         while len(self._tasks) > TASKS_MAX:
@@ -167,4 +165,7 @@ class Document:
 
 
 def _show(value: object) -> str:
+    """What is not known yet, or no longer, is empty."""
+    if value is None:
+        return ""
     return value.hex() if isinstance(value, bytes) else str(value)

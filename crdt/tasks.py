@@ -85,7 +85,7 @@ def fold_task(row: TaskRow | None, fact: Fact, time_ms: int) -> TaskRow | None:
             )
         case facts.Awarded(winner=winner, price=price):
             return replace(row, state="working", winner=winner, price=price)
-        case facts.Unsold():
+        case facts.Unsold() | facts.Undecided():
             return replace(row, state="opened")
         case facts.VerifiersDrawn(verifiers=drawn):
             return replace(row, state="verifying", verifiers=row.verifiers + b"".join(drawn))

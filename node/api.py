@@ -8,14 +8,13 @@ the server would otherwise wait for them.
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 import trio
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import StreamingResponse
 from hypercorn.config import Config as ServerConfig
 from hypercorn.trio import serve
 from starlette.exceptions import HTTPException
@@ -24,6 +23,7 @@ from identity.envelope import STATEMENT_OVERHEAD_BYTES
 from identity.schema import U63_MAX
 from node import service
 from node.api_guard import Guard
+from node.event_stream import EventStream
 from node.problem import Problem
 from node.service import NodeService
 from protocols.economy.operations import BLOB_BYTES_MAX, OPERATION_BYTES_MAX
@@ -31,11 +31,9 @@ from protocols.economy.operations import BLOB_BYTES_MAX, OPERATION_BYTES_MAX
 STREAMS_MAX = 32
 UPLOADS_MAX = 4
 JSON_BYTES_MAX = 64 * 1024
-HEARTBEAT_S = 15.0
 STOP_GRACE_S = 0.5
 """Time for answers under way once the server stops."""
 HEADER_BYTES_MAX = 16 * 1024
-ENTRIES_PER_EVENT_READ = 16
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -78,8 +76,7 @@ class Api:
     def __init__(self, node: NodeService, token: str) -> None:
         self._node = node
         self._stopping = trio.Event()
-        self._waits: set[trio.CancelScope] = set()  # of event streams that wait for news
-        self._streams = 0
+        self._streams: set[trio.CancelScope] = set()
         self._uploads = trio.CapacityLimiter(UPLOADS_MAX)
         self._listener_fd = -1
         self.app = FastAPI(
@@ -119,7 +116,7 @@ class Api:
     def stop(self) -> None:
         """End every event stream, then the server."""
         self._stopping.set()
-        for scope in self._waits:
+        for scope in self._streams:
             scope.cancel()
 
     # --- routes
@@ -235,44 +232,14 @@ class Api:
         elif position is None:
             position = (await self._node.status()).position + 1
         _check_range("from", position, 0, U63_MAX)
-        if self._streams >= STREAMS_MAX:
+        if len(self._streams) >= STREAMS_MAX:
             raise Problem(
                 "too-many-streams",
                 f"{STREAMS_MAX} event streams are open already",
                 remedy="close one",
                 status=503,
             )
-        return StreamingResponse(
-            self._stream(position),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store"},
-        )
-
-    async def _stream(self, position: int) -> AsyncIterator[bytes]:
-        """Nothing is buffered for a slow reader: it reads the log at its own pace."""
-        self._streams += 1
-        try:
-            while not self._stopping.is_set():
-                page = await self._wait_facts(position)
-                if page is None:
-                    yield b": still here\n\n"
-                    continue
-                for entry in page.entries:
-                    data = msgspec.json.encode(entry)
-                    yield b"id: %d\nevent: entry\ndata: %b\n\n" % (entry.position, data)
-                position = page.next
-        finally:
-            self._streams -= 1
-
-    async def _wait_facts(self, position: int) -> service.LogPage | None:
-        """The next entries, or None after HEARTBEAT_S or when the node stops."""
-        with trio.move_on_after(HEARTBEAT_S) as scope:
-            self._waits.add(scope)
-            try:
-                return await self._node.wait_facts(position, ENTRIES_PER_EVENT_READ)
-            finally:
-                self._waits.discard(scope)
-        return None
+        return EventStream(self._node, position, self._streams)
 
     async def _operation(self, request: Request) -> Response:
         """Take in a signed operation (body: the statement's CBOR)."""

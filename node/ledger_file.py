@@ -64,13 +64,7 @@ def _read_facts(
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.exists():
-        raise Problem(
-            "no-ledger",
-            "there is no ledger yet",
-            where=str(path),
-            remedy="it comes with the first start: econode start",
-            status=404,
-        )
+        raise no_ledger(path)
     try:
         with contextlib.closing(
             sqlite3.connect(
@@ -83,6 +77,16 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.Error as error:
         raise _damaged(path, str(error)) from None
+
+
+def no_ledger(path: Path) -> Problem:
+    return Problem(
+        "no-ledger",
+        "there is no ledger yet",
+        where=str(path),
+        remedy="it comes with the first start: econode start",
+        status=404,
+    )
 
 
 def _damaged(path: Path, reason: str) -> Problem:

@@ -1,5 +1,7 @@
 """econode init, id, start: a home directory and the node that lives in it."""
 
+import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -200,6 +202,7 @@ def start(
 
     for address in (*config.network.listen, *config.network.announce):
         check_address(address, "[network] of the configuration")
+    _log_to_stderr()
     with place.lock():
         _check_runnable(place, config)
         if not place.token_path.exists():
@@ -213,6 +216,14 @@ def start(
             place.remove_info()
     show({"stopped": True, "exit_code": code}, json, list)
     raise typer.Exit(code)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
 
 
 def _check_runnable(place: "Home", config: Any) -> None:

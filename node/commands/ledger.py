@@ -11,12 +11,12 @@ from node.commands.common import (
     make_app,
     open_home,
     render_pairs,
+    render_table,
     shorten,
     show,
 )
 
 if TYPE_CHECKING:
-    from node.ledger_verify import Report
     from node.service import LogEntry
 
 ENTRIES_MAX = 256
@@ -99,16 +99,27 @@ def verify(home: HomeOption = None, json: JsonOption = False) -> None:
     place = open_home(home)
     place.check_initialised()
     genesis = place.load_genesis()
+    if not place.ledger_path.exists():
+        from node.ledger_file import no_ledger
+
+        raise no_ledger(place.ledger_path)
     report = verify_ledger(place.ledger_path, genesis)
-    show(report.describe(), json, lambda: _render_report(report))
+    document = report.describe()
+    show(document, json, lambda: _render_report(document))
     if not report.is_valid:
+        hint(
+            "error: the ledger does not prove itself; move the file away and start: the node", json
+        )
+        hint("  fetches it again from its peers", json)
         raise typer.Exit(1)
 
 
-def _render_report(report: "Report") -> list[str]:
-    found = report.describe()
-    findings = found.pop("findings")
-    totals = found.pop("totals")
-    pairs = [*found.items(), *((f"total {bucket}", total) for bucket, total in totals.items())]
-    lines = render_pairs([(name, str(value)) for name, value in pairs])
-    return [*lines, *(f"{each['table']} {each['row']}: {each['problem']}" for each in findings)]
+def _render_report(document: dict[str, Any]) -> list[str]:
+    verdict = "sound" if document["valid"] else "NOT SOUND"
+    pairs = [("ledger", verdict), ("conserved", "yes" if document["conserved"] else "NO")]
+    names = ("position", "head", "batches", "operations", "records", "certificates", "log_entries")
+    pairs += [(name, document[name]) for name in names]
+    pairs += list(document["totals"].items())
+    findings = [(item["table"], item["row"], item["problem"]) for item in document["findings"]]
+    lines = render_pairs([*pairs, ("problems", document["problems"])])
+    return [*lines, "", *render_table(("table", "row", "problem"), findings)] if findings else lines

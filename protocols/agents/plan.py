@@ -9,20 +9,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from crdt.facts import Phase
+from crdt.facts import OfferedCapability, Phase
 from protocols.agents.strategies import Costs, Strategy
 from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
 from protocols.committee import Committee
 from protocols.economy.model import COMMIT_STAGES, Duty
 from protocols.economy.operations import (
     ITEMS_MAX,
+    AnyBody,
     BidCommitment,
     BidOpening,
-    Body,
     CommitBids,
     CommitWork,
     Held,
     Inventory,
+    Offer,
     Operation,
     RevealBids,
     RevealWork,
@@ -71,7 +72,7 @@ class Planner:
         outcomes: Outcomes,
         pending: Sequence[Operation] = (),
         held: Iterable[tuple[bytes, Operation]] = (),
-    ) -> list[Body]:
+    ) -> list[AnyBody]:
         """What to submit now.
 
         `pending` are the own operations that were submitted and not executed yet: what they
@@ -187,6 +188,28 @@ class Planner:
             parties = sorted(set(speakers.get(said, ())).intersection(waiting))
             items.append(Held(duty.task, duty.round, duty.phase, tuple(parties)))
         return items
+
+
+def plan_offer(
+    state: EconomyState,
+    me: bytes,
+    capabilities: tuple[OfferedCapability, ...],
+    pending: Sequence[Operation] = (),
+) -> Offer | None:
+    """The offer that makes `me` take part with these capabilities, unless it does already or
+    cannot: after a pause an agent has to offer again."""
+    agent = state.get_agent(me)
+    if agent is not None:
+        current = agent.capabilities == capabilities and not agent.paused
+        if agent.banned or current:
+            return None
+    elif not capabilities:
+        return None
+    if any(isinstance(operation.body, Offer) for operation in pending):
+        return None
+    if state.stake.get(me, "bonded") < state.parameters.bond_min:
+        return None
+    return Offer(capabilities)
 
 
 def list_work(state: EconomyState, me: bytes, outcomes: Outcomes) -> list[Duty]:

@@ -130,6 +130,16 @@ class TaskView:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentView:
+    """An agent, for reading. A paused agent is invited again once it offers again."""
+
+    capabilities: tuple[OfferedCapability, ...]
+    paused: bool
+    banned: bool
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
 class Duty:
     """What an agent or a member should submit now.
 

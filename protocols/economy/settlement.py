@@ -38,12 +38,13 @@ def fail_round(books: Books, task: Task, slash_ppm: int) -> None:
 
 
 def end_undecided(books: Books, task: Task) -> None:
-    """No result found enough agreement and no lie is proven: nobody is graded. The executor is
-    not asked again for this task, for it or its verifiers were wrong."""
+    """No result found enough agreement and no lie is proven: nobody is graded. Where results
+    differ the executor is not asked again for this task: it may be the one that was wrong."""
     executor = _end_agreement(books, task)
     moves = compute_moves((executor, "locked", executor, "free", task.deposit))
     books.emit(Undecided(task=task.id, round=task.round, executor=executor, moves=moves))
-    retry_task(books, task, executor)
+    results = {(w.output, w.output_bytes) for w in task.works.values() if w.output is not None}
+    retry_task(books, task, executor if len(results) > 1 else None)
 
 
 def settle(books: Books, task: Task, result: Result, holders: tuple[bytes, ...]) -> None:

@@ -15,6 +15,7 @@ from protocols.committee import Committee
 from protocols.economy import accounts, contracts, lifecycle, statefile, verification
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
+    AgentView,
     Duty,
     OrderedOperation,
     Refused,
@@ -146,6 +147,13 @@ class EconomyState:
         """What `me` should submit now. It follows from the state alone, so a node that was
         restarted resumes; a duty stays until its operation was executed or its stage is over."""
         return self._books.list_duties(me)
+
+    def get_agent(self, key: bytes) -> AgentView | None:
+        """An agent that offers, or ever offered, something; None for anybody else."""
+        agent = self._books.agents.get(key)
+        if agent is None:
+            return None
+        return AgentView(agent.capabilities, agent.paused, agent.banned, agent.active)
 
     def get_task(self, task: bytes) -> TaskView | None:
         """A task under way; None once it ended (its end stands in the log)."""

@@ -5,6 +5,7 @@ commit it. The commands:
 
     world n=4 [parameter=value ...]          start; every member offers the capability
     offer NAME ...                           one batch
+    withdraw NAME
     open NAME [count=1 budget=1000 holders=2 duration_ms=600000]
     transfer FROM TO AMOUNT [nonce=N]
     bid NAME TASK PRICE|pass|broke           sealed; `broke` seals with a wrong salt
@@ -25,7 +26,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from crdt.facts import COMMON, BidCommitted, Fact, Move, Snapshot, TaskOpened, WorkCommitted
+from crdt.facts import (
+    COMMON,
+    BidCommitted,
+    Fact,
+    Move,
+    OfferedCapability,
+    Snapshot,
+    TaskOpened,
+    WorkCommitted,
+)
 from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
 from protocols.economy.operations import (
     BidCommitment,
@@ -35,6 +45,7 @@ from protocols.economy.operations import (
     CommitWork,
     Held,
     Inventory,
+    Offer,
     Operation,
     RevealBids,
     RevealWork,
@@ -68,6 +79,7 @@ class Runner:
 
     def do_world(self, **options: str) -> list[str]:
         self.world = World(**{key: int(value) for key, value in options.items()})
+        self.tasks = {}
         self.words = {COMMON: "", **self.world.names}
         self.words |= {digest(output): output for output in OUTPUTS}
         self.world.run(*self.world.offer(*self.world.members))
@@ -75,6 +87,9 @@ class Runner:
 
     def do_offer(self, *names: str) -> list[str]:
         return self.tell(self.world.run(*self.world.offer(*names)))
+
+    def do_withdraw(self, name: str) -> list[str]:
+        return self.submit(name, Offer(()))
 
     def do_open(self, name: str, **options: str) -> list[str]:
         return self.tell(
@@ -208,6 +223,8 @@ class Runner:
             return self.words.get(value, "sealed" if field == "commitment" else value.hex()[:8])
         if isinstance(value, tuple):
             return "[" + " ".join(self.tell_value(field, item) for item in value) + "]"
+        if isinstance(value, OfferedCapability):
+            return value.name
         if field == "deadline_ms":
             return str(value - START_MS)
         return str(value)

@@ -1,0 +1,196 @@
+"""Properties of the economy under random batches: sense and nonsense, at any time."""
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crdt.facts import COMMON, Accepted, Awarded, Settled, Slashed, TaskEnded, TaskOpened
+from crdt.reputation import ReputationView
+from crdt.stake import StakeView
+from identity.schema import U63_MAX
+from protocols.economy.operations import (
+    BidCommitment,
+    BidOpening,
+    CommitBids,
+    CommitWork,
+    Held,
+    Inventory,
+    Offer,
+    RevealBids,
+    RevealWork,
+    Transfer,
+    WorkCommitment,
+    WorkOpening,
+)
+from protocols.economy.state import EconomyState
+from tests.economy.world import World, check_receipt, digest
+
+PHASES = (
+    *("bid_commit", "bid_reveal", "lease", "work_commit", "work_reveal"),
+    *("extra_commit", "extra_reveal"),
+)
+
+
+class Checker:
+    """A world with a twin that is dumped and loaded before each batch; both must agree."""
+
+    def __init__(self, n: int, liars: int) -> None:
+        self.world = World(n, awards_active_max=2, snapshot_settlements=3)
+        members = self.world.members
+        # The cheapest agents lie, so they win.
+        self.liars, self.honest = members[:liars], members[liars:]
+        self.twin = EconomyState.load(
+            self.world.state.dump(), self.world.genesis, self.world.committee, check_receipt
+        )
+        self.run(self.world.offer(*members), 0)
+
+    def run(self, operations: Any, wait_ms: int) -> None:
+        world = self.world
+        data = self.twin.dump()
+        self.twin = EconomyState.load(data, world.genesis, world.committee, check_receipt)
+        facts = world.run(*operations, wait_ms=wait_ms)
+        seed = digest(f"batch {world.state.position}")
+        assert facts == self.twin.execute(
+            world.state.position, world.time_ms, seed, tuple(operations)
+        )
+        assert world.state.dump() == self.twin.dump()
+        self.check()
+
+    def check(self) -> None:
+        state, books = self.world.state, self.world.state._books
+        assert state.stake.is_conserved()
+        assert all(value > 0 for value in state.stake.balances().values())
+        locked: Counter[bytes] = Counter()
+        escrow: Counter[bytes] = Counter()
+        active: Counter[bytes] = Counter()
+        for task in books.tasks.values():
+            escrow[task.requester] += task.escrow
+            for bidder, bid in task.bids.items():
+                locked[bidder] += task.deposit if bid.commitment is not None else 0
+            if task.executor is not None:
+                locked[task.executor] += task.deposit
+                active[task.executor] += 1
+        for key in self.world.keys.values():
+            assert state.stake.get(key, "locked") == locked[key]
+            assert state.stake.get(key, "escrow") == escrow[key]
+        for key, agent in books.agents.items():
+            assert agent.active == active[key] <= state.parameters.awards_active_max
+        due_ms = state.next_deadline_ms()
+        assert due_ms is None or due_ms > state.time_ms
+        assert (due_ms is None) == (not books.tasks)
+
+    def finish(self) -> None:
+        """With honest members awake every task ends, and nothing is left behind."""
+        says = dict.fromkeys(self.honest, "right")
+        for _ in range(400):
+            if not self.world.state._books.tasks:
+                break
+            pairs = self.world.plan(says)
+            due_ms = self.world.state.next_deadline_ms()
+            assert due_ms is not None
+            wait_ms = 10 if pairs else due_ms - self.world.time_ms
+            self.run(self.world.sign_all(pairs), wait_ms)
+        totals = self.world.state.stake.totals()
+        assert not self.world.state._books.tasks
+        assert totals["locked"] == totals["escrow"] == 0
+
+    def check_log(self) -> None:
+        """What anybody can see from the log alone."""
+        log, world = self.world.log, self.world
+        stake, reputation = StakeView(), ReputationView()
+        for fact in log:
+            stake.apply(fact)
+            reputation.apply(fact)
+        assert stake.balances() == world.state.stake.balances()
+        assert reputation.scores() == world.state.reputation.scores()
+        offences = Counter(fact.offence for fact in log if isinstance(fact, Slashed))
+        assert not offences or max(offences.values()) == 1
+        liars = {world.keys[name] for name in self.liars}
+        assert {fact.offender for fact in log if isinstance(fact, Slashed)} <= liars
+        for fact in log:
+            burned = any(m.source_bucket == "bonded" and m.target == COMMON for m in fact.moves)
+            assert not burned or isinstance(fact, Slashed)
+            if isinstance(fact, Accepted):
+                assert fact.output == digest("right")
+        opened = Counter(fact.task for fact in log if isinstance(fact, TaskOpened))
+        ended = Counter(fact.task for fact in log if isinstance(fact, TaskEnded))
+        assert opened == ended
+        awards = Counter((f.task, f.round) for f in log if isinstance(f, Awarded))
+        grades = Counter((f.task, f.round) for f in log if isinstance(f, Settled))
+        assert grades <= awards
+        assert not awards or max(awards.values()) == 1
+
+
+def bodies(world: World) -> st.SearchStrategy[Any]:
+    """Operations without much sense, on tasks that are there."""
+    tasks = [task.task for task in world.state.tasks()] or [digest("none")]
+    task, round_ = st.sampled_from(tasks), st.integers(0, 3)
+    key, amount = st.sampled_from(list(world.keys.values())), st.integers(1, 2_000)
+    some, salt = st.sampled_from([digest("right"), digest("wrong")]), st.just(digest("salt"))
+    maybe = st.one_of(st.none(), some)
+    failure = st.one_of(st.none(), st.just("crashed"))
+    return st.one_of(
+        st.builds(Transfer, key, st.one_of(amount, st.just(U63_MAX))),
+        st.builds(Offer, st.sampled_from([(), *({a.capabilities for a in _agents(world)})])),
+        st.builds(BidCommitment, task, round_, maybe).map(lambda item: CommitBids((item, item))),
+        st.builds(BidOpening, task, round_, amount, salt).map(lambda item: RevealBids((item,))),
+        st.builds(WorkCommitment, task, round_, maybe, failure).map(lambda i: CommitWork((i,))),
+        st.builds(WorkOpening, task, round_, some, st.just(7), salt).map(
+            lambda item: RevealWork((item,))
+        ),
+        st.builds(Held, task, round_, st.sampled_from(PHASES), st.tuples(key, key)).map(
+            lambda item: Inventory((item,))
+        ),
+    )
+
+
+def _agents(world: World) -> list[Any]:
+    agents = (world.state.get_agent(world.keys[name]) for name in world.members)
+    return [agent for agent in agents if agent is not None]
+
+
+def one_step(data: st.DataObject, checker: Checker) -> None:
+    world = checker.world
+    kind = data.draw(st.sampled_from(["open", "act", "act", "act", "wait", "nonsense", "back"]))
+    if kind == "open":
+        name = data.draw(st.sampled_from(["alice", "bob", checker.honest[0]]))
+        budget = data.draw(st.sampled_from([1, 90, 1_000, 10_000, 200_000, U63_MAX]))
+        count = data.draw(st.integers(1, 6))
+        duration_ms = data.draw(st.sampled_from([23_000, 60_000, 600_000]))
+        operation = world.open(name, count, budget, duration_ms=duration_ms)
+        checker.run([operation], data.draw(st.integers(0, 100)))
+    elif kind == "act":
+        awake = data.draw(st.sets(st.sampled_from(world.members)))
+        lie = data.draw(st.sampled_from(["wrong", "other", "fail", "right"]))
+        says = {
+            name: lie if name in checker.liars else "right"
+            for name in world.members
+            if name in awake or name in checker.honest[: len(awake)]
+        }
+        checker.run(world.sign_all(world.plan(says)), data.draw(st.integers(0, 100)))
+    elif kind == "wait":
+        checker.run([], data.draw(st.sampled_from([1, 4_000, 15_000, 20_000, 100_000])))
+    elif kind == "back":
+        checker.run(world.offer(*checker.honest), 0)
+    else:
+        names = st.sampled_from([*checker.liars, "alice", "bob"])
+        pairs = data.draw(st.lists(st.tuples(names, bodies(world)), max_size=4))
+        operations = world.sign_all(pairs)
+        if operations and data.draw(st.booleans()):
+            operations.append(operations[0])
+        checker.run(operations, data.draw(st.integers(0, 5_000)))
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+@given(st.data())
+def test_no_sequence_of_batches_breaks_the_rules(data: st.DataObject) -> None:
+    n = data.draw(st.sampled_from([4, 7]))
+    checker = Checker(n, liars=data.draw(st.integers(0, (n - 1) // 3)))
+    for _ in range(data.draw(st.integers(1, 25))):
+        one_step(data, checker)
+    checker.finish()
+    checker.check_log()
