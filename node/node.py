@@ -24,7 +24,8 @@ from node.config import Config
 from node.driver import Driver, read_clock_ms
 from node.home import Home
 from node.journal import Journal
-from node.ledger import ExecutedBatch, Ledger
+from node.ledger import Ledger
+from node.ledger_rows import make_genesis_batch
 from node.links import PeerAddress, Transport
 from node.logs import Logs
 from node.problem import Problem
@@ -128,9 +129,7 @@ class Node:
         committee = self.committee.id
         last = await self.ledger.get_last(committee)
         if last is None:
-            created_ms = self.genesis.created_ms
-            entry = self.chain.genesis_entry
-            self.ledger.append(ExecutedBatch(committee, 0, self.network, created_ms, (), (), entry))
+            self.ledger.append(make_genesis_batch(self.network, self.chain.genesis_entry))
             await self.ledger.flush()
             return
         position = 1
