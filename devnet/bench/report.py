@@ -93,9 +93,6 @@ def render(report: Report) -> list[str]:
         for figure in report.figures
     ]
     machine = report.machine
-    loads = [
-        " ".join(f"{x:.2f}" for x in load) for load in (machine.load_before, machine.load_after)
-    ]
     pairs = [
         *((name, value) for name, value in report.settings.items()),
         ("machine", f"{machine.cpus} cpus, {machine.system}, Python {machine.python}"),
