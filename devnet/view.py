@@ -122,7 +122,7 @@ def _render_nodes(nodes: Sequence[NodeLine], is_wide: bool) -> Table:
     shown = [name for name in columns if is_wide or name not in WIDE_NODE_COLUMNS]
     table = _make_table({name: columns[name] for name in shown})
     for node in nodes:
-        cells = {
+        cells: dict[str, str | Text] = {
             "node": str(node.number),
             "peer": shorten(node.peer_id),
             "role": Text(node.role, style="red" if node.role == "liar" else ""),
@@ -156,7 +156,7 @@ def _render_recent(scene: Scene, is_wide: bool) -> Table:
     shown = [name for name in columns if is_wide or name not in WIDE_TASK_COLUMNS]
     table = _make_table({name: columns[name] for name in shown})
     for line in scene.recent:
-        cells = {
+        cells: dict[str, str | Text] = {
             "task": line.task[:8],
             "round": str(line.round),
             "winner": names.get(line.executor, shorten(line.executor)),
