@@ -198,10 +198,11 @@ def _hold(network: "Devnet") -> None:
 
 def list_commands(network: "Devnet") -> list[str]:
     """Commands that work on this network as it stands."""
-    from devnet.manifest import get_home
+    from devnet.manifest import MANIFEST_NAME, get_home
 
     plans = network.plan.nodes
     first, last = get_home(network.folder, plans[0]), get_home(network.folder, plans[-1])
+    sample = network.folder / MANIFEST_NAME  # any file will do; this one is there
     lines = ["", "Try, in another terminal:"]
     lines += [
         f"  econode {verb} --home {home.path}"
@@ -209,7 +210,7 @@ def list_commands(network: "Devnet") -> list[str]:
             ("status", first),
             ("peers", first),
             ("task list", first),
-            ("task submit --capability file-stats --wait README.md", first),
+            (f"task submit --capability file-stats --wait {sample}", first),
             ("stake show", last),
             ("reputation show", last),
             ("ledger log", last),
