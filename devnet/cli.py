@@ -210,7 +210,7 @@ def list_commands(network: "Devnet") -> list[str]:
             ("status", first),
             ("peers", first),
             ("task list", first),
-            (f"task submit --capability file-stats --wait {sample}", first),
+            (f"task submit --capability file-stats --input {sample} --wait", first),
             ("stake show", last),
             ("reputation show", last),
             ("ledger log", last),
