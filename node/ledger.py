@@ -341,12 +341,21 @@ async def _prepare_reader(connection: aiosqlite.Connection) -> None:
 
 
 async def _commit(connection: aiosqlite.Connection, rows: Rows) -> None:
-    """asyncio: one transaction, whole or not at all."""
-    await connection.execute("BEGIN IMMEDIATE")
+    """asyncio: one transaction, whole or not at all.
+
+    aiosqlite's thread is asked once, not once for each statement: the crossings cost more than
+    the statements. Its own `executemany` is this same call.
+    """
+    await connection._execute(_write, connection._conn, rows)
+
+
+def _write(connection: sqlite3.Connection, rows: Rows) -> None:
+    """In aiosqlite's thread."""
+    connection.execute("BEGIN IMMEDIATE")
     try:
         for sql, parameters in rows.list_statements():
-            await connection.executemany(sql, parameters)
-        await connection.execute("COMMIT")
+            connection.executemany(sql, parameters)
+        connection.execute("COMMIT")
     except BaseException:  # whatever it was, the write lock must be let go
-        await connection.rollback()
+        connection.rollback()
         raise
