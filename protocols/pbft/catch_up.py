@@ -59,11 +59,13 @@ class CatchUp:
             step.sends.append(Send(None, self._get_status(is_stuck)))
             self._next_status_ms = now_ms + STATUS_IDLE_MS
         self._progress = progress
-        core.propose(now_ms, step)
+        if not self.is_behind():
+            core.on_timer(now_ms, step)
         step.wake(now_ms + (STATUS_STUCK_MS if self._is_waiting() else STATUS_IDLE_MS))
         deadline = core.application.get_next_deadline_ms()
         if deadline is not None and core.is_primary:
-            step.wake(max(deadline, now_ms + STATUS_STUCK_MS // 6))
+            delay = deadline - core.clock.estimate_ms(now_ms)
+            step.wake(now_ms + max(delay, STATUS_STUCK_MS // 6))
         return step
 
     def on_status(self, peer: bytes, status: Status, now_ms: int) -> Step:
@@ -71,10 +73,12 @@ class CatchUp:
         core = self._core
         if core.committee.is_member(peer):
             self._claims[peer] = status.executed
+            core.heard_ms[peer] = now_ms
         if status.executed > core.executed:
             self._start_fetch(peer, now_ms, step)
         if status.waiting and now_ms >= self._resend_after_ms.get(peer, 0):
             self._resend_after_ms[peer] = now_ms + RESEND_MS
+            core.views.resend(peer, status.view, status.active, step)
             self._resend(peer, status, step)
         return step
 
@@ -97,7 +101,7 @@ class CatchUp:
                 requests = load(batch.operations)
                 digest = compute_batch_digest(batch.time_ms, [r.digest for r in requests])
                 check_commit_proof(core.committee, batch.seq, digest, batch.proof, core.check)
-                core.execute(batch.seq, batch.time_ms, requests, batch.proof, step)
+                core.execute(batch.seq, batch.time_ms, requests, batch.proof, now_ms, step)
         if core.executed > before:
             core.heads.sign(step)
             core.execute_ready(now_ms, step)
@@ -120,6 +124,7 @@ class CatchUp:
         core = self._core
         return (
             len(core.pool) > 0
+            or not core.views.is_active
             or core.executed + 1 in core.slots
             or core.heads.certified < core.executed
             or core.checkpoints.is_pending()
@@ -131,6 +136,7 @@ class CatchUp:
         return Status(
             committee=core.committee.id,
             view=core.view,
+            active=core.views.is_active,
             stable=core.checkpoints.low,
             executed=core.executed,
             certified=core.heads.certified,
