@@ -42,25 +42,35 @@ class Prover:
 
     def check(self, head: log.Head, proof: bytes) -> None:
         """Raise InvalidBytes unless `proof` proves `head`."""
-        if read_head(head.author, proof, self.network) != head:
+        if self.check_proof(head.author, proof) != head:
             raise InvalidSignature("the proof is for another head")
-        self._check_signatures(head.author, proof)
 
     def check_proof(self, author: bytes, proof: bytes) -> log.Head:
         """The head of `author` that `proof` proves. Raises InvalidBytes."""
-        head = read_head(author, proof, self.network)
-        self._check_signatures(author, proof)
+        payload = self._check_peer(author, proof) if is_peer(author) else self._check(author, proof)
+        head = schema.decode(payload, log.Head, size_max=HEAD_BYTES_MAX)
+        if head.author != author:
+            raise InvalidSignature("a head in another's name")
         return head
 
-    def _check_signatures(self, author: bytes, proof: bytes) -> None:
-        if is_peer(author):
-            envelope.parse(proof, size_max=PROOF_BYTES_MAX).check(self.network)
-            return
-        voters = self.committees.get(author)
+    def _check_peer(self, author: bytes, proof: bytes) -> bytes:
+        statement = envelope.parse(proof, size_max=PROOF_BYTES_MAX)
+        place = (statement.kind, statement.committee, statement.epoch, statement.signer)
+        if place != (log.HEAD_KIND, NO_COMMITTEE, 0, author):
+            raise InvalidSignature("not its author's statement of a head")
+        statement.check(self.network)
+        return statement.payload
+
+    def _check(self, committee: bytes, proof: bytes) -> bytes:
+        voters = self.committees.get(committee)
         certificate = Certificate.decode(proof, self.network, size_max=PROOF_BYTES_MAX)
+        place = (certificate.context.kind, certificate.context.committee)
+        if place != (log.HEAD_KIND, committee):
+            raise InvalidCertificate("not its committee's certificate of a head")
         if voters is None or certificate.context.epoch != voters.epoch:
-            raise InvalidCertificate(f"committee {author.hex()} is not known at this epoch")
+            raise InvalidCertificate(f"committee {committee.hex()} is not known at this epoch")
         certificate.check(voters.members, voters.quorum)
+        return certificate.payload
 
 
 def is_peer(author: bytes) -> bool:
@@ -75,25 +85,6 @@ def sign_head(key: PrivateKey, network: bytes, header: log.Header) -> bytes:
     """The proof of an entry of `key`'s own log."""
     context = Context(network, NO_COMMITTEE, 0, log.HEAD_KIND)
     return envelope.sign(key, context, schema.encode(get_head(header))).data
-
-
-def read_head(author: bytes, proof: bytes, network: bytes) -> log.Head:
-    """The head in a proof by `author`; its signatures are not checked. Raises InvalidBytes."""
-    if is_peer(author):
-        statement = envelope.parse(proof, size_max=PROOF_BYTES_MAX)
-        place = (statement.kind, statement.committee, statement.epoch, statement.signer)
-        if place != (log.HEAD_KIND, NO_COMMITTEE, 0, author):
-            raise InvalidSignature("not its author's statement of a head")
-        payload = statement.payload
-    else:
-        certificate = Certificate.decode(proof, network, size_max=PROOF_BYTES_MAX)
-        if (certificate.context.kind, certificate.context.committee) != (log.HEAD_KIND, author):
-            raise InvalidCertificate("not its committee's certificate of a head")
-        payload = certificate.payload
-    head = schema.decode(payload, log.Head, size_max=HEAD_BYTES_MAX)
-    if head.author != author:
-        raise InvalidSignature("a head in another's name")
-    return head
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from crdt.facts import Fact, Rejected
 from identity.errors import EconodeError
 from node.driver import Driver
 from node.router import Seat
-from protocols.economy.operations import Body, Operation
+from protocols.economy.operations import AnyBody, Operation
 from protocols.pbft.pool import Request
 from protocols.step import Certified, Executed, Send, Step
 from protocols.submitter import RESEND_MS, Submitter, pack_submits
@@ -71,14 +71,14 @@ class Account:
         """Operations that are signed and not executed yet."""
         return [ordered.request.operation for ordered in self._ordered.values()]
 
-    async def submit(self, body: Body) -> Ordered:
+    async def submit(self, body: AnyBody) -> Ordered:
         """Sign and send `body`; returns at once unless too many operations are under way."""
         while (ordered := self.try_submit(body)) is None:
             self._room = trio.Event()
             await self._room.wait()
         return ordered
 
-    def try_submit(self, body: Body) -> Ordered | None:
+    def try_submit(self, body: AnyBody) -> Ordered | None:
         """Like `submit`, or None when too many operations are under way."""
         request = self._submitter.sign(body)
         if request is None:
@@ -100,11 +100,13 @@ class Account:
                 del self._ordered[digest]
                 ordered.settle(executed)
         me = self._seat.core.me
+        self._room.set()
         self._submitter.on_executed(self._seat.core.application.get_next_nonce(me))
+        if executed.seq < self._seat.core.executed:
+            return  # a later batch of the same step may hold the others
         for ordered in [o for o in self._ordered.values() if self._is_done(o.request)]:
             del self._ordered[ordered.request.digest]
             ordered.settle(None)
-        self._room.set()
 
     def on_certified(self, certified: Certified) -> None:
         """Nothing to do: certificates are for others."""

@@ -20,6 +20,7 @@ from hypercorn.trio import serve
 from starlette.exceptions import HTTPException
 
 from identity.envelope import STATEMENT_OVERHEAD_BYTES
+from identity.errors import EconodeError
 from identity.schema import U63_MAX
 from node import service
 from node.api_guard import Guard
@@ -124,6 +125,7 @@ class Api:
     def _add_routes(self) -> None:
         app = self.app
         app.add_exception_handler(Problem, _answer_problem)
+        app.add_exception_handler(EconodeError, _answer_refusal)
         app.add_exception_handler(HTTPException, _answer_http_error)
         app.add_exception_handler(RequestValidationError, _answer_invalid)
         app.add_exception_handler(Exception, _answer_fault)
@@ -320,6 +322,11 @@ def _check_prefix(prefix: str) -> str:
 async def _answer_problem(_: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     return _to_response(error)
+
+
+async def _answer_refusal(_: Request, error: Exception) -> Response:
+    """What a deeper layer raised on purpose; its message is meant to be read."""
+    return _to_response(Problem("refused", str(error), status=409))
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

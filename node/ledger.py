@@ -276,9 +276,9 @@ async def _connect(path: Path | str, run_asyncio: RunAsyncio) -> aiosqlite.Conne
         sqlite3.connect(path).close()
         with trio.CancelScope(shield=True):  # an abandoned connection would keep its thread
             connection: aiosqlite.Connection = await run_asyncio(connect)
-            return connection
     except sqlite3.Error as error:
         raise LedgerError(f"{path}: {error}") from None
+    return connection
 
 
 async def _prepare(connection: aiosqlite.Connection, path: str, network: bytes) -> None:

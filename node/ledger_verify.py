@@ -10,7 +10,8 @@ the keys of the members that the genesis names.
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,9 @@ from node.ledger import check_network, check_version
 from node.ledger_rows import LedgerError
 from node.ledger_verify_committee import CommitteeCheck
 from node.ledger_verify_logs import check_logs
+from node.receipts import check_receipt
 from protocols.committee import Committee
+from protocols.economy.chain import Chain
 from protocols.genesis import MAIN_COMMITTEE, Genesis, compute_committee_id
 from protocols.pbft.application import Application
 
@@ -67,13 +70,37 @@ class Report:
     def is_valid(self) -> bool:
         return self.problems == 0 and self.is_conserved
 
+    def describe(self) -> dict[str, Any]:
+        """Plain data for a person or a program."""
+        return {
+            "valid": self.is_valid,
+            "conserved": self.is_conserved,
+            "position": self.position,
+            "head": self.head.hex(),
+            "batches": self.batches,
+            "operations": self.operations,
+            "records": self.records,
+            "certificates": self.certificates,
+            "log_entries": self.log_entries,
+            "totals": self.totals,
+            "problems": self.problems,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
     def add(self, table: str, row: str, problem: str) -> None:
         self.problems += 1
         if len(self.findings) < FINDINGS_MAX:
             self.findings.append(Finding(table, row, problem))
 
 
-def verify_ledger(path: Path | str, genesis: Genesis, make_application: MakeApplication) -> Report:
+def make_chain(genesis: Genesis, committee: Committee) -> Chain:
+    """What the nodes execute their batches on, at genesis."""
+    return Chain(genesis, committee, partial(check_receipt, committee))
+
+
+def verify_ledger(
+    path: Path | str, genesis: Genesis, make_application: MakeApplication = make_chain
+) -> Report:
     """Check the ledger at `path` against `genesis`; reads one snapshot and writes nothing.
 
     Raises LedgerError when the file is missing, no ledger, or of another network or version.

@@ -4,8 +4,6 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-import msgspec
-
 from crdt import log
 from crdt.facts import Fact, decode_fact
 from crdt.heads import PROOF_BYTES_MAX, Prover, Voters
@@ -255,7 +253,7 @@ class CommitteeCheck:
         }
         for (account, bucket), amount in stored.items() ^ self.stake.balances().items():
             self._add("balances", f"{account.hex()[:16]}/{bucket}", f"{amount} on one side only")
-        columns = ", ".join(msgspec.structs.fields(TaskRow)[i].name for i in range(12))
+        columns = ", ".join(TaskRow.__struct_fields__)
         rows = self._connection.execute(
             f"SELECT committee, {columns} FROM tasks WHERE committee = ?", (committee,)
         )

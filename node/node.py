@@ -12,6 +12,7 @@ from functools import partial
 
 import trio
 
+from crdt.antientropy import LogEntries, LogHeads, LogWant
 from identity.errors import EconodeError
 from identity.keys import PrivateKey, parse_peer_id
 from node.account import Account
@@ -22,8 +23,11 @@ from node.capabilities import CapabilitySpec, Executor, Limits
 from node.config import Config
 from node.driver import Driver, read_clock_ms
 from node.home import Home
-from node.ledger import ExecutedBatch, Ledger
+from node.journal import Journal
+from node.ledger import Ledger
+from node.ledger_rows import make_genesis_batch
 from node.links import PeerAddress, Transport
+from node.logs import Logs
 from node.problem import Problem
 from node.receipts import Receipts, check_receipt
 from node.router import AnyHop, Router, Seat, encode_frame
@@ -72,12 +76,16 @@ class Node:
             self._send_to,
             read_clock_ms,
         )
+        self.logs = Logs(
+            self.committee, key, ledger, self.transport, lambda key: self.chain.state.stake.has(key)
+        )
         self.receipts = Receipts(self.committee, key, self.blobs, self._send_to)
         self.executor = _make_executor(home, config)
 
     async def start(self, vote_log: VoteLog) -> None:
         """Bring the cores to where they were, and make what drives them."""
         await self._replay()
+        await self.logs.load()
         core = Core(
             self.committee,
             self.key,
@@ -94,6 +102,7 @@ class Node:
         self.agent = Agent(self, list_capabilities(self.config), compute_agent_secret(self.key))
         self.driver.add_listener(self.account)
         self.driver.add_listener(self.agent)
+        self.driver.add_listener(Journal(self))
         step = self.seat.restore(vote_log.read_rows(self.committee.id), read_clock_ms())
         await self.driver.drive(step)
 
@@ -104,6 +113,8 @@ class Node:
                 self.blobs.handle(peer, message)
             case WantReceipt() | GiveReceipt():
                 self.receipts.handle(peer, message)
+            case LogHeads() | LogWant() | LogEntries():
+                self.logs.handle(peer, message)
 
     def list_peers(self) -> list[PeerAddress]:
         """Where the members are: genesis, and the config before it."""
@@ -118,9 +129,7 @@ class Node:
         committee = self.committee.id
         last = await self.ledger.get_last(committee)
         if last is None:
-            self.ledger.append(
-                ExecutedBatch(committee, 0, bytes(32), 0, (), (), self.chain.genesis_entry)
-            )
+            self.ledger.append(make_genesis_batch(self.network, self.chain.genesis_entry))
             await self.ledger.flush()
             return
         position = 1
@@ -162,6 +171,7 @@ async def open_node(
                 nursery.start_soon(node.blobs.run)
                 nursery.start_soon(node.driver.run)
                 nursery.start_soon(node.account.run)
+                nursery.start_soon(node.logs.run)
                 nursery.start_soon(node.agent.run)
                 yield node
                 nursery.cancel_scope.cancel()

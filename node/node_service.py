@@ -24,7 +24,7 @@ from node.problem import Problem, not_found
 from node.receipts import NotHeld
 from node.service import TaskRequest, TaskState
 from protocols.economy.model import compute_task_id
-from protocols.economy.operations import Body, OpenTasks, TaskSpec, Transfer
+from protocols.economy.operations import AnyBody, OpenTasks, TaskSpec, Transfer
 from protocols.messages import Submit
 
 RESULT_SECONDS_MAX = 60.0
@@ -296,7 +296,7 @@ class Service:
 
     # --- small ones ---------------------------------------------------------------------------
 
-    async def _order(self, body: Body) -> Ordered:
+    async def _order(self, body: AnyBody) -> Ordered:
         try:
             ordered = await self._node.account.submit(body)
             await ordered.wait()

@@ -7,6 +7,7 @@ changes a core's state and never ends the process.
 
 from collections.abc import Iterable, Sequence
 
+from crdt.antientropy import AntiEntropyMessage
 from identity import cbor, envelope, schema
 from identity.envelope import Statement
 from identity.errors import InvalidBytes, InvalidSchema
@@ -132,7 +133,7 @@ class Router:
         return step
 
 
-AnyHop = CommitteeMessage | WantReceipt | GiveReceipt | BlobMessage
+AnyHop = CommitteeMessage | WantReceipt | GiveReceipt | BlobMessage | AntiEntropyMessage
 """All hop messages there are."""
 
 
@@ -142,7 +143,7 @@ def decode_frame(frame: bytes) -> AnyHop:
     return schema.convert(value, AnyHop)  # type: ignore[arg-type]
 
 
-def encode_frame(message: Hop | BlobMessage) -> bytes:
+def encode_frame(message: Hop | BlobMessage | AntiEntropyMessage) -> bytes:
     return schema.encode(message)
 
 

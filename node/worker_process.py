@@ -112,7 +112,7 @@ class WorkerProcess:
                 raise
             finally:
                 theirs.close()
-            return cls(process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)), folder)
+        return cls(process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)), folder)
 
     async def call(self, target: str, data: bytes, output_bytes_max: int) -> tuple[bytes, bytes]:
         """Run the Python function `target` on `data`: the reply's status and payload.
@@ -203,10 +203,9 @@ class WorkerProcess:
     async def empty_folder(self) -> bool:
         """Remove what a call left in the folder. False: something resists, replace the worker."""
         with trio.CancelScope(shield=True):
-            if not _entries(self.folder):
-                return self.folder.is_dir()
-            await trio.to_thread.run_sync(_empty, self.folder)
-            return self.folder.is_dir() and not _entries(self.folder)
+            if _entries(self.folder):
+                await trio.to_thread.run_sync(_empty, self.folder)
+        return self.folder.is_dir() and not _entries(self.folder)
 
 
 def environment(folder: Path) -> dict[str, str]:

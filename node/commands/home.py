@@ -17,7 +17,11 @@ from node.commands.common import (
 )
 
 if TYPE_CHECKING:
+    from node.config import Config
     from node.home import Home
+
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def init(
@@ -189,24 +193,30 @@ def start(
       econode start
       econode start --set agent.workers=2
     """
-    from node.config_file import load_config
-
     place = open_home(home)
     place.check_initialised()
     flags = list(settings or [])
     flags += [f"network.listen={','.join(listen)}"] if listen else []
     flags += [f"api.port={api_port}"] if api_port is not None else []
     flags += ["consensus.allow_single=true"] if allow_single else []
-    config = load_config(place.config_path, flags=flags)
-    from node.addresses import check_address
+    code = _run(place, _load_config(place, flags))
+    show({"stopped": True, "exit_code": code}, json, list)
+    raise typer.Exit(code)
 
+
+def _load_config(place: "Home", flags: list[str]) -> "Config":
+    from node.addresses import check_address
+    from node.config_file import load_config
+
+    config = load_config(place.config_path, flags=flags)
     for address in (*config.network.listen, *config.network.announce):
         check_address(address, "[network] of the configuration")
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    return config
+
+
+def _run(place: "Home", config: "Config") -> int:
+    """The node from its lock to its end; logs go to standard error."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     with place.lock():
         _check_runnable(place, config)
         if not place.token_path.exists():
@@ -215,14 +225,12 @@ def start(
         from node.main import run_node
 
         try:
-            code = run_node(place, config)
+            return run_node(place, config)
         finally:
             place.remove_info()
-    show({"stopped": True, "exit_code": code}, json, list)
-    raise typer.Exit(code)
 
 
-def _check_runnable(place: "Home", config: Any) -> None:
+def _check_runnable(place: "Home", config: "Config") -> None:
     from node.home import check_network
     from node.ledger_file import read_network
     from node.problem import Problem

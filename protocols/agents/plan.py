@@ -16,9 +16,9 @@ from protocols.committee import Committee
 from protocols.economy.model import COMMIT_STAGES, Duty
 from protocols.economy.operations import (
     ITEMS_MAX,
+    AnyBody,
     BidCommitment,
     BidOpening,
-    Body,
     CommitBids,
     CommitWork,
     Held,
@@ -72,7 +72,7 @@ class Planner:
         outcomes: Outcomes,
         pending: Sequence[Operation] = (),
         held: Iterable[tuple[bytes, Operation]] = (),
-    ) -> list[Body]:
+    ) -> list[AnyBody]:
         """What to submit now.
 
         `pending` are the own operations that were submitted and not executed yet: what they

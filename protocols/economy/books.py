@@ -20,6 +20,9 @@ from protocols.genesis import PPM, Genesis
 
 CheckReceipt = Callable[[bytes], tuple[bytes, Receipt]]
 
+_STALE_MAX = 256
+"""Outdated entries that the heap of deadlines may hold beside two for each task."""
+
 _DUTIES: dict[Stage, DutyKind] = {
     "bid_commit": "bid",
     "bid_reveal": "reveal_bid",
@@ -206,6 +209,9 @@ class Books:
 
     def schedule(self, task: Task, due_ms: int) -> None:
         task.due_ms = due_ms
+        if len(self._due) > 2 * len(self.tasks) + _STALE_MAX:
+            self._due = [(other.due_ms, other.number, other.id) for other in self.tasks.values()]
+            heapq.heapify(self._due)
         heapq.heappush(self._due, (due_ms, task.number, task.id))
 
     def next_due_ms(self) -> int | None:

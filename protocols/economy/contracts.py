@@ -5,6 +5,7 @@ have room: an agent never holds more than `awards_active_max` agreements that ar
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 from crdt.facts import (
     ROUND_MAX,
@@ -127,24 +128,27 @@ def open_auctions(books: Books) -> None:
         blocked = 0
         while blocked < BLOCKED_MAX and (tasks := books.queue.get(capability)):
             task = next(iter(tasks.values()))
-            if _open_auction(books, task):
-                continue
-            blocked += 1
-            if len(tasks := books.queue.get(capability, {})) <= blocked:
+            outcome = _open_auction(books, task)
+            if outcome == "full":
                 break
-            books.dequeue(task)
-            books.queue.setdefault(capability, {})[task.number] = task
+            if outcome == "blocked":
+                blocked += 1
+                if blocked >= len(tasks):
+                    break
+                del tasks[task.number]
+                tasks[task.number] = task
 
 
-def _open_auction(books: Books, task: Task) -> bool:
-    """True when the task left the queue: into an auction, or because nobody is left for it."""
+def _open_auction(books: Books, task: Task) -> Literal["left", "blocked", "full"]:
+    """left: the task is in an auction, or ended because nobody remains that may work on it.
+    blocked: whoever remains is paused or has its hands full. full: there are auctions enough."""
     excluded = task.excluded
     eligible = [
         key for key in books.list_eligible(task.capability, task.requester) if key not in excluded
     ]
     if not eligible:
         fail_task(books, task)
-        return True
+        return "left"
     room_max = books.parameters.awards_active_max
     invited: dict[bytes, int] = {}
     room = 0
@@ -153,8 +157,10 @@ def _open_auction(books: Books, task: Task) -> bool:
         if not agent.paused and agent.active < room_max:
             invited[key] = books.reputation.weight_ppm(key)
             room += room_max - agent.active
-    if not invited or len(books.auctions) >= room:
-        return False
+    if not invited:
+        return "blocked"
+    if len(books.auctions) >= room:
+        return "full"
     task.round += 1
     task.invited, task.bids = invited, {}
     phase_ms = books.parameters.bid_phase_ms
@@ -168,7 +174,7 @@ def _open_auction(books: Books, task: Task) -> bool:
             deadline_ms=task.stage_deadline_ms,
         )
     )
-    return True
+    return "left"
 
 
 def retry_task(books: Books, task: Task, failed: bytes | None = None) -> None:

@@ -1,14 +1,12 @@
 """A fake NodeService: one process, no consensus, but truthful about what it was asked to keep.
 
 It executes each operation at once into an entry of a log in memory. Used only as the other side
-of the tests of the API, the client and the commands. Run as a program it serves a home:
-python -m tests.api.fake_node HOME
+of the tests of the API, the client and the commands. `serve_home` makes a process of it.
 """
 
 import hashlib
 import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -315,12 +313,9 @@ async def _watch_signals(fake: FakeNode) -> None:
             return
 
 
-def main() -> None:
-    home = Home(Path(sys.argv[1]))
+def serve_home(path: Path) -> None:
+    """Serve until SIGTERM or a shutdown by the API."""
+    home = Home(path)
     config = load_config(home.config_path, flags=["api.port=0"])
     with home.lock():
         trio.run(serve, home, config)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""docs/protocol.md and docs/protocol-economy.md name every struct and field of the wire.
+"""docs/protocol.md and docs/protocol-operations.md name every struct and field of the wire.
 
 Two forms of table say what a struct holds. Below a heading that names structs:
 `| `field` | CBOR type | meaning |`. In a row of its own, for structs with little to explain:

@@ -1,4 +1,4 @@
-"""The wire's structs as docs/protocol.md and docs/protocol-economy.md must show them."""
+"""The wire's structs as docs/protocol.md and docs/protocol-operations.md must show them."""
 
 import importlib
 import inspect
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import inspect as types
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DOCUMENTS = (ROOT / "docs/protocol.md", ROOT / "docs/protocol-economy.md")
+DOCUMENTS = (ROOT / "docs/protocol.md", ROOT / "docs/protocol-operations.md")
 MODULES = (
     "protocols.genesis",
     "protocols.messages",

@@ -106,7 +106,7 @@ class World:
         self.log += facts
         return facts
 
-    def offer(self, *names: str) -> OrderedOperation | list[OrderedOperation]:
+    def offer(self, *names: str) -> list[OrderedOperation]:
         return self.sign_all([(name, Offer((OFFERED,))) for name in names])
 
     def open(

@@ -9,7 +9,7 @@ import trio_asyncio
 
 from node.ledger import Ledger
 from node.ledger_verify import verify_ledger
-from tests.ledger.network import Network, make_chain
+from tests.ledger.network import Network
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ async def test_no_acknowledged_row_is_lost(tmp_path: Path, lines: int) -> None:
         acknowledged = [int(process.stdout.readline()) for _ in range(lines)]
         process.kill()
         acknowledged += [int(line) for line in process.stdout.read().split(b"\n")[:-1] if line]
-    report = verify_ledger(path, network.genesis, make_chain)
+    report = verify_ledger(path, network.genesis)
     assert report.findings == []
     assert report.position >= acknowledged[-1]
     async with trio_asyncio.open_loop(), Ledger.open(path, network.id) as ledger:

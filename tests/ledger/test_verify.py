@@ -13,7 +13,7 @@ from crdt.heads import ForkProof, sign_head
 from crdt.log import append
 from node.ledger import Ledger, LedgerError
 from node.ledger_verify import Report, verify_ledger
-from tests.ledger.network import MEMBERS, Network, make_chain, make_genesis
+from tests.ledger.network import MEMBERS, Network, make_genesis
 
 NETWORK = Network()
 BATCHES = [
@@ -62,7 +62,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def verify(path: Path) -> Report:
-    return verify_ledger(path, NETWORK.genesis, make_chain)
+    return verify_ledger(path, NETWORK.genesis)
 
 
 def test_an_honest_ledger_is_proven_whole(path: Path) -> None:
@@ -192,7 +192,7 @@ def dump(path: Path) -> list[object]:
 
 def test_another_genesis_and_absent_files(path: Path, tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="belongs to"):
-        verify_ledger(path, make_genesis("other"), make_chain)
+        verify_ledger(path, make_genesis("other"))
     with pytest.raises(LedgerError, match="cannot be opened"):
         verify(tmp_path / "absent")
     (tmp_path / "text").write_text("no ledger" * 1_000)

@@ -1,0 +1,171 @@
+"""The views of one committee as a pycrdt document, for dashboards, live deltas and Yjs clients.
+
+A way out only: the document is written by this fold alone and never reads an update of anyone
+else (a foreign Yjs update can crash the process or diverge silently). Amounts are decimal
+strings, since numbers become floats there; keys and ids are hexadecimal.
+
+    stake       account -> {bucket: amount}      the common buckets' account is "common"
+    reputation  agent   -> {good, bad, score_ppm}
+    tasks       task    -> {state, requester, capability, round, budget, winner, price, ...}
+    directory   agent   -> {price_hint, expires_ms, addresses, capabilities}
+
+Equal calls in equal order with an equal client id give equal bytes; the node calls once for each
+entry. Nested values are Y.Maps written key by key: a plain dict's order varies by process.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+from pycrdt import Array, Doc, Map, Subscription, TransactionEvent
+
+from crdt.facts import COMMON, Bucket, Fact, Snapshot
+from crdt.items import Card
+from crdt.stake import StakeView
+from crdt.tasks import TaskRow, fold_task, get_task
+
+TASKS_MAX = 2_000
+"""Tasks shown. The oldest go first; the ledger keeps them all."""
+
+_Fields = Mapping[str, str]
+
+
+class Document:
+    """Folds facts and cards; see the module's docstring."""
+
+    def __init__(self, client_id: int) -> None:
+        self._doc: Doc[Any] = Doc(client_id=client_id)
+        self._roots: dict[str, Map[Any]] = {
+            name: self._doc.get(name, type=Map)
+            for name in ("stake", "reputation", "tasks", "directory")
+        }
+        self._rows: dict[tuple[str, str], Map[Any]] = {}
+        self._values: dict[tuple[str, str], dict[str, str]] = {}
+        self._stake = StakeView()
+        self._tasks: dict[bytes, TaskRow] = {}
+
+    def apply_facts(self, facts: Iterable[Fact], time_ms: int) -> None:
+        """Fold the facts of one entry, which happened at agreed time `time_ms`.
+
+        One transaction, so one delta for the observers. Raises Unbalanced for facts that do not
+        follow what was applied before; the facts before that one have been applied.
+        """
+        stakes: dict[tuple[bytes, Bucket], None] = {}
+        tasks: dict[bytes, None] = {}
+        snapshot: Snapshot | None = None
+        with self._doc.transaction():
+            try:
+                for fact in facts:
+                    self._stake.apply(fact)
+                    for move in fact.moves:
+                        stakes[(move.source, move.source_bucket)] = None
+                        stakes[(move.target, move.target_bucket)] = None
+                    if (task := self._fold_task(fact, time_ms)) is not None:
+                        tasks[task] = None
+                    snapshot = fact if isinstance(fact, Snapshot) else snapshot
+            finally:
+                self._write_stakes(stakes)
+                self._write_tasks(tasks)
+                if snapshot is not None:
+                    self._write_scores(snapshot)
+
+    def apply_card(self, agent: bytes, card: Card | None) -> None:
+        """Show the agent's newest card, or none."""
+        with self._doc.transaction():
+            if card is None:
+                self._remove("directory", agent.hex())
+                return
+            fields = {"price_hint": str(card.price_hint), "expires_ms": str(card.expires_ms)}
+            self._write("directory", agent.hex(), fields)
+            row = self._rows[("directory", agent.hex())]
+            row["addresses"] = Array(list(card.addresses))
+            row["capabilities"] = Array(
+                [f"{each.name} {each.version} {each.id.hex()}" for each in card.capabilities]
+            )
+
+    def snapshot(self) -> bytes:
+        """The whole document as a Yjs v1 update."""
+        return self._doc.get_update()
+
+    def observe(self, callback: Callable[[bytes], None]) -> Subscription:
+        """Call `callback` with the Yjs update of each change; end it with `unobserve`.
+
+        The callback runs inside the call that changes the document and must not raise.
+        """
+
+        def hear(event: TransactionEvent) -> None:
+            callback(event.update)
+
+        return self._doc.observe(hear)
+
+    def unobserve(self, subscription: Subscription) -> None:
+        self._doc.unobserve(subscription)
+
+    def to_dict(self) -> dict[str, object]:
+        """The content as plain values."""
+        return {name: root.to_py() for name, root in self._roots.items()}
+
+    def _fold_task(self, fact: Fact, time_ms: int) -> bytes | None:
+        """The task that the fact changed."""
+        task = get_task(fact)
+        if task is None:
+            return None
+        before = self._tasks.get(task)
+        row = fold_task(before, fact, time_ms)
+        if row is None or row is before:
+            return None
+        self._tasks[task] = row
+        return task
+
+    def _write_stakes(self, touched: Iterable[tuple[bytes, Bucket]]) -> None:
+        changed: dict[bytes, dict[str, str]] = {}
+        for account, bucket in touched:
+            amount = str(self._stake.get(account, bucket))
+            changed.setdefault(account, {})[bucket] = amount
+        for account, fields in changed.items():
+            self._write("stake", "common" if account == COMMON else account.hex(), fields)
+
+    def _write_tasks(self, touched: Iterable[bytes]) -> None:
+        for task in touched:
+            values = msgspec.structs.asdict(self._tasks[task])
+            fields = {name: _show(value) for name, value in values.items()}
+            del fields["task"]
+            self._write("tasks", task.hex(), fields)
+        while len(self._tasks) > TASKS_MAX:
+            oldest = next(iter(self._tasks))
+            del self._tasks[oldest]
+            self._remove("tasks", oldest.hex())
+
+    def _write_scores(self, snapshot: Snapshot) -> None:
+        for score in snapshot.scores:
+            fields = {
+                "good": str(score.good),
+                "bad": str(score.bad),
+                "score_ppm": str(score.score_ppm),
+            }
+            self._write("reputation", score.agent.hex(), fields)
+
+    def _write(self, root: str, key: str, fields: _Fields) -> None:
+        """Set the fields of a row that differ, in their order."""
+        place = (root, key)
+        row = self._rows.get(place)
+        if row is None:
+            row = self._rows[place] = Map()
+            self._roots[root][key] = row
+        known = self._values.setdefault(place, {})
+        for name, value in fields.items():
+            if known.get(name) != value:
+                known[name] = value
+                row[name] = value
+
+    def _remove(self, root: str, key: str) -> None:
+        if self._rows.pop((root, key), None) is not None:
+            del self._values[(root, key)]
+            del self._roots[root][key]
+
+
+def _show(value: object) -> str:
+    """What is not known yet, or no longer, is empty."""
+    if value is None:
+        return ""
+    return value.hex() if isinstance(value, bytes) else str(value)

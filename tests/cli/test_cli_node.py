@@ -1,0 +1,183 @@
+"""The verbs that ask a running node, against the real API of a fake one."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from people import ROOT, make_environment
+
+from identity import keys
+
+OTHER = keys.compute_peer_id(keys.PrivateKey(bytes(31) + b"\1").public)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["status"],
+        ["peers"],
+        ["stake", "show"],
+        ["reputation", "show"],
+        ["task", "list"],
+        ["task", "show", "abcd"],
+        ["task", "result", "abcd"],
+        ["stake", "transfer", OTHER, "1"],
+    ],
+)
+def test_without_a_running_node_each_verb_says_how_to_start_it(founder, verb):
+    error = founder.fail("not-running", *verb)
+    assert error["remedy"] == f"start it: econode start --home {founder.home}"
+
+
+def test_what_a_crash_left_in_node_json_is_not_believed(running):
+    stale = (running.home / "node.json").read_text()
+    running.node.send_signal(signal.SIGKILL)
+    running.node.wait()
+    assert (running.home / "node.json").exists()
+    running.fail("not-running", "status")
+    # The process number has come round to a living process, the port to nobody.
+    document = json.loads(stale) | {"pid": os.getpid()}
+    (running.home / "node.json").write_text(json.dumps(document))
+    running.fail("not-running", "status")
+
+
+def test_the_token_goes_to_no_other_node(running):
+    document = json.loads((running.home / "node.json").read_text())
+    (running.home / "node.json").write_text(json.dumps(document | {"peer_id": OTHER}))
+    running.fail("not-running", "status")
+
+
+def test_status_peers_stake_and_reputation(running):
+    me = running.do("id")["peer_id"]
+    status = running.do("status")
+    assert (status["peer_id"], status["network"], status["f"]) == (me, "village", 0)
+    assert "survives no fault" in running.run("status").out
+    assert running.do("peers") == {"peers": []}
+    paid = running.do("stake", "transfer", OTHER, "250")
+    assert paid["fact"]["amount"] == 250
+    free = {
+        account["peer_id"]: account["free"] for account in running.do("stake", "show")["accounts"]
+    }
+    assert free == {me: 9_750, OTHER: 250}
+    assert running.do("stake", "show", OTHER)["accounts"][0]["free"] == 250
+    assert running.do("reputation", "show")["scores"][0]["peer_id"] == me
+    running.fail("insufficient-credits", "stake", "transfer", OTHER, "1000000")
+    running.fail("usage", "stake", "transfer", OTHER, "-4", code=2)
+
+
+def test_a_folder_of_files_becomes_tasks_and_results(running, tmp_path):
+    folder = tmp_path / "job"
+    (folder / "below").mkdir(parents=True)
+    contents = {f"{number:03}.txt": b"text %d" % number for number in range(70)}
+    contents["below/x.txt"] = b"below \xff"
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+    submit = ["task", "submit", "--capability", "upper", "--dir", folder, "--budget", "3", "--wait"]
+    done = running.do(*submit)["tasks"]
+    assert len(done) == 71
+    assert {task["state"] for task in done} == {"settled"}
+    task = next(task for task in done if task["file"].endswith("x.txt"))
+    assert task["input"] == hashlib.sha256(b"below \xff").hexdigest()
+    assert running.run("task", "result", task["id"][:10]).bytes == b"BELOW \xff"
+    document = running.do("task", "result", task["id"])
+    assert base64.b64decode(document["base64"]) == b"BELOW \xff"
+    output = tmp_path / "result"
+    running.do("task", "result", task["id"], "--output", output)
+    assert output.read_bytes() == b"BELOW \xff"
+    assert running.do("task", "show", task["id"][:8])["id"] == task["id"]
+    page = running.do("task", "list", "--limit", "50")
+    rest = running.do("task", "list", "--limit", "50", "--cursor", page["next"])
+    assert (len(page["tasks"]), len(rest["tasks"]), rest["next"]) == (50, 21, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "code"),
+    [
+        (["--input", "absent"], "no-file", 1),
+        (["--dir", "absent"], "no-file", 1),
+        ([], "usage", 2),
+        (["--input", "README", "--budget", "-1"], "usage", 2),
+        (["--input", "README", "--budget", "0"], "usage", 2),
+        (["--input", "README", "--deadline", "soon"], "usage", 2),
+        (["--input", "README", "--deadline", "0s"], "usage", 2),
+        (["--input", "README", "--budget", "99999"], "insufficient-credits", 1),
+        (["--input", "README", "--capability", "nonsense"], "unknown-capability", 1),
+    ],
+)
+def test_a_bad_submission_says_why_and_submits_nothing(running, tmp_path, arguments, kind, code):
+    readme = tmp_path / "README"
+    readme.write_text("x")
+    given = [str(readme) if item == "README" else item for item in arguments]
+    base = [] if "--capability" in given else ["--capability", "upper"]
+    running.fail(kind, "task", "submit", *base, *given, code=code)
+    assert running.do("task", "list")["tasks"] == []
+
+
+def test_an_unknown_task_and_a_file_that_cannot_be_written(running, tmp_path):
+    running.fail("not-found", "task", "show", "abcd")
+    running.fail("invalid-request", "task", "show", "zz")
+    running.fail("invalid-request", "task", "show", "../stake")
+    (tmp_path / "in").write_bytes(b"x")
+    task = running.do("task", "submit", "--capability", "upper", "--input", tmp_path / "in")
+    name = task["tasks"][0]["id"]
+    where = tmp_path / "no" / "folder"
+    assert running.fail("unwritable", "task", "result", name, "--output", where)["where"] == str(
+        where
+    )
+
+
+def test_narrow_terminals_get_blocks_instead_of_tables(running):
+    text = running.run("stake", "show", COLUMNS="60").out
+    assert re.search(r"^account  12D3Koo\w+$", text, re.MULTILINE)
+    assert re.search(r"^free     10000$", text, re.MULTILINE)
+
+
+def test_a_reader_that_goes_away_is_no_error(running):
+    command = f"{sys.executable} -m node.cli genesis show --home {running.home} | head -c 1"
+    done = subprocess.run(
+        ["bash", "-c", command], env=make_environment(), cwd=ROOT, capture_output=True
+    )
+    assert b"Traceback" not in done.stderr
+    assert b"BrokenPipe" not in done.stderr
+
+
+def test_sigterm_ends_a_node_with_an_open_stream(running):
+    with subprocess.Popen(
+        [sys.executable, "-c", READ_EVENTS, str(running.home)],
+        stdout=subprocess.PIPE,
+        env=make_environment(),
+        cwd=ROOT,
+    ) as reader:
+        assert reader.stdout.readline() == b"0\n"
+        running.node.send_signal(signal.SIGTERM)
+        assert running.node.wait() == 0
+        assert reader.wait(timeout=20) == 0
+    assert not (running.home / "node.json").exists()
+
+
+READ_EVENTS = """
+import sys
+from pathlib import Path
+from node.client import connect
+from node.home import Home
+from node.problem import Problem
+try:
+    for entry in connect(Home(Path(sys.argv[1]))).events(0):
+        print(entry.position, flush=True)
+except Problem as problem:
+    assert problem.type == "not-running", problem.type
+"""
+
+
+def test_the_ledger_is_read_from_its_file(founder):
+    founder.fail("no-ledger", "ledger", "log")
+    founder.fail("no-ledger", "ledger", "verify")
+    (founder.home / "ledger.sqlite3").write_bytes(b"this is no database" * 100)
+    founder.fail("damaged-ledger", "ledger", "log")
+    founder.fail("damaged-ledger", "start", "--allow-single")

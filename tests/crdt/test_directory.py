@@ -1,0 +1,114 @@
+"""The directory says what each author's own log says, in its order."""
+
+import hashlib
+
+import pytest
+
+from crdt import directory, log
+from crdt.directory import Directory
+from crdt.facts import OfferedCapability
+from crdt.items import Card, Data, Item, WorkReceipt, decode_item, encode_item
+from identity.cbor import encode
+from identity.errors import InvalidBytes
+
+A, B = bytes([1]) * 32, bytes([2]) * 32
+COUNT = OfferedCapability(hashlib.sha256(b"count").digest(), "count", "1")
+SORT = OfferedCapability(hashlib.sha256(b"sort").digest(), "sort", "2")
+
+
+def make_log(author: bytes, *entries: list[Item | bytes]) -> list[log.Entry]:
+    made: list[log.Entry] = []
+    for position, items in enumerate(entries):
+        previous = made[-1].header.hash() if made else log.GENESIS_PREVIOUS
+        data = [item if isinstance(item, bytes) else encode_item(item) for item in items]
+        made.append(log.append(author, position, previous, 0, data))
+    return made
+
+
+def make_directory(*logs: list[log.Entry]) -> Directory:
+    made = Directory()
+    for entries in logs:
+        for entry in entries:
+            made.apply(entry)
+    return made
+
+
+def make_card(price_hint: int, expires_ms: int, *capabilities: OfferedCapability) -> Card:
+    return Card(capabilities, ("/ip4/127.0.0.1/tcp/4001",), price_hint, expires_ms)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        make_card(5, 10, COUNT, SORT),
+        WorkReceipt(B, 1, A, "poor"),
+        Data("app", "key", b"value"),
+        Data("app", "key", None),
+    ],
+)
+def test_items_come_back(item: Item) -> None:
+    assert decode_item(encode_item(item)) == item
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"kind": "unknown"},
+        {"kind": "data", "namespace": "", "key": "k", "value": b""},
+        {"kind": "data", "namespace": "n", "key": "k", "value": bytes(64 * 1024 + 1)},
+        {"kind": "data", "namespace": "n", "key": "k", "value": b"", "more": 1},
+        {"kind": "receipt", "task": B, "round": 0, "subject": A, "grade": "fine"},
+        [1],
+    ],
+)
+def test_items_out_of_bounds_are_refused(value: object) -> None:
+    with pytest.raises(InvalidBytes):
+        decode_item(encode(value))
+
+
+def test_the_newest_card_counts_until_it_expires() -> None:
+    found = make_directory(
+        make_log(A, [make_card(9, 100, COUNT)], [make_card(7, 200, COUNT, SORT)]),
+        make_log(B, [make_card(3, 150, COUNT)]),
+    )
+    assert [offer.agent for offer in found.find(0, name="count")] == [B, A]
+    assert [offer.agent for offer in found.find(0, id=SORT.id)] == [A]
+    assert [offer.agent for offer in found.find(150)] == [A]
+    assert found.find(0, id=SORT.id, name="count") == []
+    card = found.get_card(A)
+    assert card is not None
+    assert card.price_hint == 7
+
+
+def test_data_is_set_replaced_and_removed_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "DATA_KEYS_MAX", 2)
+    found = make_directory(
+        make_log(
+            A,
+            [Data("n", "x", b"1"), Data("n", "y", b"2"), Data("n", "z", b"3")],
+            [Data("n", "x", b"4"), Data("n", "y", None)],
+            [Data("n", "w", b"5")],
+        )
+    )
+    assert found.list_data(A) == {("n", "w"): b"5", ("n", "x"): b"4"}
+    assert found.get_data(A, "n", "z") is None
+    assert found.get_data(B, "n", "x") is None
+
+
+def test_receipts_are_kept_in_order_and_nonsense_is_skipped() -> None:
+    receipts = [WorkReceipt(B, number, B, "excellent") for number in range(3)]
+    found = make_directory(make_log(A, [receipts[0], b"\xff", receipts[1]], [receipts[2]]))
+    assert list(found.get_receipts(A)) == receipts
+
+
+def test_repeats_are_skipped_gaps_refused_and_a_reset_starts_anew() -> None:
+    entries = make_log(A, [Data("n", "x", b"1")], [Data("n", "x", b"2")], [Data("n", "x", b"3")])
+    found = make_directory(entries[:2], entries[:2])
+    assert found.get_data(A, "n", "x") == b"2"
+    with pytest.raises(ValueError, match="after 2"):
+        found.apply(make_log(A, *([[]] * 4))[3])
+    found.reset(A, entries[:1])
+    assert found.get_data(A, "n", "x") == b"1"
+    committee = log.append(bytes(16), 0, log.GENESIS_PREVIOUS, 0, [encode_item(make_card(1, 9))])
+    found.apply(committee)
+    assert found.get_authors() == [A]

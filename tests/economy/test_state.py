@@ -1,0 +1,162 @@
+"""The edges of the state: what the schema refuses, what is not loaded, what `dump` leaves out."""
+
+import msgspec
+import pytest
+
+from crdt.facts import AuctionOpened, Minted, Settled, TaskOpened, decode_fact, encode_fact
+from crdt.reputation import InvalidSnapshot, ReputationView
+from identity import cbor, schema
+from identity.errors import InvalidBytes, InvalidCbor, InvalidSchema
+from identity.schema import U63_MAX
+from protocols.economy.operations import Operation, Transfer, decode_operation
+from protocols.economy.state import EconomyState
+from tests.economy.world import BOND, FREE, World, check_receipt, digest
+
+
+def load(world: World, data: bytes) -> EconomyState:
+    return EconomyState.load(data, world.genesis, world.committee, check_receipt)
+
+
+@pytest.mark.parametrize("amount", [-1, 0, U63_MAX + 1, 1.5, True, "5", None])
+def test_amounts_out_of_bounds_never_become_operations(amount: object) -> None:
+    body = {"type": "transfer", "to": bytes(32), "amount": amount}
+    with pytest.raises(InvalidBytes):
+        decode_operation(cbor.encode({"nonce": 1, "body": body}))
+
+
+def test_genesis_mints_and_nothing_else_does() -> None:
+    world = World(4)
+    facts = world.state.genesis_facts()
+    assert all(isinstance(fact, Minted) for fact in facts)
+    totals = world.state.stake.totals()
+    assert (totals["bonded"], totals["free"]) == (4 * BOND, 5 * FREE)
+    assert totals["minted"] == 4 * BOND + 5 * FREE
+    assert world.state.position == 0
+
+
+def test_positions_follow_each_other_and_time_never_goes_back() -> None:
+    world = World(4)
+    for position in (0, 2):
+        with pytest.raises(ValueError, match="does not follow"):
+            world.state.execute(position, world.time_ms, digest("x"), ())
+    world.run(wait_ms=5_000)
+    now_ms = world.state.time_ms
+    world.run(wait_ms=-3_000)
+    assert world.state.time_ms == now_ms
+
+
+def test_facts_survive_their_encoding() -> None:
+    world = World(4, snapshot_settlements=1)
+    world.run(*world.offer(*world.members))
+    world.run(world.open("alice", count=2))
+    world.play({"m1": "wrong", "m2": "right", "m3": "right", "m4": "fail"})
+    kinds = {type(fact) for fact in world.log}
+    assert len(kinds) >= 15
+    assert [decode_fact(encode_fact(fact)) for fact in world.log] == world.log
+
+
+def test_only_what_cannot_be_derived_is_dumped() -> None:
+    """The dump shrinks to its former size once the tasks have ended."""
+    world = World(4)
+    world.run(*world.offer(*world.members))
+    before = len(world.state.dump())
+    world.run(world.open("alice", count=20))
+    assert len(world.state.dump()) > before + 20 * 200
+    world.play(dict.fromkeys(world.members, "right"))
+    assert len(world.state.dump()) < before + 20 * 100  # receipts behind the scores
+    assert len(world.state._books._due) < 1_000
+
+
+def test_the_heap_of_deadlines_stays_small() -> None:
+    world = World(4)
+    world.run(*world.offer(*world.members))
+    for _ in range(12):
+        world.run(world.open("alice", count=10, budget=200))
+        world.play(dict.fromkeys(world.members, "right"))
+    assert sum(isinstance(fact, Settled) for fact in world.log) == 120
+    assert len(world.state._books._due) <= 256 + 2 * 10 + 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda plain: plain | {"version": 2},
+        lambda plain: plain | {"surplus": 1},
+        lambda plain: plain | {"balances": [[bytes(32), "gold", 5]]},
+        lambda plain: plain | {"agents": []},
+        lambda plain: plain | {"queued": [bytes(32)]},
+        lambda plain: plain | {"reputation": [1]},
+    ],
+)
+def test_a_damaged_state_is_refused(damage: object) -> None:
+    world = World(4)
+    world.run(*world.offer(*world.members))
+    world.run(world.open("alice", count=20))
+    says = dict.fromkeys(world.members, "right")
+    for _ in range(2):
+        world.run(*world.sign_all(world.plan(says)))
+    plain = cbor.decode(world.state.dump(), size_max=1 << 20)
+    assert load(world, cbor.encode(plain)).dump() == world.state.dump()
+    assert callable(damage)
+    with pytest.raises(InvalidSchema):
+        load(world, cbor.encode(damage(plain)))
+    with pytest.raises(InvalidCbor):
+        load(world, world.state.dump()[:-1])
+
+
+def test_the_last_snapshot_weighs_the_next_auction() -> None:
+    world = World(4, snapshot_settlements=1)
+    world.run(*world.offer(*world.members))
+    world.run(world.open("alice"))
+    world.play({"m1": "fail", "m2": "right", "m3": "right", "m4": "right"})
+    world.run(world.open("alice"))
+    auction = [fact for fact in world.log if isinstance(fact, AuctionOpened)][-1]
+    weights = dict(zip(auction.bidders, auction.weights_ppm, strict=True))
+    view = world.state.reputation
+    assert weights == {key: view.weight_ppm(key) for key in weights}
+    assert min(weights, key=weights.__getitem__) == world.keys["m1"]
+    assert [receipt.grade for receipt in view.explain(world.keys["m1"])] == ["poor"]
+    assert view.explain(world.keys["bob"]) == ()
+
+
+def test_a_snapshot_that_does_not_follow_is_refused() -> None:
+    view = ReputationView()
+    view.apply(Minted(account=digest("x"), founder=True))
+    snapshot = view.compute_snapshot()
+    with pytest.raises(InvalidSnapshot):
+        view.apply(msgspec.structs.replace(snapshot, root=bytes(32)))
+    view.apply(snapshot)
+    assert view.number == 1
+    with pytest.raises(InvalidSnapshot):
+        view.apply(snapshot)
+
+
+def test_bad_is_forgotten_more_slowly_than_good() -> None:
+    view = ReputationView()
+    key = digest("x")
+    view.apply(Minted(account=key, founder=True))
+    assert view.score_ppm(key) == 800_000
+    lease = {"task": digest("t"), "round": 1, "executor": key, "price": 1}
+    view.apply(Settled(grade="poor", **lease))
+    scores = []
+    for _ in range(200):
+        view.apply(view.compute_snapshot())
+        scores.append(view.score_ppm(key))
+    assert scores[0] < 800_000
+    assert scores == sorted(scores, reverse=True)
+    assert view.scores()[0].good < view.scores()[0].bad
+
+
+def test_task_ids_differ_by_network_requester_nonce_and_index() -> None:
+    world = World(4)
+    world.run(*world.offer(*world.members))
+    world.run(world.open("alice", count=3))
+    world.run(world.open("m1", count=3))
+    world.run(world.open("alice", count=3))
+    tasks = {fact.task for fact in world.log if isinstance(fact, TaskOpened)}
+    assert len(tasks) == 9
+
+
+def test_an_operation_is_what_was_signed() -> None:
+    operation = Operation(7, Transfer(digest("x"), 5))
+    assert decode_operation(schema.encode(operation)) == operation
