@@ -54,7 +54,7 @@ class Ordered:
 
 
 class Account:
-    """Submits for the node's own key in one committee. A driver's listener."""
+    """Submits for one key, the submitter's, in one committee. A driver's listener."""
 
     def __init__(self, driver: Driver, seat: Seat, submitter: Submitter) -> None:
         self._driver = driver
@@ -99,11 +99,15 @@ class Account:
             if ordered is not None and self._is_done(ordered.request):
                 del self._ordered[digest]
                 ordered.settle(executed)
-        me = self._seat.core.me
+        if executed.seq == self._seat.core.executed:
+            self._forget_done()
         self._room.set()
-        self._submitter.on_executed(self._seat.core.application.get_next_nonce(me))
-        if executed.seq < self._seat.core.executed:
-            return  # a later batch of the same step may hold the others
+
+    def _forget_done(self) -> None:
+        """Once the last executed batch has been told: whose nonce is used by then, but stood in
+        no batch, lost it to another operation. A step may hold several batches."""
+        next_nonce = self._seat.core.application.get_next_nonce(self._submitter.account)
+        self._submitter.on_executed(next_nonce)
         for ordered in [o for o in self._ordered.values() if self._is_done(o.request)]:
             del self._ordered[ordered.request.digest]
             ordered.settle(None)

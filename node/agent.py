@@ -61,6 +61,7 @@ class Agent:
 
     async def run(self) -> None:
         """Act until cancelled."""
+        self._news.set()
         async with trio.open_nursery() as nursery:
             while True:
                 with trio.move_on_after(OFFER_PAUSE_SECONDS):

@@ -6,6 +6,7 @@ changes a core's state and never ends the process.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from crdt.antientropy import AntiEntropyMessage
 from identity import cbor, envelope, schema
@@ -137,10 +138,23 @@ AnyHop = CommitteeMessage | WantReceipt | GiveReceipt | BlobMessage | AntiEntrop
 """All hop messages there are."""
 
 
+_HOPS: dict[str, type[AnyHop]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(AnyHop)
+}
+
+
 def decode_frame(frame: bytes) -> AnyHop:
-    """The hop message in a frame. Raises InvalidBytes."""
+    """The hop message in a frame. Raises InvalidBytes.
+
+    The class is looked up by its tag: converting to the union itself would cost more than all
+    the rest, since msgspec prepares an ad-hoc union anew at each call.
+    """
     value = cbor.decode_hop(frame, size_max=FRAME_BYTES_MAX)
-    return schema.convert(value, AnyHop)  # type: ignore[arg-type]
+    tag = value.get("type") if isinstance(value, dict) else None
+    kind = _HOPS.get(tag) if isinstance(tag, str) else None
+    if kind is None:
+        raise InvalidSchema("a hop message of no known type")
+    return schema.convert(value, kind)
 
 
 def encode_frame(message: Hop | BlobMessage | AntiEntropyMessage) -> bytes:

@@ -32,6 +32,10 @@ class Submitter:
         self._in_flight: OrderedDict[bytes, Request] = OrderedDict()
         self._resend_at_ms: int | None = None
 
+    @property
+    def account(self) -> bytes:
+        return self._key.public
+
     def __len__(self) -> int:
         return len(self._in_flight)
 

@@ -16,7 +16,7 @@ from crdt.stake import StakeView
 from protocols.committee import Committee
 from protocols.economy.model import Agent, Duty, DutyKind, Refused, Stage, Task
 from protocols.economy.operations import Receipt
-from protocols.genesis import PPM, Genesis
+from protocols.genesis import Genesis
 
 CheckReceipt = Callable[[bytes], tuple[bytes, Receipt]]
 
@@ -88,10 +88,6 @@ class Books:
         fee = self._fee.amount if self._fee and self._fee.source == account else 0
         if self.stake.get(account, "free") < amount + fee:
             raise Refused("insufficient_credits")
-
-    def share(self, amount: int, ppm: int) -> int:
-        """`ppm` millionths of an amount, rounded down."""
-        return amount * ppm // PPM
 
     # --- agents ------------------------------------------------------------------------------
 

@@ -23,9 +23,17 @@ from identity.errors import InvalidBytes
 from protocols.auction import mechanisms
 from protocols.auction.commit_reveal import compute_bid_commitment
 from protocols.economy.books import Books, Part, compute_moves
-from protocols.economy.model import Bid, OrderedOperation, Refused, Task, compute_task_id
+from protocols.economy.model import (
+    Bid,
+    OrderedOperation,
+    Refused,
+    Task,
+    compute_share,
+    compute_task_id,
+)
 from protocols.economy.operations import BidCommitment, BidOpening, OpenTasks, TaskSpec
 from protocols.economy.slashing import pause
+from protocols.genesis import Parameters
 
 DURATION_MS_MAX = 30 * 24 * 3_600_000
 """Longest life of a task."""
@@ -37,20 +45,33 @@ BLOCKED_MAX = 16
 
 
 def open_tasks(books: Books, ordered: OrderedOperation, body: OpenTasks) -> list[tuple[int, str]]:
-    """Open each task that can be opened; the others as (index, reason)."""
+    """Open all tasks, or none: then the obstacles as (index, reason)."""
     holders = _count_holders(books, body.receipts)
+    if len(books.tasks) + len(body.tasks) > books.parameters.tasks_open_max:
+        raise Refused("too_many_tasks")
     rejected = []
+    escrow = 0
     for index, spec in enumerate(body.tasks):
+        escrow += compute_escrow(books.parameters, books.committee.n, spec.budget)
         try:
             if len(holders.get(spec.input, ())) <= books.committee.f:
                 raise Refused("input_not_held")
-            id_ = compute_task_id(
-                books.committee.network, ordered.signer, ordered.operation.nonce, index
-            )
-            _open_task(books, ordered.signer, id_, spec)
+            _check_spec(books, ordered.signer, spec)
+            books.require_free(ordered.signer, escrow)
         except Refused as refused:
             rejected.append((index, refused.reason))
+    if not rejected:
+        for index, spec in enumerate(body.tasks):
+            nonce = ordered.operation.nonce
+            id_ = compute_task_id(books.committee.network, ordered.signer, nonce, index)
+            _open_task(books, ordered.signer, id_, spec)
     return rejected
+
+
+def compute_escrow(rules: Parameters, members: int, budget: int) -> int:
+    """What a task puts into escrow: budget, bonus, and a fee for each member as verifier."""
+    verifier_fee = compute_share(budget, rules.verifier_fee_ppm)
+    return budget + compute_share(budget, rules.bonus_ppm) + verifier_fee * members
 
 
 def _count_holders(books: Books, receipts: Iterable[bytes]) -> dict[bytes, set[bytes]]:
@@ -67,10 +88,8 @@ def _count_holders(books: Books, receipts: Iterable[bytes]) -> dict[bytes, set[b
     return holders
 
 
-def _open_task(books: Books, requester: bytes, id_: bytes, spec: TaskSpec) -> None:
+def _check_spec(books: Books, requester: bytes, spec: TaskSpec) -> None:
     rules = books.parameters
-    if len(books.tasks) >= rules.tasks_open_max:
-        raise Refused("too_many_tasks")
     if spec.duration_ms < 2 * rules.bid_phase_ms + rules.work_phase_ms:
         raise Refused("duration_too_short")
     if spec.duration_ms > DURATION_MS_MAX:
@@ -78,10 +97,11 @@ def _open_task(books: Books, requester: bytes, id_: bytes, spec: TaskSpec) -> No
     eligible = books.list_eligible(spec.capability, requester)
     if sum(books.committee.is_member(key) for key in eligible) < books.agreeing_min:
         raise Refused("too_few_verifiers")
-    verifier_fee = books.share(spec.budget, rules.verifier_fee_ppm)
-    bonus = books.share(spec.budget, rules.bonus_ppm)
-    escrow = spec.budget + bonus + verifier_fee * books.committee.n
-    books.require_free(requester, escrow)
+
+
+def _open_task(books: Books, requester: bytes, id_: bytes, spec: TaskSpec) -> None:
+    rules = books.parameters
+    escrow = compute_escrow(rules, books.committee.n, spec.budget)
     books.opened_count += 1
     task = Task(
         number=books.opened_count,
@@ -94,7 +114,7 @@ def _open_task(books: Books, requester: bytes, id_: bytes, spec: TaskSpec) -> No
         opened_ms=books.time_ms,
         deadline_ms=books.time_ms + spec.duration_ms,
         escrow=escrow,
-        deposit=books.share(spec.budget, rules.deposit_ppm),
+        deposit=compute_share(spec.budget, rules.deposit_ppm),
     )
     books.emit(
         TaskOpened(

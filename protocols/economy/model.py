@@ -9,6 +9,7 @@ from crdt.facts import OfferedCapability, Phase
 from identity import cbor
 from identity.errors import EconodeError
 from protocols.economy.operations import Operation
+from protocols.genesis import PPM
 
 Stage = Literal["queued"] | Phase
 DutyKind = Literal["bid", "reveal_bid", "work", "reveal_work", "inventory"]
@@ -159,6 +160,11 @@ class Duty:
     budget: int
     deposit: int
     commitment: bytes | None = None
+
+
+def compute_share(amount: int, ppm: int) -> int:
+    """`ppm` millionths of an amount of credits, rounded down."""
+    return amount * ppm // PPM
 
 
 def compute_task_id(network: bytes, requester: bytes, nonce: int, index: int) -> bytes:

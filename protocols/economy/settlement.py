@@ -8,7 +8,7 @@ Byzantine: opened a result that is proven wrong, not paid; deposit and bond burn
 from crdt.facts import COMMON, Accepted, Grade, Settled, TaskEnded, Undecided
 from protocols.economy.books import Books, compute_moves
 from protocols.economy.contracts import retry_task
-from protocols.economy.model import Task
+from protocols.economy.model import Task, compute_share
 from protocols.economy.slashing import slash
 
 Result = tuple[bytes, int]
@@ -18,7 +18,7 @@ Result = tuple[bytes, int]
 def settle_poor(books: Books, task: Task, slash_ppm: int) -> None:
     """Grade the executor poor: `slash_ppm` of its task deposit burns."""
     executor = _end_agreement(books, task)
-    burned = books.share(task.deposit, slash_ppm)
+    burned = compute_share(task.deposit, slash_ppm)
     moves = compute_moves(
         (executor, "locked", COMMON, "burned", burned),
         (executor, "locked", executor, "free", task.deposit - burned),
@@ -82,7 +82,7 @@ def _settle_paid(books: Books, task: Task) -> None:
     assert task.committed_ms is not None
     taken_ms, lease_ms = task.committed_ms - task.awarded_ms, task.lease_ms - task.awarded_ms
     grade: Grade = "excellent" if 2 * taken_ms <= lease_ms else "satisfactory"
-    bonus = books.share(task.price, books.parameters.bonus_ppm) if grade == "excellent" else 0
+    bonus = compute_share(task.price, books.parameters.bonus_ppm) if grade == "excellent" else 0
     moves = compute_moves(
         (task.requester, "escrow", executor, "free", task.price + bonus),
         (executor, "locked", executor, "free", task.deposit),
@@ -117,7 +117,7 @@ def _settle_byzantine(books: Books, task: Task) -> None:
 
 def _end_settled(books: Books, task: Task, output: bytes, right: list[bytes]) -> None:
     """Pay the verifiers that were right and give the rest of the escrow back."""
-    fee = books.share(task.budget, books.parameters.verifier_fee_ppm)
+    fee = compute_share(task.budget, books.parameters.verifier_fee_ppm)
     rest = task.escrow - fee * len(right)
     moves = compute_moves(
         *((task.requester, "escrow", verifier, "free", fee) for verifier in right),

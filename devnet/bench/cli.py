@@ -1,0 +1,78 @@
+"""econode bench: what this machine can do, and what the real node makes of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.commands.common import JsonOption, hint, make_app, show
+
+if TYPE_CHECKING:
+    from devnet.bench.report import Report
+
+app = make_app(
+    "Measure this machine, and the node on it. docs/performance.md explains each figure."
+)
+
+DirectoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--directory",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Where temporary files go: the disk that is synced to. [the system's]",
+        show_default=False,
+    ),
+]
+
+
+@app.command("limits")
+def limits(
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=600.0, help="About how long, in all.")
+    ] = 10.0,
+    directory: DirectoryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Signatures, CBOR, synced transactions, loopback, links: what this machine can do.
+
+    \b
+    Example:
+      econode bench limits --seconds 5
+    """
+    from devnet.bench.limits import measure_limits
+
+    _show(measure_limits(seconds, directory), json)
+
+
+@app.command("consensus")
+def consensus(
+    nodes: Annotated[int, typer.Option(min=2, max=31, help="Members of the committee.")] = 4,
+    seconds: Annotated[
+        float, typer.Option(min=0.5, max=3600.0, help="About how long, in all.")
+    ] = 45.0,
+    repetitions: Annotated[
+        int, typer.Option(min=1, max=100, help="Times each phase is measured.")
+    ] = 3,
+    directory: DirectoryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Transfers through a committee of node processes: latency, throughput, costs.
+
+    \b
+    Example:
+      econode bench consensus --nodes 7 --seconds 60
+    """
+    from devnet.bench.consensus import measure_consensus
+
+    report = measure_consensus(
+        nodes, seconds, directory, repetitions, lambda text: hint(f"... {text}", json)
+    )
+    _show(report, json)
+
+
+def _show(report: "Report", as_json: bool) -> None:
+    from devnet.bench.report import render
+
+    show(report, as_json, lambda: render(report))

@@ -1,0 +1,215 @@
+"""econode devnet: four nodes on this machine, a real job, and what became of it."""
+
+import contextlib
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from node.commands.common import hint, make_app, show
+
+if TYPE_CHECKING:  # these take long to import, and `econode --help` needs none of them
+    from devnet.manifest import Manifest
+    from devnet.orchestrator import Devnet, Restart
+    from devnet.summary import Summary
+    from devnet.workload import SourceFile
+
+INTERRUPTED = 130
+
+app = make_app("")
+
+
+@app.command("devnet")
+def devnet(
+    nodes: Annotated[int, typer.Option(metavar="N", help="Nodes, each a process.")] = 4,
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder whose files are the job. [files of Python's standard library]",
+            show_default=False,
+        ),
+    ] = None,
+    byzantine: Annotated[
+        int, typer.Option(metavar="K", help="Nodes whose agents lie; 3K+1 nodes are needed.")
+    ] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="S", help="The same keys, prices and files every time."),
+    ] = None,
+    leave: Annotated[
+        bool, typer.Option("--exit", help="End after the job, also on a terminal.")
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON document on standard output, then end."),
+    ] = False,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the nodes' homes, kept; one of a former run goes on.",
+            show_default=False,
+        ),
+    ] = None,
+    restart: Annotated[
+        Literal["none", "backup", "primary"],
+        typer.Option(help="Kill -9 this node during the job and start it again."),
+    ] = "none",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder of the homes.")] = False,
+) -> None:
+    """Run a local network of real nodes and give it a real job.
+
+    The nodes compute statistics of files; agents bid for the tasks, others verify the results,
+    every task is settled. Exit code 0 only if all tasks were settled with the right results,
+    every invariant held on every node's ledger, and exactly the liars were slashed.
+
+    On a terminal the network stays up after the job until Ctrl-C.
+
+    \b
+    Example:
+      econode devnet
+      econode devnet --nodes 7 --byzantine 2 --exit
+    """
+    from devnet import manifest, workload
+    from devnet.processes import Interrupted, raise_on_signals
+    from node.problem import Problem
+
+    try:
+        manifest.check_size(nodes, byzantine)
+    except Problem as problem:
+        raise typer.BadParameter(f"{problem.where}: {problem.detail}") from None
+    files = workload.choose_files(job, seed)
+    interactive = sys.stdout.isatty() and sys.stderr.isatty() and not json
+    wish = _Wish(files, restart, interactive, interactive and not leave, json, keep or bool(home))
+    with contextlib.ExitStack() as stack:
+        folder, done = _open_folder(stack, home, keep)
+        stack.enter_context(raise_on_signals())
+        try:
+            plan = manifest.open_folder(folder, nodes, byzantine, seed)
+            summary = _run(folder, plan, wish)
+        except Interrupted as interrupted:
+            hint(f"ended by {interrupted}; no node is left", json)
+            done.append(True)
+            raise typer.Exit(INTERRUPTED) from None
+        if summary.ok:
+            done.append(True)
+    raise typer.Exit(0 if summary.ok else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """How a run was asked for. `holds`: the network stays up until Ctrl-C after the job."""
+
+    files: "tuple[SourceFile, ...]"
+    restart: "Restart"
+    interactive: bool
+    holds: bool
+    json: bool
+    keeps: bool
+    """The folder stays: asked for, or the user's own."""
+
+
+def _open_folder(
+    stack: contextlib.ExitStack, home: Path | None, keep: bool
+) -> tuple[Path, list[bool]]:
+    """The folder of the homes. A fresh one is removed at the end of a good run (something then
+    stands in the list), and kept after a bad one, for its logs."""
+    if home is not None:
+        return home.expanduser().absolute(), []
+    folder = Path(tempfile.mkdtemp(prefix="econode-devnet-"))
+    done: list[bool] = []
+
+    def clean() -> None:
+        if done and not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            typer.echo(f"homes and logs: {folder}", err=True)
+
+    stack.callback(clean)
+    return folder, done
+
+
+def _run(folder: Path, plan: "Manifest", wish: _Wish) -> "Summary":
+    import msgspec
+
+    from devnet.orchestrator import Devnet
+    from devnet.summary import render_summary, summarise
+
+    reporter = _make_reporter(wish.interactive)
+    network = Devnet(folder, plan, reporter)
+    try:
+        network.start()
+        network.run_job(wish.files, wish.restart)
+        network.wait_at_rest()
+        seen = network.observe()
+        if not wish.holds:
+            seen.faults += network.stop()
+        network.examine_ledgers(seen)
+        reporter.close()
+        summary = summarise(seen)
+        if summary.ok and not wish.keeps:
+            summary = msgspec.structs.replace(summary, folder=None)
+        named = {seen.files[task]: output for task, output in seen.results.items()}
+        show(summary, wish.json, lambda: render_summary(summary, named))
+        if wish.holds:
+            _hold(network)
+        return summary
+    finally:
+        reporter.close()
+        network.stop()
+
+
+def _make_reporter(interactive: bool) -> Any:
+    from rich.console import Console
+
+    from devnet.reporter import LiveReporter, PlainReporter
+
+    return LiveReporter(Console(stderr=True)) if interactive else PlainReporter(sys.stderr)
+
+
+def _hold(network: "Devnet") -> None:
+    """Keep the network up until a signal; it is the way to end it, so nothing has failed."""
+    from devnet.processes import Interrupted
+    from devnet.reporter import PlainReporter
+
+    for line in list_commands(network):
+        typer.echo(line)
+    network.set_step("the network stays up until Ctrl-C", PlainReporter(sys.stderr))
+    with contextlib.suppress(Interrupted):
+        while True:
+            network.tick()
+
+
+def list_commands(network: "Devnet") -> list[str]:
+    """Commands that work on this network as it stands."""
+    from devnet.manifest import get_home
+
+    plans = network.plan.nodes
+    first, last = get_home(network.folder, plans[0]), get_home(network.folder, plans[-1])
+    lines = ["", "Try, in another terminal:"]
+    lines += [
+        f"  econode {verb} --home {home.path}"
+        for verb, home in (
+            ("status", first),
+            ("peers", first),
+            ("task list", first),
+            ("task submit --capability file-stats --wait README.md", first),
+            ("stake show", last),
+            ("reputation show", last),
+            ("ledger log", last),
+            ("ledger verify", last),
+        )
+    ]
+    for plan in network.plan.nodes:
+        info = get_home(network.folder, plan).load_info()
+        if info is not None:
+            lines.append(
+                f"{plan.name}: peers on {', '.join(info.listen)}, "
+                f"API on {info.api_address}:{info.api_port}"
+            )
+    return lines
