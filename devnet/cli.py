@@ -23,44 +23,55 @@ INTERRUPTED = 130
 app = make_app("")
 
 
+NodesOption = Annotated[int, typer.Option(metavar="N", help="Nodes, each a process.")]
+JobOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder whose files are the job. [files of Python's standard library]",
+        show_default=False,
+    ),
+]
+ByzantineOption = Annotated[
+    int, typer.Option(metavar="K", help="Nodes whose agents lie; 3K+1 nodes are needed.")
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="S", help="The same keys, prices and files every time.", show_default=False
+    ),
+]
+ExitOption = Annotated[bool, typer.Option("--exit", help="End after the job, also on a terminal.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output, then end.")
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="Folder for the nodes' homes, kept; one of a former run goes on.",
+        show_default=False,
+    ),
+]
+RestartOption = Annotated[
+    Literal["none", "backup", "primary"],
+    typer.Option(help="Kill -9 this node during the job and start it again."),
+]
+KeepOption = Annotated[bool, typer.Option("--keep", help="Keep the folder of the homes.")]
+
+
 @app.command("devnet")
 def devnet(
-    nodes: Annotated[int, typer.Option(metavar="N", help="Nodes, each a process.")] = 4,
-    job: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder whose files are the job. [files of Python's standard library]",
-            show_default=False,
-        ),
-    ] = None,
-    byzantine: Annotated[
-        int, typer.Option(metavar="K", help="Nodes whose agents lie; 3K+1 nodes are needed.")
-    ] = 0,
-    seed: Annotated[
-        int | None,
-        typer.Option(metavar="S", help="The same keys, prices and files every time."),
-    ] = None,
-    leave: Annotated[
-        bool, typer.Option("--exit", help="End after the job, also on a terminal.")
-    ] = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON document on standard output, then end."),
-    ] = False,
-    home: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder for the nodes' homes, kept; one of a former run goes on.",
-            show_default=False,
-        ),
-    ] = None,
-    restart: Annotated[
-        Literal["none", "backup", "primary"],
-        typer.Option(help="Kill -9 this node during the job and start it again."),
-    ] = "none",
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder of the homes.")] = False,
+    nodes: NodesOption = 4,
+    job: JobOption = None,
+    byzantine: ByzantineOption = 0,
+    seed: SeedOption = None,
+    leave: ExitOption = False,
+    json: JsonOption = False,
+    home: FolderOption = None,
+    restart: RestartOption = "none",
+    keep: KeepOption = False,
 ) -> None:
     """Run a local network of real nodes and give it a real job.
 
@@ -187,10 +198,11 @@ def _hold(network: "Devnet") -> None:
 
 def list_commands(network: "Devnet") -> list[str]:
     """Commands that work on this network as it stands."""
-    from devnet.manifest import get_home
+    from devnet.manifest import MANIFEST_NAME, get_home
 
     plans = network.plan.nodes
     first, last = get_home(network.folder, plans[0]), get_home(network.folder, plans[-1])
+    sample = network.folder / MANIFEST_NAME  # any file will do; this one is there
     lines = ["", "Try, in another terminal:"]
     lines += [
         f"  econode {verb} --home {home.path}"
@@ -198,7 +210,7 @@ def list_commands(network: "Devnet") -> list[str]:
             ("status", first),
             ("peers", first),
             ("task list", first),
-            ("task submit --capability file-stats --wait README.md", first),
+            (f"task submit --capability file-stats --input {sample} --wait", first),
             ("stake show", last),
             ("reputation show", last),
             ("ledger log", last),

@@ -293,7 +293,7 @@ class Devnet:
         score = next((item for item in scores if item.peer_id == node.peer_id), None)
         mark = "slashed" if node.peer_id in self.progress.slashed else ""
         if mark and score is not None and score.banned:
-            mark = "slashed, banned"
+            mark = "banned"
         status = sight.status
         return NodeLine(
             number=node.number,

@@ -6,7 +6,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.live import Live
 
-from devnet.view import Scene, format_line, render
+from devnet.view import Scene, SceneView, format_line
 
 LIVE_EVERY_S = 0.25
 LINE_EVERY_S = 2.0
@@ -36,7 +36,7 @@ class LiveReporter:
         if not self._started:
             self._live.start()
             self._started = True
-        self._live.update(render(scene), refresh=True)
+        self._live.update(SceneView(scene), refresh=True)
 
     def close(self) -> None:
         if self._started:

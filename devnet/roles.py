@@ -13,8 +13,9 @@ LYING_TARGET = "devnet.roles:lying_file_stats"
 
 def assign_roles(nodes: int, byzantine: int) -> Sequence[Role]:
     """Node 1 is the requester and honest; the last `byzantine` nodes lie."""
-    honest = nodes - byzantine
-    return ("requester", *["agent"] * (honest - 1), *["liar"] * byzantine)
+    agents: list[Role] = ["agent"] * (nodes - byzantine - 1)
+    liars: list[Role] = ["liar"] * byzantine
+    return ("requester", *agents, *liars)
 
 
 def lying_file_stats(data: bytes) -> bytes:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +11,11 @@ from devnet.progress import TaskLine
 from node.service import TASK_STATES
 
 SHORT_ID_CHARS = 6
+BAR_COLUMNS = 32
+WIDE_COLUMNS = 76
+WIDE_NODE_COLUMNS = frozenset({"peer", "view", "rss", "bond", "free"})
+WIDE_TASK_COLUMNS = frozenset({"round", "end"})
+"""Columns that only terminals of WIDE_COLUMNS or more show."""
 _STATE_STYLES = {"settled": "green", "failed": "red", "accepted": "green"}
 _GRADE_STYLES = {"excellent": "green", "satisfactory": "cyan", "poor": "yellow", "byzantine": "red"}
 
@@ -89,42 +93,54 @@ def format_line(scene: Scene) -> str:
     return ", ".join(parts)
 
 
-def render(scene: Scene) -> RenderableType:
-    """The whole view."""
-    parts: list[RenderableType] = [
-        Text.assemble((scene.step, "bold"), f"   {scene.elapsed_s:.0f} s", overflow="ellipsis"),
-        _render_nodes(scene.nodes),
-    ]
-    if scene.tasks:
-        parts += [_render_counts(scene), _render_recent(scene)]
-    return Group(*parts)
+class SceneView:
+    """The whole view as a rich renderable; narrow terminals get fewer columns, never cut ones."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        scene, is_wide = self._scene, options.max_width >= WIDE_COLUMNS
+        yield Text.assemble((scene.step, "bold"), f"  {scene.elapsed_s:.0f} s")
+        yield _render_nodes(scene.nodes, is_wide)
+        if scene.tasks:
+            yield _render_counts(scene)
+            yield _render_recent(scene, is_wide)
 
 
-def _render_nodes(nodes: Sequence[NodeLine]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
-    for name in ("node", "peer", "role", "at", "view", "rss", "bond", "free", "score", ""):
-        right = name in ("at", "view", "rss", "bond", "free", "score")
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+def _make_table(columns: Mapping[str, JustifyMethod]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for name, justify in columns.items():
+        table.add_column(name, justify=justify, no_wrap=True)
+    return table
+
+
+def _render_nodes(nodes: Sequence[NodeLine], is_wide: bool) -> Table:
+    columns: dict[str, JustifyMethod] = {"node": "left", "peer": "left", "role": "left"}
+    columns |= dict.fromkeys(("at", "view", "rss", "bond", "free", "score"), "right")
+    columns |= {"": "left"}
+    shown = [name for name in columns if is_wide or name not in WIDE_NODE_COLUMNS]
+    table = _make_table({name: columns[name] for name in shown})
     for node in nodes:
-        mark = node.mark or ("" if node.state == "up" else node.state)
-        view = "-" if node.view is None else f"{node.view}{'*' if node.is_primary else ''}"
-        table.add_row(
-            str(node.number),
-            shorten(node.peer_id),
-            Text(node.role, style="red" if node.role == "liar" else ""),
-            "-" if node.position is None else str(node.position),
-            view,
-            format_bytes(node.rss_bytes),
-            format_credits(node.bonded),
-            format_credits(node.free),
-            format_score(node.score_ppm),
-            Text(mark, style="bold red"),
-        )
+        cells: dict[str, str | Text] = {
+            "node": str(node.number),
+            "peer": shorten(node.peer_id),
+            "role": Text(node.role, style="red" if node.role == "liar" else ""),
+            "at": "-" if node.position is None else str(node.position),
+            "view": "-" if node.view is None else f"{node.view}{'*' if node.is_primary else ''}",
+            "rss": format_bytes(node.rss_bytes),
+            "bond": format_credits(node.bonded),
+            "free": format_credits(node.free),
+            "score": format_score(node.score_ppm),
+            "": Text(node.mark or ("" if node.state == "up" else node.state), style="bold red"),
+        }
+        table.add_row(*(cells[name] for name in shown))
     return table
 
 
 def _render_counts(scene: Scene) -> RenderableType:
-    bar = ProgressBar(total=scene.tasks, completed=scene.count_ended(), width=30)
+    done = BAR_COLUMNS * scene.count_ended() // scene.tasks
+    bar = Text.assemble(("━" * done, "green"), ("─" * (BAR_COLUMNS - done), "dim"))
     counts = Text()
     for state in ("submitted", *TASK_STATES):
         if scene.counts.get(state):
@@ -133,19 +149,20 @@ def _render_counts(scene: Scene) -> RenderableType:
     return Group(head, bar, counts)
 
 
-def _render_recent(scene: Scene) -> Table:
+def _render_recent(scene: Scene, is_wide: bool) -> Table:
     names = {node.peer_id: f"node {node.number}" for node in scene.nodes}
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
-    for name in ("task", "round", "winner", "price", "grade", "end"):
-        right = name in ("round", "price")
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    columns: dict[str, JustifyMethod] = {"task": "left", "round": "right", "winner": "left"}
+    columns |= {"price": "right", "grade": "left", "end": "left"}
+    shown = [name for name in columns if is_wide or name not in WIDE_TASK_COLUMNS]
+    table = _make_table({name: columns[name] for name in shown})
     for line in scene.recent:
-        table.add_row(
-            line.task[:8],
-            str(line.round),
-            names.get(line.executor, shorten(line.executor)),
-            "-" if line.price is None else str(line.price),
-            Text(line.grade, style=_GRADE_STYLES.get(line.grade, "")),
-            Text(line.state, style=_STATE_STYLES.get(line.state, "")),
-        )
+        cells: dict[str, str | Text] = {
+            "task": line.task[:8],
+            "round": str(line.round),
+            "winner": names.get(line.executor, shorten(line.executor)),
+            "price": "-" if line.price is None else str(line.price),
+            "grade": Text(line.grade, style=_GRADE_STYLES.get(line.grade, "")),
+            "end": Text(line.state, style=_STATE_STYLES.get(line.state, "")),
+        }
+        table.add_row(*(cells[name] for name in shown))
     return table

@@ -61,6 +61,7 @@ class Account:
         self._seat = seat
         self._submitter = submitter
         self._ordered: dict[bytes, Ordered] = {}
+        self._unsent: list[Request] = []
         self._room = trio.Event()
 
     def __len__(self) -> int:
@@ -84,7 +85,9 @@ class Account:
         if request is None:
             return None
         ordered = self._ordered[request.digest] = Ordered(request)
-        self._driver.post(lambda now_ms: self._send([request], now_ms))
+        if not self._unsent:
+            self._driver.post(self._send_unsent)
+        self._unsent.append(request)
         return ordered
 
     async def run(self) -> None:
@@ -119,6 +122,11 @@ class Account:
         application = self._seat.core.application
         return application.get_next_nonce(request.signer) > request.operation.nonce
 
+    def _send_unsent(self, now_ms: int) -> Step:
+        """What was submitted since the driver's last chunk goes out in one message."""
+        requests, self._unsent = self._unsent, []
+        return self._send(requests, now_ms)
+
     def _send(self, requests: Iterable[Request], now_ms: int) -> Step:
         committee = self._seat.core.committee.id
         requests = list(requests)
@@ -128,4 +136,7 @@ class Account:
 
     def _resend(self, now_ms: int) -> Step:
         requests = self._submitter.get_overdue(now_ms)
-        return self._send(requests, now_ms) if requests else Step()
+        if not requests:
+            return Step()
+        self._unsent.clear()  # they are among the overdue, which are all there are
+        return self._send(requests, now_ms)

@@ -47,6 +47,8 @@ QUEUE_COUNT_MAX = 20_000
 QUEUE_BYTES_MAX = 128 * 1024 * 1024
 GROUP_COUNT_MAX = 2_000
 GROUP_BYTES_MAX = 16 * 1024 * 1024
+GROUP_WAIT_SECONDS = 0.02
+"""How long a write waits for others to share its sync, unless somebody waits for it."""
 BUSY_TIMEOUT_MS = 5_000
 
 
@@ -110,6 +112,7 @@ class Ledger(LedgerReader):
         self._tips: dict[bytes, CommitteeTip] = {}
         self._queued_tips: dict[bytes, tuple[int, bytes]] = {}
         self._wake = trio.Event()
+        self._hurry = trio.Event()
         self._progress = trio.Event()
         self._closing = False
         self._failure: LedgerError | None = None
@@ -142,6 +145,7 @@ class Ledger(LedgerReader):
                     finally:
                         ledger._closing = True
                         ledger._wake.set()
+                        ledger._hurry.set()
             except BaseExceptionGroup as group:  # the nursery's wrapping; one cause stays itself
                 if len(set(map(id, group.exceptions))) == 1:
                     raise group.exceptions[0]  # noqa: B904
@@ -204,6 +208,7 @@ class Ledger(LedgerReader):
         while not is_done():
             if self._failure is not None:
                 raise self._failure
+            self._hurry.set()
             await self._progress.wait()
 
     def _build_batch(self, rows: Rows, batch: ExecutedBatch) -> None:
@@ -221,6 +226,9 @@ class Ledger(LedgerReader):
                     await self._wake.wait()
                     self._wake = trio.Event()
                     continue
+                with trio.move_on_after(GROUP_WAIT_SECONDS):
+                    await self._hurry.wait()
+                self._hurry = trio.Event()
                 await self._write_group()
 
     async def _write_group(self) -> None:
@@ -341,12 +349,21 @@ async def _prepare_reader(connection: aiosqlite.Connection) -> None:
 
 
 async def _commit(connection: aiosqlite.Connection, rows: Rows) -> None:
-    """asyncio: one transaction, whole or not at all."""
-    await connection.execute("BEGIN IMMEDIATE")
+    """asyncio: one transaction, whole or not at all.
+
+    aiosqlite's thread is asked once, not once for each statement: the crossings cost more than
+    the statements. Its own `executemany` is this same call.
+    """
+    await connection._execute(_write, connection._conn, rows)
+
+
+def _write(connection: sqlite3.Connection, rows: Rows) -> None:
+    """In aiosqlite's thread."""
+    connection.execute("BEGIN IMMEDIATE")
     try:
         for sql, parameters in rows.list_statements():
-            await connection.executemany(sql, parameters)
-        await connection.execute("COMMIT")
+            connection.executemany(sql, parameters)
+        connection.execute("COMMIT")
     except BaseException:  # whatever it was, the write lock must be let go
-        await connection.rollback()
+        connection.rollback()
         raise

@@ -300,6 +300,7 @@ class Service:
         try:
             ordered = await self._node.account.submit(body)
             await ordered.wait()
+            await self._node.ledger.flush()  # what is asked next is read from there
         except Refused as refused:
             raise Problem(
                 refused.reason.replace("_", "-"),
