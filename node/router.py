@@ -68,6 +68,7 @@ class Seat:
 
     def handle(self, peer: bytes, message: CommitteeMessage, now_ms: int) -> Step:
         """Raises InvalidBytes for what no honest peer sends."""
+        self.core.note_heard(peer, now_ms)
         match message:
             case Votes():
                 return self._on_votes(peer, message, now_ms)
@@ -88,9 +89,9 @@ class Seat:
                 statement = self._parse_change(message.statement, NEW_VIEW_KIND)
                 return self.core.views.on_new_view(statement, now_ms)
             case FetchBody():
-                return self.core.on_fetch_body(peer, message)
+                return self.core.again.on_fetch_body(peer, message)
             case GiveBody():
-                return self.core.on_give_body(message, self.load, now_ms)
+                return self.core.again.on_give_body(message, self.load, now_ms)
 
     def _on_votes(self, peer: bytes, message: Votes, now_ms: int) -> Step:
         step = Step()

@@ -7,6 +7,7 @@ digest: nothing that a peer merely claims, its height included, is believed. A p
 answer a fetch is left alone for a while and another one is asked.
 """
 
+from identity.errors import InvalidBytes
 from protocols.messages import (
     VOTES_MAX,
     Batches,
@@ -17,7 +18,7 @@ from protocols.messages import (
 )
 from protocols.pbft.core import Core, Load
 from protocols.pbft.proof import check_commit_proof
-from protocols.step import Send, ServeBatches, Step
+from protocols.step import Fault, Send, ServeBatches, Step
 
 STATUS_STUCK_MS = 300
 STATUS_IDLE_MS = 2_000
@@ -73,11 +74,16 @@ class CatchUp:
         core = self._core
         if core.committee.is_member(peer):
             self._claims[peer] = status.executed
-            core.heard_ms[peer] = now_ms
         if status.executed > core.executed:
             self._start_fetch(peer, now_ms, step)
-        if status.waiting and now_ms >= self._resend_after_ms.get(peer, 0):
-            self._resend_after_ms[peer] = now_ms + RESEND_MS
+        if now_ms < self._resend_after_ms.get(peer, 0):
+            return step
+        self._resend_after_ms[peer] = now_ms + RESEND_MS
+        if not core.committee.is_member(peer):
+            # An observer: members send it nothing unasked, so it learns here that it is behind.
+            if status.executed < core.executed:
+                step.sends.append(Send(peer, self._get_status(False)))
+        elif status.waiting:
             core.views.resend(peer, status.view, status.active, step)
             self._resend(peer, status, step)
         return step
@@ -89,19 +95,24 @@ class CatchUp:
         return step
 
     def on_batches(self, peer: bytes, answer: Batches, load: Load, now_ms: int) -> Step:
-        """Execute the batches that are proven and next in order. Raises InvalidBytes."""
+        """Execute the batches that are proven and next in order, up to the first that is not."""
         step = Step()
         core = self._core
         if self._fetch is None or self._fetch[0] != peer:
             return step
         self._fetch = None
         before = core.executed
-        for batch in answer.batches:
-            if batch.seq == core.executed + 1:
-                requests = load(batch.operations)
-                digest = compute_batch_digest(batch.time_ms, [r.digest for r in requests])
-                check_commit_proof(core.committee, batch.seq, digest, batch.proof, core.check)
-                core.execute(batch.seq, batch.time_ms, requests, batch.proof, now_ms, step)
+        try:
+            for batch in answer.batches:
+                if batch.seq == core.executed + 1:
+                    requests = load(batch.operations)
+                    digest = compute_batch_digest(batch.time_ms, [r.digest for r in requests])
+                    check_commit_proof(core.committee, batch.seq, digest, batch.proof, core.check)
+                    core.execute(batch.seq, batch.time_ms, requests, batch.proof, now_ms, step)
+        except InvalidBytes as error:
+            # What was executed before stands, and its step must reach the ledger.
+            step.faults.append(Fault(peer, str(error)))
+            self._shunned_until_ms[peer] = now_ms + SHUN_MS
         if core.executed > before:
             core.heads.sign(step)
             core.execute_ready(now_ms, step)
@@ -122,6 +133,8 @@ class CatchUp:
 
     def _is_waiting(self) -> bool:
         core = self._core
+        if not core.is_member:
+            return len(core.pool) > 0 or self.is_behind()
         return (
             len(core.pool) > 0
             or not core.views.is_active

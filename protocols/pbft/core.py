@@ -34,8 +34,6 @@ from protocols.messages import (
     VOTE_BYTES_MAX,
     Checkpoint,
     Commit,
-    FetchBody,
-    GiveBody,
     Prepare,
     PreparedProof,
     PrePrepare,
@@ -46,9 +44,9 @@ from protocols.pbft.application import Application
 from protocols.pbft.checkpoint import Checkpoints
 from protocols.pbft.clock import ClockReadings, compute_median
 from protocols.pbft.heads import Heads
-from protocols.pbft.new_view import NULL_DIGEST
 from protocols.pbft.pool import Pool, Request
 from protocols.pbft.quorum import Check
+from protocols.pbft.reproposals import Reproposals
 from protocols.pbft.slot import Prepared, PreparedRow, Proposal, Slot
 from protocols.pbft.view_change import ViewChanger
 from protocols.step import Equivocation, Executed, Persist, Send, Step
@@ -58,7 +56,7 @@ PIPELINE_MAX = 4
 UNCERTIFIED_MAX = 64
 """Positions beyond the last certified head that a primary proposes, so that what a view change
 has to carry stays small."""
-HEARD_MS_MAX = 5_000
+HEARD_MS_MAX = 1_500
 """A member that was silent for longer does not count as connected."""
 PIPELINE_EARLY_OPERATIONS = 128
 """With something in flight, a primary waits for this many requests before it proposes more."""
@@ -85,15 +83,13 @@ class Core:
         self.pool = Pool(application.get_next_nonce)
         self.clock = ClockReadings(committee)
         self.views = ViewChanger(self)
+        self.again = Reproposals(self)
         self.checkpoints = Checkpoints(self, checkpoint_batches)
         self.heads = Heads(self)
         self.check = check
         self.slots: dict[int, Slot] = {}
         self.next_seq = application.get_position() + 1
-        self.heard_ms: dict[bytes, int] = {}
-        """When each other member was last heard of, by local time."""
-        self._wanted: dict[int, bytes] = {}
-        """Bodies that this primary must fetch before it can propose them again."""
+        self._heard_ms: dict[bytes, int] = {}
         self._key = key
 
     # --- what it is ---------------------------------------------------------------------------
@@ -179,6 +175,11 @@ class Core:
         self.propose(now_ms, step)
         return step
 
+    def note_heard(self, peer: bytes, now_ms: int) -> None:
+        """A message of `peer` has come: it is there."""
+        if self.committee.is_member(peer):
+            self._heard_ms[peer] = now_ms
+
     # --- proposing ----------------------------------------------------------------------------
 
     def propose(self, now_ms: int, step: Step) -> None:
@@ -211,9 +212,9 @@ class Core:
         step: Step,
     ) -> None:
         seq, self.next_seq = self.next_seq, self.next_seq + 1
-        self._propose_at(seq, requests, time_ms, clock, now_ms, step)
+        self.propose_at(seq, requests, time_ms, clock, now_ms, step)
 
-    def _propose_at(
+    def propose_at(
         self,
         seq: int,
         requests: Sequence[Request],
@@ -242,7 +243,7 @@ class Core:
         return (
             self.is_primary
             and self.views.is_active
-            and not self._wanted
+            and self.again.is_done()
             and self.next_seq <= self.checkpoints.high
             and self.next_seq <= self.heads.certified + UNCERTIFIED_MAX
         )
@@ -449,7 +450,7 @@ class Core:
 
     def is_connected(self, now_ms: int) -> bool:
         """True while enough other members are heard of to make a quorum with this one."""
-        heard = sum(now_ms - at <= HEARD_MS_MAX for at in self.heard_ms.values())
+        heard = sum(now_ms - at <= HEARD_MS_MAX for at in self._heard_ms.values())
         return heard >= self.committee.q - 1
 
     def is_starving(self, now_ms: int, patience_ms: int) -> bool:
@@ -463,77 +464,20 @@ class Core:
             slot.begin_view()
         self.pool.begin_view()
         self.next_seq = max(last, base, self.executed) + 1
-        self._wanted = dict(self.views.expected) if self.is_primary else {}
-
-    def repropose(self, now_ms: int, step: Step) -> None:
-        """As the new primary, propose again what NEW-VIEW announced; fetch what is not here."""
-        for seq, digest in sorted(self._wanted.items()):
-            body = self._find_body(seq, digest)
-            if body is None:
-                fetch = FetchBody(committee=self.committee.id, seq=seq, digest=digest)
-                step.sends.append(Send(None, fetch))
-            else:
-                self._repropose(seq, body[0], body[1], now_ms, step)
-        self.propose(now_ms, step)
-
-    def on_fetch_body(self, peer: bytes, fetch: FetchBody) -> Step:
-        slot = self.slots.get(fetch.seq)
-        step = Step()
-        if slot is not None and slot.prepared and slot.prepared.proof.digest == fetch.digest:
-            hop = slot.prepared.hop
-            answer = GiveBody(
-                committee=self.committee.id,
-                seq=fetch.seq,
-                time_ms=hop.time_ms,
-                operations=hop.operations,
-            )
-            step.sends.append(Send(peer, answer))
-        return step
-
-    def on_give_body(self, answer: GiveBody, load: Load, now_ms: int) -> Step:
-        """A batch that this primary had to fetch. Raises InvalidBytes."""
-        step = Step()
-        digest = self._wanted.get(answer.seq)
-        if digest is None or not self.is_primary:
-            return step
-        requests = load(answer.operations)
-        if compute_batch_digest(answer.time_ms, [r.digest for r in requests]) != digest:
-            raise InvalidSchema("a batch with another digest than was asked for")
-        self._repropose(answer.seq, answer.time_ms, requests, now_ms, step)
-        self.propose(now_ms, step)
-        return step
-
-    def _find_body(self, seq: int, digest: bytes) -> tuple[int, tuple[Request, ...]] | None:
-        if digest == NULL_DIGEST:
-            return 0, ()
-        slot = self.slots.get(seq)
-        if slot is not None and slot.prepared and slot.prepared.proof.digest == digest:
-            return slot.prepared.hop.time_ms, slot.prepared.requests
-        return None
-
-    def _repropose(
-        self, seq: int, time_ms: int, requests: tuple[Request, ...], now_ms: int, step: Step
-    ) -> None:
-        del self._wanted[seq]
-        self.pool.note_proposed(requests)
-        self._propose_at(seq, requests, time_ms, (), now_ms, step)
+        self.again.begin()
 
     def on_timer(self, now_ms: int, step: Step) -> None:
         """What is due by time alone: a view change, bodies to ask for again, empty batches."""
         self.views.on_timer(now_ms, step)
-        if self._wanted:
-            self.repropose(now_ms, step)
+        self.again.go_on(now_ms, step)
         self.propose(now_ms, step)
 
     def resume(self, now_ms: int, step: Step) -> None:
         """After a restart: go on with every slot that is still open."""
         if self.executed:
             self.heads.sign(step)
-        if self.is_primary and self.views.is_active:
-            proposed = {seq for seq, slot in self.slots.items() if slot.proposal is not None}
-            expected = self.views.expected.items()
-            self._wanted = {seq: digest for seq, digest in expected if seq not in proposed}
-            self.repropose(now_ms, step)
+        self.again.begin()
+        self.again.go_on(now_ms, step)
         for seq in sorted(self.slots):
             if seq > self.executed:
                 self._advance(self.slots[seq], now_ms, step)

@@ -18,7 +18,7 @@ import msgspec
 
 from identity import envelope, schema
 from identity.envelope import Statement
-from identity.errors import InvalidSchema
+from identity.errors import InvalidBytes, InvalidSchema
 from protocols.messages import (
     NEW_VIEW_KIND,
     VIEW_CHANGE_BYTES_MAX,
@@ -191,7 +191,8 @@ class ViewChanger:
         self._support = statements
         self._enter([message for _, (_, message) in support], now_ms, step)
         step.sends += [Send(None, hop) for hop in self._get_bundle()]
-        core.repropose(now_ms, step)
+        core.again.go_on(now_ms, step)
+        core.propose(now_ms, step)
 
     def on_new_view(self, statement: Statement, now_ms: int) -> Step:
         """The NEW-VIEW of its view's primary; O is computed again. Raises InvalidBytes."""
@@ -234,8 +235,10 @@ class ViewChanger:
         core.on_view_entered(base, last)
         early, self._early = self._early, []
         for statement, vote, direct in early:
-            if vote.view >= core.view:
+            try:
                 step.extend(core.on_vote(statement, vote, direct=direct, now_ms=now_ms))
+            except InvalidBytes:
+                continue  # passed on by somebody who cannot be named any more
 
     # --- what others miss ---------------------------------------------------------------------
 
