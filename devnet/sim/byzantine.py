@@ -155,9 +155,7 @@ class _Equivocator(_Liar):
         if to not in self._fooled:
             return ((message, 0),)
         self._count("equivocate")
-        changed = equivocate(
-            self._member.key, self._world.committee, message, self._other_digests
-        )
+        changed = equivocate(self._member.key, self._world.committee, message, self._other_digests)
         return ((changed, 0),)
 
 

@@ -7,9 +7,9 @@ from functools import lru_cache, partial
 from crdt.facts import OfferedCapability
 from devnet.sim.memo import SimKey
 from identity.keys import PrivateKey, compute_peer_id
-from node_receipts import check_receipt
 from protocols.committee import Committee
 from protocols.economy.chain import CheckReceipt
+from protocols.economy.receipts import check_receipt
 from protocols.genesis import (
     MAIN_COMMITTEE,
     Allotment,

@@ -259,9 +259,7 @@ class Member:
             size += sum(map(len, (*batch.operations, *batch.proof)))
             if found and size > SERVE_BYTES_MAX:
                 break
-            found.append(
-                CommittedBatch(batch.seq, batch.time_ms, batch.operations, batch.proof)
-            )
+            found.append(CommittedBatch(batch.seq, batch.time_ms, batch.operations, batch.proof))
         answer: Hop = Batches(committee=serve.committee, batches=tuple(found))
         self.world.transmit(self, serve.to, answer)
 

@@ -195,9 +195,7 @@ def _make_decode_frame(
     return decode_frame
 
 
-def _make_encode_frame(
-    memory: Memory, original: Callable[[Hop], bytes]
-) -> Callable[[Hop], bytes]:
+def _make_encode_frame(memory: Memory, original: Callable[[Hop], bytes]) -> Callable[[Hop], bytes]:
     frames = memory.frames
 
     def encode_frame(message: Hop) -> bytes:
@@ -206,5 +204,3 @@ def _make_encode_frame(
         return frame
 
     return encode_frame
-
-

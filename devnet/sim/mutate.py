@@ -73,9 +73,7 @@ def equivocate(
     return message
 
 
-def resign(
-    key: PrivateKey, committee: Committee, kind: str, payload: msgspec.Struct
-) -> Statement:
+def resign(key: PrivateKey, committee: Committee, kind: str, payload: msgspec.Struct) -> Statement:
     place = Context(committee.network, committee.id, committee.epoch, kind)
     return envelope.sign(key, place, schema.encode(payload))
 
@@ -177,9 +175,7 @@ def _mutate_hop(random: Random, message: Status | Batches | Submit) -> Hop:
     return message
 
 
-def _mutate_carried(
-    random: Random, key: PrivateKey, committee: Committee, message: Hop
-) -> Hop:
+def _mutate_carried(random: Random, key: PrivateKey, committee: Committee, message: Hop) -> Hop:
     """Any other hop message: a number or digest of it changed."""
     return message
 
@@ -221,6 +217,4 @@ def _vote_other(
         return data
     slot = (said.view, said.seq)
     digest = digests.setdefault(slot, compute_batch_digest(0, ()))
-    return resign(
-        key, committee, statement.kind, msgspec.structs.replace(said, digest=digest)
-    ).data
+    return resign(key, committee, statement.kind, msgspec.structs.replace(said, digest=digest)).data

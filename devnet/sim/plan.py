@@ -140,9 +140,7 @@ def _choose_link(random: Random) -> Link:
     )
 
 
-def _choose_faults(
-    random: Random, n: int, safety_ms: int, liars: set[int]
-) -> tuple[Fault, ...]:
+def _choose_faults(random: Random, n: int, safety_ms: int, liars: set[int]) -> tuple[Fault, ...]:
     """Clocks may jump on as many members as may be faulty together with the liars."""
     jumpers = [node for node in range(n) if node not in liars]
     random.shuffle(jumpers)
@@ -178,12 +176,8 @@ def _choose_fault(random: Random, n: int, safety_ms: int, jumpers: list[int]) ->
         case "clock_jump":
             value = random.choice((-JUMP_MS_MAX, -5_000, 5_000, JUMP_MS_MAX))
             node = random.choice(jumpers)
-            return Fault(
-                kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(node,), value=value
-            )
+            return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(node,), value=value)
         case "loss_burst" | "corrupt_burst" | "delay_burst":
             value = random.choice((20_000, 100_000, 400_000))
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, value=value)
-    return Fault(
-        kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(random.randrange(n),)
-    )
+    return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(random.randrange(n),))

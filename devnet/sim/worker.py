@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from devnet.sim.foundation import CAPABILITY
 from protocols.agents.plan import Output, Planner, list_work, plan_offer
 from protocols.agents.strategies import Cost, cost_plus
-from protocols.economy.operations import AnyBody
+from protocols.economy.operations import AnyBody, Operation
+from protocols.pbft.pool import Request
 from protocols.step import Send
 from protocols.submitter import RESEND_MS, Submitter, pack_submits
 
@@ -30,6 +31,7 @@ class Worker:
         self._lies = not member.is_honest and world.plan.seed % LIE_SHARE_MAX == 0
         self._submitter: Submitter | None = None
         self._life = -1
+        self._pending: list[Operation] = []
         self._is_acting = False
         world.at(RESEND_MS + member.id % 97, self._on_resend)
 
@@ -49,7 +51,9 @@ class Worker:
             return
         state, me = member.chain.state, member.public
         submitter.on_executed(member.chain.get_next_nonce(me))
-        pending = [request.operation for request in submitter.get_in_flight()]
+        next_nonce = member.chain.get_next_nonce(me)
+        self._pending = [op for op in self._pending if op.nonce >= next_nonce]
+        pending = list(self._pending)
         outcomes = {duty.task: self._run(duty.input) for duty in list_work(state, me, {})}
         held = [(r.signer, r.operation) for r in member.core.pool.requests()]
         offer = plan_offer(state, me, (CAPABILITY,), pending)
@@ -58,6 +62,7 @@ class Worker:
         for body in bodies:
             request = submitter.sign(body)
             if request is not None and member.is_up:
+                self._pending.append(request.operation)
                 self._submit([request])
 
     def _run(self, blob: bytes) -> Output:
@@ -70,12 +75,12 @@ class Worker:
         if not member.is_up or member.is_paused:
             return None
         if self._submitter is None or self._life != member.life:
-            self._life = member.life
+            self._life, self._pending = member.life, []
             next_nonce = member.chain.get_next_nonce(member.public)
             self._submitter = Submitter(self._world.committee, member.key, next_nonce)
         return self._submitter
 
-    def _submit(self, requests: list) -> None:
+    def _submit(self, requests: list[Request]) -> None:
         member, committee = self._member, self._world.committee.id
         step = member.seat.on_own_requests(requests, member.read_clock_ms())
         step.sends += [Send(None, submit) for submit in pack_submits(committee, requests)]

@@ -149,9 +149,7 @@ class World:
         """What a member's driver hands to its links."""
         member.sender.send(to, message)
 
-    def send_frame(
-        self, member: Member, to: bytes | None, message: Hop, late_ms: int = 0
-    ) -> None:
+    def send_frame(self, member: Member, to: bytes | None, message: Hop, late_ms: int = 0) -> None:
         """Put a message on its way to one key, or to every other member."""
         if member.is_honest:
             self.judge.on_sent(member, message)
@@ -228,5 +226,3 @@ def run_plan(plan: Plan, memory: Memory | None, lines: list[str] | None = None) 
     world = World(plan, memory, lines)
     world.run()
     return world
-
-
