@@ -27,7 +27,7 @@ CAPABILITY = OfferedCapability(hashlib.sha256(b"sim/capability").digest(), "stat
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """`keys` are the members' in the committee's order; `clients` own credits and are no members."""
+    """`keys` are the members' in their order; `clients` own credits and are no members."""
 
     genesis: Genesis
     committee: Committee
