@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from random import Random
 from typing import TYPE_CHECKING
 
-from devnet.sim.mutate import equivocate, mutate
+from devnet.sim.mutate import equivocate, leave_out, mutate, prepare_own, usurp
 from devnet.sim.plan import Behaviour
-from protocols.messages import Hop
+from protocols.messages import Hop, Propose, Votes
 
 if TYPE_CHECKING:
     from devnet.sim.member import Member
@@ -97,6 +97,10 @@ class _Mutator(_Liar):
         self._count("mutate")
         if random.random() < 0.2:
             return ((random.choice(self._said), 0), (message, 0))
+        if isinstance(message, Votes) and random.random() < 0.1:
+            core = self._member.core
+            usurped = usurp(random, self._member.key, self._world.committee, core)
+            return ((usurped, 0), (message, 0))
         changed = mutate(random, self._member.key, self._world.committee, message)
         return ((changed, 0), (message, 0)) if random.random() < 0.3 else ((changed, 0),)
 
@@ -155,8 +159,27 @@ class _Equivocator(_Liar):
         if to not in self._fooled:
             return ((message, 0),)
         self._count("equivocate")
-        changed = equivocate(self._member.key, self._world.committee, message, self._other_digests)
-        return ((changed, 0),)
+        extra: Iterable[tuple[Hop, int]] = ()
+        key, committee = self._member.key, self._world.committee
+        changed = equivocate(key, committee, message, self._other_digests)
+        if isinstance(changed, Propose):
+            extra = ((prepare_own(key, committee, changed), 0),)
+        return ((changed, 0), *extra)
+
+
+class _Censor(_Liar):
+    """As primary leaves one client's operations out of every batch, from some time on."""
+
+    def __init__(self, world: "World", member: "Member") -> None:
+        super().__init__(world, member)
+        self._victim = world.foundation.clients[0].public
+        self._from_ms = self._random.choice((0, 5_000, 12_000))
+
+    def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
+        if not isinstance(message, Propose) or self._world.now_ms < self._from_ms:
+            return ((message, 0),)
+        self._count("censor")
+        return ((leave_out(self._member.key, self._world.committee, message, self._victim), 0),)
 
 
 _SENDERS: dict[Behaviour, type[_Liar]] = {
@@ -166,6 +189,7 @@ _SENDERS: dict[Behaviour, type[_Liar]] = {
     "slow": _Slow,
     "selective": _Selective,
     "equivocate": _Equivocator,
+    "censor": _Censor,
 }
 
 

@@ -21,7 +21,7 @@ from protocols.genesis import (
 CREATED_MS = 1_700_000_000_000
 BOND = 5_000
 FREE = 1_000_000
-CLIENTS = 2
+CLIENTS = 3
 CAPABILITY = OfferedCapability(hashlib.sha256(b"sim/capability").digest(), "stats", "1")
 
 

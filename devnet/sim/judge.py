@@ -23,6 +23,7 @@ from devnet.invariants import (
 )
 from devnet.sim import statements
 from devnet.sim.books import LiveBooks
+from devnet.sim.disk import VIEW_KIND
 from devnet.sim.member import describe_error
 from devnet.sim.plan import COMMITS_MIN
 from identity import envelope, schema
@@ -31,6 +32,7 @@ from identity.errors import InvalidBytes
 from protocols.economy.operations import decode_operation
 from protocols.messages import (
     COMMIT_KIND,
+    VIEW_CHANGE_KIND,
     VOTE_BYTES_MAX,
     Checkpoint,
     Commit,
@@ -71,6 +73,8 @@ class Judge:
         self._seen: set[bytes] = set()
         self._prepared: dict[tuple[int, int], bytes] = {}
         self._stable: dict[int, bytes] = {}
+        self._left: dict[bytes, int] = {}
+        """The highest view that each key has left the earlier ones for."""
         self._views: dict[int, int] = {}
         self._view_since_ms = 0
         self._books: LiveBooks | None = None
@@ -105,6 +109,9 @@ class Judge:
             if known != digest:
                 detail = f"{slot.kind} {slot.place}: {known.hex()[:12]}, then {digest.hex()[:12]}"
                 self._report("S4 one digest per slot and key", member, detail)
+            if slot.kind == VIEW_CHANGE_KIND:
+                view = slot.place[0]
+                self._left[member.public] = max(view, self._left.get(member.public, 0))
             if slot.kind == COMMIT_KIND:
                 other = self._prepared.setdefault(slot.place, digest)
                 if other != digest:
@@ -118,6 +125,11 @@ class Judge:
         for row in rows:
             if row.kind == "stable":
                 self._check_stable(member, row)
+            elif row.kind == VIEW_KIND:
+                self._left[member.public] = max(row.view, self._left.get(member.public, 0))
+            elif row.view < self._left.get(member.public, 0):
+                detail = f"{row.kind} {row.view}, {row.seq} after leaving for a later view"
+                self._report("S4 no vote in a view that was left", member, detail)
 
     def on_executed(self, member: "Member", executed: Executed) -> None:
         """S1, S3, S6 and the stake of each batch, and each member's own order."""
@@ -197,7 +209,13 @@ class Judge:
             detail = f"{executed.seq} is executed before {len(self.entries)}"
             self._report("S7 nothing is lost", member, detail)
             return
-        operations = tuple(self._read_operation(data) for data in executed.operations)
+        try:
+            operations = tuple(self._read_operation(data) for data in executed.operations)
+        except InvalidBytes as error:
+            self._report(
+                "S6 executes once", member, f"no account's word at {executed.seq}: {error}"
+            )
+            return
         time_ms = executed.entry.header.time_ms
         facts = executed.facts
         entry = HistoryEntry(
@@ -273,6 +291,10 @@ class Judge:
         window = core.checkpoints.window
         slots, rows = len(core.slots), member.disk.count_rows()
         limit = 2 * window + 2
+        low = core.checkpoints.low
+        if slots and not low < max(core.slots) <= max(low, core.executed) + window:
+            detail = f"slot {max(core.slots)} with the window {low} to {low + window}"
+            self._report("L4 everything is bounded", member, detail)
         if slots > limit or rows > ROWS_PER_SLOT * limit + 2 or len(core.pool) > POOL_MAX:
             detail = f"{slots} slots, {rows} rows, {len(core.pool)} operations"
             self._report("L4 everything is bounded", member, detail)

@@ -25,7 +25,7 @@ FaultKind = Literal[
     "delay_burst",
 ]
 PowerLoss = Literal["idle", "before_sync", "torn", "after_sync", "half_sent"]
-Behaviour = Literal["twins", "mutate", "silent", "slow", "selective", "equivocate"]
+Behaviour = Literal["twins", "mutate", "silent", "slow", "selective", "equivocate", "censor"]
 
 POWER_LOSSES: tuple[PowerLoss, ...] = ("idle", "before_sync", "torn", "after_sync", "half_sent")
 BEHAVIOURS: tuple[Behaviour, ...] = (
@@ -35,6 +35,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     "slow",
     "selective",
     "equivocate",
+    "censor",
 )
 SAFETY_MS = 30_000
 HEALED_MS = 30_000
@@ -76,6 +77,11 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     corrupt_ppm: int = 0
 
 
+HEALED_LINK = Link()
+SLOW_LINK = Link(delay_ms=500, jitter_ms=300)
+"""A healed network may be slow all the same: timers must grow until they fit."""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A world from start to end."""
 
@@ -85,10 +91,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     healed_ms: int = HEALED_MS
     healed_ms_max: int = HEALED_MS_MAX
     link: Link = Link()
+    healed_link: Link = HEALED_LINK
     sync_ms: int = 0
     """Time that a synced write takes; 0 is at once."""
     skews_ms: tuple[int, ...] = ()
     operation_pause_ms: int = 1_000
+    clients: int = 1
+    """Paying clients; each submits one operation every pause."""
     has_tasks: bool = False
     checkpoint_batches: int = 20
     byzantine: tuple[Byzantine, ...] = ()
@@ -96,9 +105,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def count_faults(self) -> int:
         return len(self.faults) + len(self.byzantine)
-
-
-HEALED_LINK = Link()
 
 
 def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
@@ -110,8 +116,10 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
         n=n,
         safety_ms=safety_ms,
         link=_choose_link(random),
+        healed_link=SLOW_LINK if random.random() < 0.05 else HEALED_LINK,
         sync_ms=random.choice((0, 0, 1, 2, 10)),
         skews_ms=tuple(random.randint(-SKEW_MS_MAX, SKEW_MS_MAX) for _ in range(n)),
+        clients=random.choice((1, 1, 1, 2)),
         has_tasks=random.random() < 0.1,
         checkpoint_batches=random.choice((10, 20)),
         byzantine=byzantine,

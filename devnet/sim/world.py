@@ -22,7 +22,7 @@ from devnet.sim.judge import Judge
 from devnet.sim.member import Member
 from devnet.sim.memo import Memory
 from devnet.sim.network import Network
-from devnet.sim.plan import HEALED_LINK, Plan
+from devnet.sim.plan import Plan
 from devnet.sim.worker import Worker
 from node import router
 from protocols.messages import Hop
@@ -61,9 +61,7 @@ class World:
         self.instances: dict[bytes, list[Member]] = {}
         self._make_members()
         self.workers = [Worker(self, m) for m in self.members] if plan.has_tasks else []
-        self.clients = [Client(self, CLIENT_ID, self.foundation.clients[0])]
-        if plan.has_tasks:
-            self.clients.append(TaskClient(self, CLIENT_ID + 1, self.foundation.clients[1]))
+        self.clients = self._make_clients()
 
     def _make_members(self) -> None:
         behaviours = {item.node: item.behaviour for item in self.plan.byzantine}
@@ -79,6 +77,14 @@ class World:
                 self.members.append(member)
                 self.instances.setdefault(key.public, []).append(member)
         self._by_id = {member.id: member for member in self.members}
+
+    def _make_clients(self) -> list[Client]:
+        keys = self.foundation.clients
+        clients = [Client(self, CLIENT_ID + i, keys[i]) for i in range(self.plan.clients)]
+        if self.plan.has_tasks:
+            place = len(clients)
+            clients.append(TaskClient(self, CLIENT_ID + place, keys[place]))
+        return clients
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -127,7 +133,7 @@ class World:
         """No more faults: the network is whole and everybody runs with a right clock."""
         self.is_healed = True
         self.links.heal()
-        self.links.set_link(HEALED_LINK)
+        self.links.set_link(self.plan.healed_link)
         self.trace("everything is healed")
         for member in self.members:
             member.disk.is_full = False
