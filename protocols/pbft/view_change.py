@@ -111,6 +111,7 @@ class ViewChanger:
         """Send a VIEW-CHANGE for `view`; what was voted before is in it."""
         core = self._core
         core.view, self.is_active = view, False
+        core.again.begin()  # what the view left was still to propose is not this one's
         base, certificate = core.get_base()
         prepared = tuple(
             slot.prepared.proof
