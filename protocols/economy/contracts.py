@@ -161,7 +161,8 @@ def open_auctions(books: Books) -> None:
 
 def _open_auction(books: Books, task: Task) -> Literal["left", "blocked", "full"]:
     """left: the task is in an auction, or ended because nobody remains that may work on it.
-    blocked: whoever remains is paused or has its hands full. full: there are auctions enough."""
+    blocked: whoever remains is paused or has its hands full. full: there are auctions enough, or
+    a second bidder will soon have room: one alone would be paid the whole budget."""
     excluded = task.excluded
     eligible = [
         key for key in books.list_eligible(task.capability, task.requester) if key not in excluded
@@ -179,7 +180,9 @@ def _open_auction(books: Books, task: Task) -> Literal["left", "blocked", "full"
             room += room_max - agent.active
     if not invited:
         return "blocked"
-    if len(books.auctions) >= room:
+    active = sum(not books.agents[key].paused for key in eligible)
+    is_lone = len(invited) < min(2, active) and books.time_ms < books.lone_auction_ms(task)
+    if is_lone or len(books.auctions) >= room:
         return "full"
     task.round += 1
     task.invited, task.bids = invited, {}
