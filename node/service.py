@@ -54,6 +54,8 @@ class Status(Answer, frozen=True):
     connected_peers: int
     agreed_time_ms: int
     pending_operations: int
+    faults: int
+    """Messages refused since the start that no honest peer sends."""
     rss_bytes: int
     uptime_s: float
     roles: tuple[str, ...]
@@ -293,7 +295,8 @@ class NodeService(Protocol):
         ...
 
     async def submit_operation(self, statement: bytes) -> Accepted:
-        """Take in a signed operation as it is, without waiting for its execution."""
+        """Take in a signed operation as it is, without waiting for its execution. Problems:
+        invalid-operation, not-admitted (no funds, or a nonce that is used or too far ahead)."""
         ...
 
     async def shutdown(self) -> None:
