@@ -152,6 +152,7 @@ class Api:
         route("POST", "/v1/transfers", self._transfer, service.Executed)
         route("GET", "/v1/reputation", self._reputation, service.Reputation)
         route("GET", "/v1/capabilities", self._capabilities, service.Capabilities)
+        route("GET", "/v1/views", self._views, bytes)
         route("GET", "/v1/facts", self._facts, service.LogPage)
         route("GET", "/v1/events", self._events, service.LogEntry)
         route("POST", "/v1/operations", self._operation, service.Accepted)
@@ -195,6 +196,13 @@ class Api:
         """The output of a task, as raw bytes."""
         data = await self._node.result(_check_prefix(prefix))
         return Response(data, media_type="application/octet-stream")
+
+    async def _views(self) -> Response:
+        """Stake, reputation and tasks as a Yjs v1 update, for Yjs clients. The header
+        Econode-Position names the entry of the log that it was folded up to."""
+        position, data = await self._node.views()
+        headers = {"Econode-Position": str(position)}
+        return Response(data, media_type="application/octet-stream", headers=headers)
 
     async def _stake(self, account: str | None = None) -> Response:
         return _answer(await self._node.stake(account))

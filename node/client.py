@@ -117,6 +117,11 @@ class NodeClient:
     def result(self, prefix: str) -> bytes:
         return self._get(f"/v1/tasks/{_quote(prefix)}/result").content
 
+    def views(self) -> tuple[int, bytes]:
+        """(position, Yjs v1 update) of the views of the committee's log."""
+        answer = self._get("/v1/views")
+        return int(answer.headers["Econode-Position"]), answer.content
+
     def stake(self, account: str | None = None) -> service.Stake:
         return _decode(self._get("/v1/stake", {"account": account}), service.Stake)
 

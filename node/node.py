@@ -24,6 +24,7 @@ from node.config import Config
 from node.driver import Driver, read_clock_ms
 from node.home import Home
 from node.journal import Journal
+from node.keeper import Keeper
 from node.ledger import Ledger
 from node.ledger_rows import make_genesis_batch
 from node.links import PeerAddress, Transport
@@ -31,6 +32,7 @@ from node.logs import Logs
 from node.problem import Problem
 from node.receipts import Receipts, check_receipt
 from node.router import AnyHop, Router, Seat, encode_frame
+from node.views import Views
 from node.vote_log import VoteLog
 from protocols import blob_messages
 from protocols.blob_messages import BlobChunk, BlobHave, BlobMissing, BlobOffer, BlobWant
@@ -68,7 +70,12 @@ class Node:
         self.started_ms = read_clock_ms()
         self.ledger = ledger
         self.chain = Chain(genesis, self.committee, partial(check_receipt, self.committee))
-        self.transport = Transport(key.seed, list(config.network.listen), network_id=self.network)
+        self.transport = Transport(
+            key.seed,
+            list(config.network.listen),
+            network_id=self.network,
+            allow=self._is_account,
+        )
         self.blobs = Blobs(
             AsyncBlobStore(
                 BlobStore(home.blobs_path, bytes_max=config.storage.blob_store_bytes_max)
@@ -76,9 +83,8 @@ class Node:
             self._send_to,
             read_clock_ms,
         )
-        self.logs = Logs(
-            self.committee, key, ledger, self.transport, lambda key: self.chain.state.stake.has(key)
-        )
+        self.logs = Logs(self.committee, key, ledger, self.transport, self._is_account)
+        self.views = Views(self.committee.id, ledger)
         self.receipts = Receipts(self.committee, key, self.blobs, self._send_to)
         self.executor = _make_executor(home, config)
 
@@ -103,6 +109,7 @@ class Node:
         self.driver.add_listener(self.account)
         self.driver.add_listener(self.agent)
         self.driver.add_listener(Journal(self))
+        self.driver.add_listener(Keeper(self.chain.state, self.blobs.store.store))
         step = self.seat.restore(vote_log.read_rows(self.committee.id), read_clock_ms())
         await self.driver.drive(step)
 
@@ -121,6 +128,10 @@ class Node:
         known = {parse_peer_id(m.peer): m.address for m in self.genesis.members}
         known.update({parse_peer_id(p): a for p, a in self.config.network.peers.items()})
         return [PeerAddress(key, address) for key, address in sorted(known.items()) if address]
+
+    def _is_account(self, key: bytes) -> bool:
+        """Members, and whoever ever held credits: nobody else may send frames here."""
+        return self.committee.is_member(key) or self.chain.state.stake.has(key)
 
     def _send_to(self, peer: bytes, message: Hop | blob_messages.Message) -> None:
         self.transport.send(peer, encode_frame(message))

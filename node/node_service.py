@@ -78,6 +78,7 @@ class Service:
             position=core.executed,
             head=node.chain.get_head().hex(),
             state_root=node.chain.compute_state_digest().hex(),
+            logs_root=node.logs.replica.get_root().hex(),
             stable_checkpoint=core.checkpoints.low,
             certified_position=core.heads.certified,
             connected_peers=sum(link.connected for link in node.transport.links()),
@@ -260,6 +261,9 @@ class Service:
             root=compute_root([schema.encode(score) for score in fixed]).hex(),
             scores=tuple(scores),
         )
+
+    async def views(self) -> tuple[int, bytes]:
+        return await self._node.views.read()
 
     # --- the log ------------------------------------------------------------------------------
 

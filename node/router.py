@@ -15,13 +15,20 @@ from identity.errors import InvalidBytes, InvalidSchema
 from protocols.blob_messages import Message as BlobMessage
 from protocols.messages import (
     FRAME_BYTES_MAX,
+    NEW_VIEW_KIND,
     PRE_PREPARE_KIND,
+    VIEW_CHANGE_BYTES_MAX,
+    VIEW_CHANGE_KIND,
     VOTE_BYTES_MAX,
     VOTE_TYPES,
     VOTES_MAX,
     Batches,
+    CarryNewView,
+    CarryViewChange,
     CommitteeMessage,
     FetchBatches,
+    FetchBody,
+    GiveBody,
     GiveReceipt,
     Hop,
     Propose,
@@ -61,6 +68,7 @@ class Seat:
 
     def handle(self, peer: bytes, message: CommitteeMessage, now_ms: int) -> Step:
         """Raises InvalidBytes for what no honest peer sends."""
+        self.core.note_heard(peer, now_ms)
         match message:
             case Votes():
                 return self._on_votes(peer, message, now_ms)
@@ -74,6 +82,16 @@ class Seat:
                 return self.catch_up.on_fetch(peer, message)
             case Batches():
                 return self.catch_up.on_batches(peer, message, self.load, now_ms)
+            case CarryViewChange():
+                statement = self._parse_change(message.statement, VIEW_CHANGE_KIND)
+                return self.core.views.on_view_change(statement, now_ms)
+            case CarryNewView():
+                statement = self._parse_change(message.statement, NEW_VIEW_KIND)
+                return self.core.views.on_new_view(statement, now_ms)
+            case FetchBody():
+                return self.core.again.on_fetch_body(peer, message)
+            case GiveBody():
+                return self.core.again.on_give_body(message, self.load, now_ms)
 
     def _on_votes(self, peer: bytes, message: Votes, now_ms: int) -> Step:
         step = Step()
@@ -103,8 +121,14 @@ class Seat:
             step.faults.append(Fault(peer, str(fault)))
         return step
 
-    def _parse(self, data: bytes) -> Statement:
-        statement = envelope.parse(data, size_max=VOTE_BYTES_MAX)
+    def _parse_change(self, data: bytes, kind: str) -> Statement:
+        statement = self._parse(data, VIEW_CHANGE_BYTES_MAX)
+        if statement.kind != kind:
+            raise InvalidSchema(f"not a {kind}")
+        return statement
+
+    def _parse(self, data: bytes, size_max: int = VOTE_BYTES_MAX) -> Statement:
+        statement = envelope.parse(data, size_max=size_max)
         committee = self.core.committee
         if (statement.committee, statement.epoch) != (committee.id, committee.epoch):
             raise InvalidSchema("a vote of another committee or epoch")

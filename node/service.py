@@ -48,6 +48,8 @@ class Status(Answer, frozen=True):
     """Position of the last executed entry of the committee's log, -1 before the first."""
     head: str
     state_root: str
+    logs_root: str
+    """Digest of the peers' logs held here: equal where the same entries are."""
     stable_checkpoint: int
     certified_position: int
     """Up to here outcomes carry a quorum certificate, -1 before the first."""
@@ -283,6 +285,10 @@ class NodeService(Protocol):
     async def transfer(self, to: str, amount: int) -> Executed: ...
 
     async def reputation(self, agent: str | None) -> Reputation: ...
+
+    async def views(self) -> tuple[int, bytes]:
+        """(position, Yjs v1 update): stake, reputation and tasks after that entry of the log."""
+        ...
 
     async def capabilities(self) -> Capabilities: ...
 

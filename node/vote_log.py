@@ -118,7 +118,7 @@ class VoteLog:
                 )
                 if row.kind == "stable":
                     self._db.execute(
-                        "DELETE FROM rows WHERE committee = ? AND seq <= ? "
+                        "DELETE FROM rows WHERE committee = ? AND seq <= ? AND kind <> 'view' "
                         "AND NOT (kind = 'stable' AND seq = ?)",
                         (row.committee, row.seq, row.seq),
                     )

@@ -23,6 +23,10 @@ VOTE_BYTES_MAX = 1_024
 VOTES_MAX = 512
 QUORUM_MAX = 100
 BATCHES_MAX = 256
+PREPARED_MAX = 1_024
+VIEW_CHANGE_BYTES_MAX = FRAME_BYTES_MAX - 1_024
+
+VoteBytes = Annotated[bytes, msgspec.Meta(max_length=VOTE_BYTES_MAX)]
 
 # --- statements -------------------------------------------------------------------------------
 
@@ -64,6 +68,47 @@ class Checkpoint(Statement, frozen=True):
     state: Digest
 
 
+class PreparedProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A prepared certificate: the PRE-PREPARE and q-1 PREPAREs of distinct backups."""
+
+    view: U63
+    seq: U63
+    digest: Digest
+    pre_prepare: VoteBytes
+    prepares: Annotated[tuple[VoteBytes, ...], msgspec.Meta(max_length=QUORUM_MAX)]
+
+
+class ViewChange(Statement, frozen=True):
+    """Its signer has left the views below `view`.
+
+    `certificate` proves the log's head at `base` (or the checkpoint there; empty at 0), and
+    `prepared` holds, for each later sequence number, the certificate of the highest view.
+    """
+
+    view: U63
+    base: U63
+    certificate: Annotated[bytes, msgspec.Meta(max_length=64 * 1024)]
+    prepared: Annotated[tuple[PreparedProof, ...], msgspec.Meta(max_length=PREPARED_MAX)]
+
+
+class Assigned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a new view proposes again at `seq`: a prepared digest, or the null batch's."""
+
+    seq: U63
+    digest: Digest
+
+
+class NewView(Statement, frozen=True):
+    """The primary of `view` begins it: q VIEW-CHANGEs by the SHA-256 of their statements, and
+    what follows from them (every backup computes it again)."""
+
+    view: U63
+    view_changes: Annotated[tuple[Digest, ...], msgspec.Meta(max_length=QUORUM_MAX)]
+    proposals: Annotated[tuple[Assigned, ...], msgspec.Meta(max_length=PREPARED_MAX)]
+
+
+VIEW_CHANGE_KIND = "view_change"
+NEW_VIEW_KIND = "new_view"
 PRE_PREPARE_KIND = "pre_prepare"
 PREPARE_KIND = "prepare"
 COMMIT_KIND = "commit"
@@ -84,8 +129,6 @@ def compute_batch_digest(time_ms: int, operation_digests: Sequence[bytes]) -> by
 
 
 # --- hop messages -----------------------------------------------------------------------------
-
-VoteBytes = Annotated[bytes, msgspec.Meta(max_length=VOTE_BYTES_MAX)]
 
 
 class Hop(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
@@ -120,6 +163,8 @@ class Status(Hop, frozen=True, tag="status"):
     """Where a member stands. Believed of nothing but what it still wants to be sent."""
 
     view: U63
+    active: bool
+    """False between the VIEW-CHANGE for `view` and its NEW-VIEW."""
     stable: U63
     executed: U63
     certified: U63
@@ -147,6 +192,33 @@ class Batches(Hop, frozen=True, tag="batches"):
     batches: Annotated[tuple[CommittedBatch, ...], msgspec.Meta(max_length=BATCHES_MAX)]
 
 
+class CarryViewChange(Hop, frozen=True, tag="carry_view_change"):
+    """A VIEW-CHANGE statement, its signer's or passed on."""
+
+    statement: Annotated[bytes, msgspec.Meta(max_length=VIEW_CHANGE_BYTES_MAX)]
+
+
+class CarryNewView(Hop, frozen=True, tag="carry_new_view"):
+    """A NEW-VIEW statement; the VIEW-CHANGEs it names came before it on the same stream."""
+
+    statement: Annotated[bytes, msgspec.Meta(max_length=VIEW_CHANGE_BYTES_MAX)]
+
+
+class FetchBody(Hop, frozen=True, tag="fetch_body"):
+    """Please send the batch with this digest, which is to be proposed again at `seq`."""
+
+    seq: U63
+    digest: Digest
+
+
+class GiveBody(Hop, frozen=True, tag="give_body"):
+    """The answer to FetchBody."""
+
+    seq: U63
+    time_ms: TimeMs
+    operations: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=BATCH_OPERATIONS_MAX)]
+
+
 class WantReceipt(Hop, frozen=True, tag="want_receipt"):
     """Please sign a receipt for these blobs, which you hold."""
 
@@ -159,4 +231,15 @@ class GiveReceipt(Hop, frozen=True, tag="give_receipt"):
     receipt: Annotated[bytes, msgspec.Meta(max_length=8 * 1024)]
 
 
-CommitteeMessage = Submit | Propose | Votes | Status | FetchBatches | Batches
+CommitteeMessage = (
+    Submit
+    | Propose
+    | Votes
+    | Status
+    | FetchBatches
+    | Batches
+    | CarryViewChange
+    | CarryNewView
+    | FetchBody
+    | GiveBody
+)

@@ -22,9 +22,10 @@ from protocols.messages import Hop
 class Persist:
     """One row of the vote log: the newest of its (committee, kind, seq) counts.
 
-    Kind `accepted` holds the accepted proposal, `prepared` the prepared certificate with the own
-    COMMIT, `stable` the certificate of the stable checkpoint; `stable` also lets every row with a
-    sequence number up to its own be deleted.
+    Kind `accepted` holds the accepted proposal, `prepared` the prepared certificate of the highest
+    view with its batch and the own COMMIT, `view` the view with its VIEW-CHANGE and NEW-VIEW (at
+    sequence number 0), `stable` the certificate of the stable checkpoint; `stable` also lets every
+    row but `view` with a sequence number up to its own be deleted.
     """
 
     committee: bytes

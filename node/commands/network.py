@@ -35,6 +35,7 @@ def status(home: HomeOption = None, json: JsonOption = False) -> None:
         ("checkpoint", now.stable_checkpoint),
         ("head", now.head),
         ("state root", now.state_root),
+        ("logs root", now.logs_root),
         ("peers", f"{now.connected_peers} connected"),
         ("pending", f"{now.pending_operations} operations"),
         ("refused", f"{now.faults} messages of faulty peers"),

@@ -7,6 +7,7 @@ digest: nothing that a peer merely claims, its height included, is believed. A p
 answer a fetch is left alone for a while and another one is asked.
 """
 
+from identity.errors import InvalidBytes
 from protocols.messages import (
     VOTES_MAX,
     Batches,
@@ -17,7 +18,7 @@ from protocols.messages import (
 )
 from protocols.pbft.core import Core, Load
 from protocols.pbft.proof import check_commit_proof
-from protocols.step import Send, ServeBatches, Step
+from protocols.step import Fault, Send, ServeBatches, Step
 
 STATUS_STUCK_MS = 300
 STATUS_IDLE_MS = 2_000
@@ -59,11 +60,13 @@ class CatchUp:
             step.sends.append(Send(None, self._get_status(is_stuck)))
             self._next_status_ms = now_ms + STATUS_IDLE_MS
         self._progress = progress
-        core.propose(now_ms, step)
+        if not self.is_behind():
+            core.on_timer(now_ms, step)
         step.wake(now_ms + (STATUS_STUCK_MS if self._is_waiting() else STATUS_IDLE_MS))
         deadline = core.application.get_next_deadline_ms()
         if deadline is not None and core.is_primary:
-            step.wake(max(deadline, now_ms + STATUS_STUCK_MS // 6))
+            delay = deadline - core.clock.estimate_ms(now_ms)
+            step.wake(now_ms + max(delay, STATUS_STUCK_MS // 6))
         return step
 
     def on_status(self, peer: bytes, status: Status, now_ms: int) -> Step:
@@ -73,8 +76,15 @@ class CatchUp:
             self._claims[peer] = status.executed
         if status.executed > core.executed:
             self._start_fetch(peer, now_ms, step)
-        if status.waiting and now_ms >= self._resend_after_ms.get(peer, 0):
-            self._resend_after_ms[peer] = now_ms + RESEND_MS
+        if now_ms < self._resend_after_ms.get(peer, 0):
+            return step
+        self._resend_after_ms[peer] = now_ms + RESEND_MS
+        if not core.committee.is_member(peer):
+            # An observer: members send it nothing unasked, so it learns here that it is behind.
+            if status.executed < core.executed:
+                step.sends.append(Send(peer, self._get_status(False)))
+        elif status.waiting:
+            core.views.resend(peer, status.view, status.active, step)
             self._resend(peer, status, step)
         return step
 
@@ -85,19 +95,24 @@ class CatchUp:
         return step
 
     def on_batches(self, peer: bytes, answer: Batches, load: Load, now_ms: int) -> Step:
-        """Execute the batches that are proven and next in order. Raises InvalidBytes."""
+        """Execute the batches that are proven and next in order, up to the first that is not."""
         step = Step()
         core = self._core
         if self._fetch is None or self._fetch[0] != peer:
             return step
         self._fetch = None
         before = core.executed
-        for batch in answer.batches:
-            if batch.seq == core.executed + 1:
-                requests = load(batch.operations)
-                digest = compute_batch_digest(batch.time_ms, [r.digest for r in requests])
-                check_commit_proof(core.committee, batch.seq, digest, batch.proof, core.check)
-                core.execute(batch.seq, batch.time_ms, requests, batch.proof, step)
+        try:
+            for batch in answer.batches:
+                if batch.seq == core.executed + 1:
+                    requests = load(batch.operations)
+                    digest = compute_batch_digest(batch.time_ms, [r.digest for r in requests])
+                    check_commit_proof(core.committee, batch.seq, digest, batch.proof, core.check)
+                    core.execute(batch.seq, batch.time_ms, requests, batch.proof, now_ms, step)
+        except InvalidBytes as error:
+            # What was executed before stands, and its step must reach the ledger.
+            step.faults.append(Fault(peer, str(error)))
+            self._shunned_until_ms[peer] = now_ms + SHUN_MS
         if core.executed > before:
             core.heads.sign(step)
             core.execute_ready(now_ms, step)
@@ -118,8 +133,11 @@ class CatchUp:
 
     def _is_waiting(self) -> bool:
         core = self._core
+        if not core.is_member:
+            return len(core.pool) > 0 or self.is_behind()
         return (
             len(core.pool) > 0
+            or not core.views.is_active
             or core.executed + 1 in core.slots
             or core.heads.certified < core.executed
             or core.checkpoints.is_pending()
@@ -131,6 +149,7 @@ class CatchUp:
         return Status(
             committee=core.committee.id,
             view=core.view,
+            active=core.views.is_active,
             stable=core.checkpoints.low,
             executed=core.executed,
             certified=core.heads.certified,

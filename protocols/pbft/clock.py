@@ -26,9 +26,11 @@ class ClockReadings:
     def __init__(self, committee: Committee) -> None:
         self._committee = committee
         self._newest: dict[bytes, tuple[Commit, Statement]] = {}
+        self._noted_ms = 0
 
-    def note(self, statement: Statement, commit: Commit) -> None:
+    def note(self, statement: Statement, commit: Commit, now_ms: int) -> None:
         """Keep a verified COMMIT if it is its signer's newest."""
+        self._noted_ms = now_ms
         known = self._newest.get(statement.signer)
         if known is None or commit.seq > known[0].seq:
             self._newest[statement.signer] = (commit, statement)
@@ -52,5 +54,11 @@ class ClockReadings:
         return median, tuple(statement.data for _, statement in chosen)
 
     def is_stale(self, oldest_seq: int, now_ms: int) -> bool:
-        proposal = self.propose(oldest_seq)
-        return proposal is None or now_ms - proposal[0] > STALE_MS_MAX
+        """True when the readings at hand are too old, or too few, to propose a time from."""
+        return now_ms - self._noted_ms > STALE_MS_MAX or self.propose(oldest_seq) is None
+
+    def estimate_ms(self, now_ms: int) -> int:
+        """The agreed time now: the newest median and what has passed since. A local clock that
+        is wrong but steady does no harm; without q readings it is all there is."""
+        proposal = self.propose(0)
+        return now_ms if proposal is None else proposal[0] + now_ms - self._noted_ms

@@ -8,7 +8,7 @@
 
 A slot's votes are counted by distinct signer and equal digest (`quorum.py`). A proposal counts as
 its primary's prepare. The agreed time of a batch is the median of readings in COMMITs
-(`clock.py`). Checkpoints and catching up stand in `checkpoint.py` and `catch_up.py`.
+(`clock.py`). Checkpoints, catching up and view changes stand in files of their own.
 
 `Core` owns no clock: `now_ms` is the member's local time, used for its own clock reading and for
 timers only. Inputs that are late, early or repeated change nothing; what no honest member sends
@@ -35,6 +35,7 @@ from protocols.messages import (
     Checkpoint,
     Commit,
     Prepare,
+    PreparedProof,
     PrePrepare,
     Propose,
     compute_batch_digest,
@@ -45,11 +46,18 @@ from protocols.pbft.clock import ClockReadings, compute_median
 from protocols.pbft.heads import Heads
 from protocols.pbft.pool import Pool, Request
 from protocols.pbft.quorum import Check
-from protocols.pbft.slot import Prepared, Proposal, Slot
+from protocols.pbft.reproposals import Reproposals
+from protocols.pbft.slot import Prepared, PreparedRow, Proposal, Slot
+from protocols.pbft.view_change import ViewChanger
 from protocols.step import Equivocation, Executed, Persist, Send, Step
 
 PIPELINE_MAX = 4
 """Proposals of a primary that may be unexecuted at once. Batches grow while it is full."""
+UNCERTIFIED_MAX = 64
+"""Positions beyond the last certified head that a primary proposes, so that what a view change
+has to carry stays small."""
+HEARD_MS_MAX = 1_500
+"""A member that was silent for longer does not count as connected."""
 PIPELINE_EARLY_OPERATIONS = 128
 """With something in flight, a primary waits for this many requests before it proposes more."""
 
@@ -74,11 +82,14 @@ class Core:
         self.view = 0
         self.pool = Pool(application.get_next_nonce)
         self.clock = ClockReadings(committee)
+        self.views = ViewChanger(self)
+        self.again = Reproposals(self)
         self.checkpoints = Checkpoints(self, checkpoint_batches)
         self.heads = Heads(self)
         self.check = check
         self.slots: dict[int, Slot] = {}
         self.next_seq = application.get_position() + 1
+        self._heard_ms: dict[bytes, int] = {}
         self._key = key
 
     # --- what it is ---------------------------------------------------------------------------
@@ -110,7 +121,7 @@ class Core:
         step = Step()
         for request in requests:
             if self.application.admit(request.signer, request.operation) is None:
-                self.pool.add(request)
+                self.pool.add(request, now_ms)
         self.propose(now_ms, step)
         return step
 
@@ -130,10 +141,14 @@ class Core:
                 step.evidence.append(Equivocation(slot.proposal.statement, statement))
             return step
         self.check(statement)
+        expected = self.views.expected.get(message.seq)
+        if expected not in (None, message.digest):
+            raise InvalidSchema("a proposal other than its NEW-VIEW announced")
         requests = load(hop.operations)
         if message.digest != compute_batch_digest(hop.time_ms, [r.digest for r in requests]):
             raise InvalidSchema("the proposal's digest is not its batch's")
-        self._check_clock(message.seq, hop)
+        if expected is None:
+            self._check_clock(message.seq, hop)
         slot.proposal = Proposal(message, statement, hop, requests)
         self.pool.note_proposed(requests)
         self._accept(slot, message, step)
@@ -160,11 +175,16 @@ class Core:
         self.propose(now_ms, step)
         return step
 
+    def note_heard(self, peer: bytes, now_ms: int) -> None:
+        """A message of `peer` has come: it is there."""
+        if self.committee.is_member(peer):
+            self._heard_ms[peer] = now_ms
+
     # --- proposing ----------------------------------------------------------------------------
 
     def propose(self, now_ms: int, step: Step) -> None:
         """Let the primary order what waits, as far as the pipeline and the window allow."""
-        while self.is_primary and self.next_seq <= self.checkpoints.high:
+        while self._may_propose():
             in_flight = self.next_seq - 1 - self.executed
             if in_flight >= PIPELINE_MAX:
                 return
@@ -191,8 +211,20 @@ class Core:
         now_ms: int,
         step: Step,
     ) -> None:
+        seq, self.next_seq = self.next_seq, self.next_seq + 1
+        self.propose_at(seq, requests, time_ms, clock, now_ms, step)
+
+    def propose_at(
+        self,
+        seq: int,
+        requests: Sequence[Request],
+        time_ms: int,
+        clock: tuple[bytes, ...],
+        now_ms: int,
+        step: Step,
+    ) -> None:
         digest = compute_batch_digest(time_ms, [request.digest for request in requests])
-        message = PrePrepare(self.view, self.next_seq, digest)
+        message = PrePrepare(self.view, seq, digest)
         statement = self.sign(PRE_PREPARE_KIND, message)
         hop = Propose(
             committee=self.committee.id,
@@ -201,26 +233,35 @@ class Core:
             operations=tuple(request.data for request in requests),
             clock=clock,
         )
-        self.next_seq += 1
-        slot = self.get_slot(message.seq)
+        slot = self.get_slot(seq)
         slot.proposal = Proposal(message, statement, hop, tuple(requests))
         self._accept(slot, message, step)
         step.sends.append(Send(None, hop))
         self._advance(slot, now_ms, step)
 
+    def _may_propose(self) -> bool:
+        return (
+            self.is_primary
+            and self.views.is_active
+            and self.again.is_done()
+            and self.next_seq <= self.checkpoints.high
+            and self.next_seq <= self.heads.certified + UNCERTIFIED_MAX
+        )
+
     def _is_deadline_due(self, now_ms: int) -> bool:
         deadline = self.application.get_next_deadline_ms()
-        return deadline is not None and deadline <= now_ms
+        return deadline is not None and deadline <= self.clock.estimate_ms(now_ms)
 
     # --- the normal case ----------------------------------------------------------------------
 
     def _is_acceptable(self, statement: Statement, message: PrePrepare) -> bool:
         return (
             message.view == self.view
+            and self.views.is_active
             and statement.signer == self.committee.get_primary(self.view)
             and statement.signer != self.me
             and self._is_in_window(message.seq)
-            and message.seq > self.executed
+            and (message.seq > self.executed or message.seq in self.views.expected)
         )
 
     def _is_in_window(self, seq: int) -> bool:
@@ -277,7 +318,12 @@ class Core:
     def _on_slot_vote(
         self, statement: Statement, vote: Prepare | Commit, direct: bool, now_ms: int, step: Step
     ) -> None:
-        if vote.view != self.view or not self._is_in_window(vote.seq):
+        if not self._is_in_window(vote.seq):
+            return
+        if vote.view > self.view or (vote.view == self.view and not self.views.is_active):
+            self.views.keep_early(statement, vote, direct)
+            return
+        if vote.view < self.view:
             return
         slot = self.get_slot(vote.seq)
         if isinstance(vote, Prepare):
@@ -304,7 +350,7 @@ class Core:
         if slot.own_commit is None:
             self._try_prepare(slot, slot.proposal.message, now_ms, step)
         if slot.proof is None:
-            self._try_commit(slot, slot.proposal.message)
+            self._try_commit(slot, slot.proposal.message, now_ms)
         if slot.proof is not None:
             self.execute_ready(now_ms, step)
 
@@ -317,21 +363,28 @@ class Core:
             return
         vote = Commit(message.view, message.seq, message.digest, now_ms)
         slot.own_commit = self.sign(COMMIT_KIND, vote)
-        certificate = Prepared(
-            own_commit=slot.own_commit.data,
-            prepares=tuple(statement.data for _, statement in sorted(prepares.items())),
+        assert slot.proposal is not None
+        chosen = [statement.data for _, statement in sorted(prepares.items())][:backups]
+        proof = PreparedProof(
+            view=message.view,
+            seq=message.seq,
+            digest=message.digest,
+            pre_prepare=slot.proposal.statement.data,
+            prepares=tuple(chosen),
         )
-        step.persist.append(self._row("prepared", message, schema.encode(certificate)))
+        slot.prepared = Prepared(proof, slot.proposal.hop, slot.proposal.requests)
+        row = PreparedRow(proof, schema.encode(slot.proposal.hop), slot.own_commit.data)
+        step.persist.append(self._row("prepared", message, schema.encode(row)))
         slot.commits.add(slot.own_commit, message.digest, is_verified=True, check=self.check)
         self._vote(slot.own_commit, step)
 
-    def _try_commit(self, slot: Slot, message: PrePrepare) -> None:
+    def _try_commit(self, slot: Slot, message: PrePrepare, now_ms: int) -> None:
         commits = slot.commits.collect(message.digest, self.committee.q, self.check)
         if commits is None:
             return
         for statement in commits.values():
             commit = schema.decode(statement.payload, Commit, size_max=VOTE_BYTES_MAX)
-            self.clock.note(statement, commit)
+            self.clock.note(statement, commit, now_ms)
         chosen = sorted(commits.items())[: self.committee.q]
         slot.proof = tuple(statement.data for _, statement in chosen)
 
@@ -342,7 +395,8 @@ class Core:
             if slot is None or slot.proposal is None or slot.proof is None:
                 break
             hop = slot.proposal.hop
-            self.execute(slot.seq, hop.time_ms, slot.proposal.requests, slot.proof, step)
+            batch = (slot.seq, hop.time_ms, slot.proposal.requests, slot.proof)
+            self.execute(*batch, now_ms, step)
             self.heads.sign(step)
         self.propose(now_ms, step)
 
@@ -352,13 +406,14 @@ class Core:
         time_ms: int,
         requests: Sequence[Request],
         proof: tuple[bytes, ...],
+        now_ms: int,
         step: Step,
     ) -> None:
         """Execute one committed batch, which `proof` certifies."""
         digests = tuple(request.digest for request in requests)
         digest = compute_batch_digest(time_ms, digests)
         outcome = self.application.execute(seq, time_ms, digest, requests)
-        self.pool.on_executed(requests)
+        self.pool.on_executed(requests, now_ms)
         self.next_seq = max(self.next_seq, seq + 1)
         step.executed.append(
             Executed(
@@ -375,8 +430,54 @@ class Core:
         )
         self.checkpoints.on_executed(seq, step)
 
+    # --- between views ------------------------------------------------------------------------
+
+    def get_base(self) -> tuple[int, bytes]:
+        """The highest position of the log that a quorum signed, with the certificate."""
+        if self.heads.certificate is not None and self.heads.certified > self.checkpoints.low:
+            return self.heads.certified, self.heads.certificate.encode()
+        if self.checkpoints.certificate is not None:
+            return self.checkpoints.low, self.checkpoints.certificate.encode()
+        return 0, b""
+
+    def is_waiting(self, now_ms: int) -> bool:
+        """True while the primary owes something."""
+        return (
+            self.pool.get_oldest_ms() is not None
+            or any(seq > self.executed and slot.proposal for seq, slot in self.slots.items())
+            or self._is_deadline_due(now_ms)
+        )
+
+    def is_connected(self, now_ms: int) -> bool:
+        """True while enough other members are heard of to make a quorum with this one."""
+        heard = sum(now_ms - at <= HEARD_MS_MAX for at in self._heard_ms.values())
+        return heard >= self.committee.q - 1
+
+    def is_starving(self, now_ms: int, patience_ms: int) -> bool:
+        """True when one account's next request waits for longer, whatever else is executed."""
+        oldest = self.pool.get_oldest_ms()
+        return oldest is not None and now_ms - oldest > patience_ms
+
+    def on_view_entered(self, base: int, last: int) -> None:
+        """Begin the present view: `last` is the highest sequence number that it proposes again."""
+        for slot in self.slots.values():
+            slot.begin_view()
+        self.pool.begin_view()
+        self.next_seq = max(last, base, self.executed) + 1
+        self.again.begin()
+
+    def on_timer(self, now_ms: int, step: Step) -> None:
+        """What is due by time alone: a view change, bodies to ask for again, empty batches."""
+        self.views.on_timer(now_ms, step)
+        self.again.go_on(now_ms, step)
+        self.propose(now_ms, step)
+
     def resume(self, now_ms: int, step: Step) -> None:
         """After a restart: go on with every slot that is still open."""
+        if self.executed:
+            self.heads.sign(step)
+        self.again.begin()
+        self.again.go_on(now_ms, step)
         for seq in sorted(self.slots):
             if seq > self.executed:
                 self._advance(self.slots[seq], now_ms, step)

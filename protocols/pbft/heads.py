@@ -26,6 +26,7 @@ class Heads:
         self._hashes: dict[int, bytes] = {}
         self._newest: Statement | None = None
         self.certified = 0
+        self.certificate: Certificate | None = None
 
     def sign(self, step: Step) -> None:
         """Sign the head that execution has just reached."""
@@ -72,7 +73,7 @@ class Heads:
         payload = schema.encode(Head(core.committee.id, position, digest))
         signatures = {signer: statement.signature for signer, statement in found.items()}
         certificate = Certificate.collect(place, payload, signatures)
-        self.certified = position
+        self.certified, self.certificate = position, certificate
         step.certified.append(Certified(core.committee.id, position, certificate))
         for old in [p for p in self._tallies if p <= position]:
             del self._tallies[old]

@@ -35,6 +35,8 @@ class Pool:
         self._by_digest: dict[bytes, Request] = {}
         self._turns: deque[bytes] = deque()
         self._waiting: set[bytes] = set()
+        self._ready_ms: dict[bytes, int] = {}
+        """Since when an account's next request has been here; the oldest first."""
 
     def __len__(self) -> int:
         return len(self._by_digest)
@@ -45,7 +47,11 @@ class Pool:
     def requests(self) -> Iterable[Request]:
         return self._by_digest.values()
 
-    def add(self, request: Request) -> bool:
+    def get_oldest_ms(self) -> int | None:
+        """Since when the account that waits longest has had its next request here."""
+        return next(iter(self._ready_ms.values()), None)
+
+    def add(self, request: Request, now_ms: int) -> bool:
         """False when the pool is full, or the account's nonce is taken by another operation."""
         nonces = self._by_account.setdefault(request.signer, {})
         nonce = request.operation.nonce
@@ -53,6 +59,8 @@ class Pool:
             return False
         nonces[nonce] = request
         self._by_digest[request.digest] = request
+        if nonce == self._get_nonce(request.signer):
+            self._ready_ms.setdefault(request.signer, now_ms)
         if request.signer not in self._waiting:
             self._waiting.add(request.signer)
             self._turns.append(request.signer)
@@ -88,7 +96,11 @@ class Pool:
             last = self._proposed.get(request.signer, 0)
             self._proposed[request.signer] = max(last, request.operation.nonce)
 
-    def on_executed(self, requests: Iterable[Request]) -> None:
+    def begin_view(self) -> None:
+        """What the former primary proposed may be proposed again."""
+        self._proposed.clear()
+
+    def on_executed(self, requests: Iterable[Request], now_ms: int) -> None:
         """Drop what has been executed, and whatever can never be executed any more."""
         for account in {request.signer for request in requests}:
             nonces = self._by_account.get(account)
@@ -97,6 +109,9 @@ class Pool:
             next_nonce = self._get_nonce(account)
             for nonce in [n for n in nonces if n < next_nonce]:
                 del self._by_digest[nonces.pop(nonce).digest]
+            self._ready_ms.pop(account, None)
+            if next_nonce in nonces:
+                self._ready_ms[account] = now_ms
             if not nonces:
                 del self._by_account[account]
                 self._proposed.pop(account, None)

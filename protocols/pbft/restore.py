@@ -10,7 +10,8 @@ from identity import cbor, envelope, schema
 from identity.certificate import Certificate
 from protocols.messages import FRAME_BYTES_MAX, VOTE_BYTES_MAX, Checkpoint, PrePrepare, Propose
 from protocols.pbft.core import Core, Load
-from protocols.pbft.slot import Prepared, Proposal
+from protocols.pbft.slot import Prepared, PreparedRow, Proposal
+from protocols.pbft.view_change import ViewRow
 from protocols.step import Persist, Step
 
 ROW_BYTES_MAX = 2 * FRAME_BYTES_MAX
@@ -22,15 +23,17 @@ def restore(core: Core, rows: Iterable[Persist], load: Load, now_ms: int) -> Ste
     Rows up to the application's position are history; the later ones become slots again. The
     step holds what can be executed at once.
     """
-    by_kind: dict[str, list[Persist]] = {"stable": [], "accepted": [], "prepared": []}
+    by_kind: dict[str, list[Persist]] = {"stable": [], "view": [], "accepted": [], "prepared": []}
     for row in rows:
         by_kind[row.kind].append(row)
     for row in by_kind["stable"]:
         _restore_stable(core, row)
+    for row in by_kind["view"]:
+        core.views.restore(schema.decode(row.data, ViewRow, size_max=ROW_BYTES_MAX))
     for row in sorted(by_kind["accepted"], key=lambda row: row.seq):
         _restore_accepted(core, row, load)
     for row in by_kind["prepared"]:
-        _restore_prepared(core, row)
+        _restore_prepared(core, row, load)
     step = Step()
     core.resume(now_ms, step)
     return step
@@ -47,6 +50,8 @@ def _restore_accepted(core: Core, row: Persist, load: Load) -> None:
     hop = schema.convert(cbor.decode_hop(row.data, size_max=ROW_BYTES_MAX), Propose)
     statement = envelope.parse(hop.pre_prepare, size_max=VOTE_BYTES_MAX)
     message = schema.decode(statement.payload, PrePrepare, size_max=VOTE_BYTES_MAX)
+    if message.view != core.view or not core.views.is_active:
+        return
     core.next_seq = max(core.next_seq, message.seq + 1)
     if message.seq <= core.checkpoints.low:
         return
@@ -56,11 +61,14 @@ def _restore_accepted(core: Core, row: Persist, load: Load) -> None:
         core.vote_prepare(slot, message)
 
 
-def _restore_prepared(core: Core, row: Persist) -> None:
-    prepared = schema.decode(row.data, Prepared, size_max=ROW_BYTES_MAX)
-    slot = core.slots.get(row.seq)
-    if slot is None or slot.proposal is None:
+def _restore_prepared(core: Core, row: Persist, load: Load) -> None:
+    prepared = schema.decode(row.data, PreparedRow, size_max=ROW_BYTES_MAX)
+    if row.seq <= core.checkpoints.low:
         return
-    slot.own_commit = envelope.parse(prepared.own_commit, size_max=VOTE_BYTES_MAX)
-    digest = slot.proposal.message.digest
-    slot.commits.add(slot.own_commit, digest, is_verified=True, check=core.check)
+    hop = schema.convert(cbor.decode_hop(prepared.hop, size_max=ROW_BYTES_MAX), Propose)
+    slot = core.get_slot(row.seq)
+    slot.prepared = Prepared(prepared.proof, hop, load(hop.operations))
+    if row.view == core.view and core.views.is_active and slot.proposal is not None:
+        slot.own_commit = envelope.parse(prepared.own_commit, size_max=VOTE_BYTES_MAX)
+        digest = prepared.proof.digest
+        slot.commits.add(slot.own_commit, digest, is_verified=True, check=core.check)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from identity.envelope import Statement
-from protocols.messages import PrePrepare, Propose
+from protocols.messages import PreparedProof, PrePrepare, Propose
 from protocols.pbft.pool import Request
 from protocols.pbft.quorum import Tally
 
@@ -20,11 +20,21 @@ class Proposal:
     requests: tuple[Request, ...]
 
 
-class Prepared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A prepared certificate with the own COMMIT that followed, as the vote log keeps them."""
+class PreparedRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A prepared certificate as the vote log keeps it, with the batch and the own COMMIT."""
 
+    proof: PreparedProof
+    hop: bytes
     own_commit: bytes
-    prepares: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The prepared certificate of the highest view, kept across views, with its batch."""
+
+    proof: PreparedProof
+    hop: Propose
+    requests: tuple[Request, ...]
 
 
 @dataclass(slots=True)
@@ -37,8 +47,14 @@ class Slot:
     commits: Tally = field(default_factory=Tally)
     own_prepare: Statement | None = None
     own_commit: Statement | None = None
+    prepared: Prepared | None = None
     proof: tuple[bytes, ...] | None = None
     """q COMMIT statements once committed."""
+
+    def begin_view(self) -> None:
+        """Forget what belonged to the former view, but for the certificates."""
+        self.proposal = self.own_prepare = self.own_commit = None
+        self.prepares, self.commits = Tally(), Tally()
 
     def get_digest(self) -> bytes | None:
         return None if self.proposal is None else self.proposal.message.digest

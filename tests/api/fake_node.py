@@ -14,6 +14,7 @@ from pathlib import Path
 import trio
 
 from crdt import facts
+from crdt.document import Document
 from crdt.facts import COMMON, Fact, Move
 from crdt.stake import StakeView
 from identity import keys
@@ -40,6 +41,7 @@ class FakeNode:
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []
+        self._document = Document(1)
         self._blobs: dict[str, bytes] = {}
         self._tasks: dict[str, service.Task] = {}
         self._news = trio.Condition()
@@ -55,6 +57,7 @@ class FakeNode:
 
     def _append(self, made: Sequence[Fact]) -> int:
         position = len(self._entries)
+        self._document.apply_facts(made, 0)
         for fact in made:
             self._stake.apply(fact)
         described = tuple(service.describe_fact(fact) for fact in made)
@@ -92,6 +95,7 @@ class FakeNode:
             position=len(self._entries) - 1,
             head=self._entries[-1].hash,
             state_root="00" * 32,
+            logs_root="00" * 32,
             stable_checkpoint=0,
             certified_position=-1,
             connected_peers=0,
@@ -248,6 +252,9 @@ class FakeNode:
             for peer in agents
         )
         return service.Reputation(snapshot=0, root="00" * 32, scores=scores)
+
+    async def views(self) -> tuple[int, bytes]:
+        return len(self._entries) - 1, self._document.snapshot()
 
     async def capabilities(self) -> service.Capabilities:
         offered = service.OfferedBy(

@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.pbft.world import World
+from node.router import encode_frame
+from protocols.messages import Batches, CommittedBatch
+from tests.pbft.world import COMMITTEE, Node, World
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 10])
@@ -136,3 +138,33 @@ def test_replayed_and_reordered_operations_execute_once() -> None:
     world.settle()
     world.tick(2_000)
     assert {len(node.application.order) for node in world.nodes} == {4}
+
+
+def test_a_bad_batch_after_good_ones_loses_nothing() -> None:
+    world = World(4)
+    world.nodes[2].crash()
+    for _ in range(5):
+        world.submit()
+        world.settle()
+    honest = world.serve
+
+    def lie(node: Node, to: bytes, start: int) -> None:
+        done = [batch for batch in node.ledger if batch.seq >= start][:3]
+        batches = [CommittedBatch(b.seq, b.time_ms, b.operations, b.proof) for b in done]
+        if node is world.nodes[3] and len(batches) > 1:
+            last = batches[-1]
+            batches[-1] = CommittedBatch(last.seq, last.time_ms, last.operations, last.proof[:1])
+        answer = Batches(committee=COMMITTEE, batches=tuple(batches))
+        world.queues[node.key.public, to].append(encode_frame(answer))
+
+    world.serve = lie  # type: ignore[method-assign]
+    target = world.nodes[2].key.public
+    world.cut = {(world.nodes[i].key.public, target) for i in (0, 1)}
+    world.nodes[2].start()
+    world.tick(3_000)
+    assert world.faults
+    world.cut, world.serve = set(), honest  # type: ignore[method-assign]
+    world.tick(6_000)
+    node = world.nodes[2]
+    assert [done.seq for done in node.ledger] == list(range(1, node.application.position + 1))
+    assert node.application.head == world.nodes[0].application.head

@@ -120,7 +120,11 @@ class Node:
         for row in step.persist:
             self.rows[row.kind, row.seq] = row
             if row.kind == "stable":
-                for known in [k for k in self.rows if k[1] <= row.seq and k != ("stable", row.seq)]:
+                for known in [
+                    k
+                    for k in self.rows
+                    if k[1] <= row.seq and k[0] != "view" and k != ("stable", row.seq)
+                ]:
                     del self.rows[known]
         self.ledger += step.executed
         for certified in step.certified:
