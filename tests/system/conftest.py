@@ -13,6 +13,8 @@ from tests.system.own_service import OwnService
 INSIDER = max((PrivateKey(bytes([n]) * 32) for n in range(64)), key=lambda key: key.public)
 """A genesis member that no node runs: the tests speak, and lie, with its key. It is never the
 primary, which is the member with the smallest key."""
+ACCOUNT, OTHER_ACCOUNT = (PrivateKey(bytes([n]) * 32) for n in (100, 101))
+"""Keys with credits that are no members."""
 FAST = Parameters(bid_phase_ms=1_500, work_phase_ms=4_000, reveal_phase_ms=1_500)
 LIMITS = {
     ("limits", "wall_s"): 1.0,
@@ -33,8 +35,14 @@ def words_service():
 
 @pytest.fixture(scope="session")
 def village(tmp_path_factory, words_service):
-    """Four running nodes of five members (f = 1); the fifth is INSIDER. Node 0 offers less."""
-    network = Network(tmp_path_factory.mktemp("village"), 4, outsiders=[INSIDER], parameters=FAST)
+    """Four running nodes of five members (f = 1); the fifth is INSIDER."""
+    network = Network(
+        tmp_path_factory.mktemp("village"),
+        4,
+        outsiders=[INSIDER],
+        accounts=[ACCOUNT, OTHER_ACCOUNT],
+        parameters=FAST,
+    )
     for number, node in enumerate(network.nodes):
         shutil.copy(ROOT / "tests" / "system" / "wild.py", node.home.path)
         offered = [Capability(name="words", kind="http", target=words_service.url)]

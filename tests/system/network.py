@@ -28,7 +28,7 @@ from node.config_file import render_config
 from node.files import write_atomic
 from node.home import Home
 from node.problem import Problem
-from protocols.genesis import Genesis, Member, Parameters
+from protocols.genesis import Allotment, Genesis, Member, Parameters
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WAIT_S_MAX = 40.0
@@ -182,7 +182,8 @@ class RealNode:
 
 
 class Network:
-    """Nodes with one genesis. `outsiders` are member keys that no process holds: a test's own."""
+    """Nodes with one genesis. `outsiders` are member keys that no process holds, `accounts` are
+    keys of no member with credits: a test's own."""
 
     def __init__(
         self,
@@ -190,6 +191,7 @@ class Network:
         nodes: int,
         *,
         outsiders: Sequence[PrivateKey] = (),
+        accounts: Sequence[PrivateKey] = (),
         parameters: Parameters | None = None,
     ) -> None:
         secrets = sorted((PrivateKey.generate() for _ in range(nodes)), key=lambda k: k.public)
@@ -204,6 +206,7 @@ class Network:
             name="village",
             created_ms=time.time_ns() // 1_000_000,
             members=tuple(members),
+            accounts=tuple(Allotment(keys.compute_peer_id(k.public), FREE) for k in accounts),
             parameters=parameters or Parameters(),
         )
         self.id = self.genesis.compute_network_id()
