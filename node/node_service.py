@@ -390,6 +390,7 @@ class Service:
             verifiers=tuple(map(compute_peer_id, keys)),
             opened_ms=row.opened_ms,
             ended_ms=row.ended_ms,
+            reason=row.reason,
         )
 
 
