@@ -110,7 +110,7 @@ def read(node: Node, generator: Generator) -> Reading:
         frames_out=sum(link.frames_out for link in links),
         bytes_out=sum(link.bytes_out for link in links),
         drops=sum(link.drops for link in links),
-        faults=sum(node.driver.faults.values()),
+        faults=node.transport.faults.total,
         batches=generator.batches,
         operations=generator.operations,
         connected=sum(link.connected for link in links),

@@ -44,6 +44,7 @@ from protocols.pbft.application import Application
 from protocols.pbft.checkpoint import Checkpoints
 from protocols.pbft.clock import ClockReadings, compute_median
 from protocols.pbft.heads import Heads
+from protocols.pbft.memory import Memory
 from protocols.pbft.pool import Pool, Request
 from protocols.pbft.quorum import Check
 from protocols.pbft.reproposals import Reproposals
@@ -78,19 +79,20 @@ class Core:
         checkpoint_batches: int,
     ) -> None:
         self.committee = committee
+        self._key = key
         self.application = application
         self.view = 0
         self.pool = Pool(application.get_next_nonce)
         self.clock = ClockReadings(committee)
         self.views = ViewChanger(self)
         self.again = Reproposals(self)
+        self.memory = Memory(self)
         self.checkpoints = Checkpoints(self, checkpoint_batches)
         self.heads = Heads(self)
         self.check = check
         self.slots: dict[int, Slot] = {}
         self.next_seq = application.get_position() + 1
         self._heard_ms: dict[bytes, int] = {}
-        self._key = key
 
     # --- what it is ---------------------------------------------------------------------------
 
@@ -246,6 +248,7 @@ class Core:
         return (
             self.is_primary
             and self.views.is_active
+            and self.memory.may_sign()
             and self.again.is_done()
             and self.next_seq <= self.checkpoints.high
             and self.next_seq <= self.heads.certified + UNCERTIFIED_MAX
@@ -304,7 +307,7 @@ class Core:
 
     def _accept(self, slot: Slot, message: PrePrepare, step: Step) -> None:
         """Make the proposal durable and, as a backup, vote for it."""
-        if not self.is_member:
+        if not self.is_member or not self.memory.may_sign():
             return
         assert slot.proposal is not None
         step.persist.append(self._row("accepted", message, schema.encode(slot.proposal.hop)))
@@ -358,7 +361,7 @@ class Core:
             self.execute_ready(now_ms, step)
 
     def _try_prepare(self, slot: Slot, message: PrePrepare, now_ms: int, step: Step) -> None:
-        if not self.is_member:
+        if not self.is_member or not self.memory.may_sign():
             return
         backups = self.committee.q - 1
         prepares = slot.prepares.collect(message.digest, backups, self.check) if backups else {}
@@ -475,8 +478,19 @@ class Core:
         self.again.go_on(now_ms, step)
         self.propose(now_ms, step)
 
+    def speak(self, now_ms: int, step: Step) -> None:
+        """Vote on what was accepted in silence, now that this member may sign."""
+        for seq, slot in sorted(self.slots.items()):
+            if seq > self.executed and slot.proposal is not None:
+                if slot.own_prepare is None:
+                    self._accept(slot, slot.proposal.message, step)
+                self._advance(slot, now_ms, step)
+        self.again.go_on(now_ms, step)
+        self.propose(now_ms, step)
+
     def resume(self, now_ms: int, step: Step) -> None:
         """After a restart: go on with every slot that is still open."""
+        self.memory.on_timer(now_ms, step)
         if self.executed:
             self.heads.sign(step)
         self.again.begin()
