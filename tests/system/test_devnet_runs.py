@@ -1,15 +1,22 @@
 """`econode devnet` as a person runs it: the job done right among liars, crashes and interrupts."""
 
+import contextlib
 import json
 import os
 import random
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
+from node import client
+from node.home import Home
+from node.ledger_verify import verify_ledger
 from tests.system.network import ROOT, Done, econode, make_environment, wait_until
 
 FILES = 24
@@ -30,6 +37,12 @@ def job(tmp_path_factory):
     (folder / "deep").mkdir()
     (folder / "deep" / "bytes").write_bytes(source.randbytes(50_000))
     return folder
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory):
+    """Where the homes of finished runs stay."""
+    return tmp_path_factory.mktemp("devnets")
 
 
 def run(*arguments: object) -> dict:
@@ -82,14 +95,15 @@ def test_seven_nodes_with_two_liars(job):
 
 
 @pytest.mark.parametrize("victim", ["backup", "primary"])
-def test_a_node_killed_during_the_job_catches_up(job, tmp_path, victim):
-    report = run("--job", job, "--restart", victim, "--home", tmp_path / "net", "--seed", 5)
+def test_a_node_killed_during_the_job_catches_up(job, victim, homes):
+    folder = homes / victim
+    report = run("--job", job, "--restart", victim, "--home", folder, "--seed", 5)
     assert report["tasks"] == FILES
     assert report["restarted"]["was"] == victim
     assert report["restarted"]["caught_up_s"] is not None
     assert report["slashed"] == []
     for number in range(1, 5):
-        sound = econode("ledger", "verify", "--home", tmp_path / "net" / f"node-{number}", "--json")
+        sound = econode("ledger", "verify", "--home", folder / f"node-{number}", "--json")
         assert sound.code == 0, sound.out
 
 
@@ -104,7 +118,10 @@ def test_ctrl_c_in_the_middle_leaves_no_process(job, tmp_path):
         cwd=ROOT,
     )
     try:
+        requester = Home(folder / "node-1")
         wait_until(lambda: len(list(folder.glob("node-*/node.json"))) == 4, "four nodes are up")
+        with client.connect(requester) as node:
+            wait_until(lambda: node.tasks("settled").tasks, "the job has begun")
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 4
         process.send_signal(signal.SIGINT)
@@ -116,6 +133,80 @@ def test_ctrl_c_in_the_middle_leaves_no_process(job, tmp_path):
     assert out == b"" or json.loads(out)
     wait_until(lambda: not any(is_alive(child) for child in children), "no process is left", 5)
     assert not list(folder.glob("node-*/node.json"))
+
+
+ROW = {
+    "records": ("committee", "position", "item"),
+    "certificates": ("committee", "position"),
+}
+FLIPS_EACH = 12
+
+
+@pytest.fixture(scope="module")
+def finished(job, homes):
+    """A home of a finished run, the killed backup's, with whatever it had to say."""
+    folder = homes / "backup"
+    if not folder.exists():
+        run("--job", job, "--home", folder)
+    return Home(folder / "node-4")
+
+
+def flip(path: Path, table: str, source: random.Random, row: int | None = None) -> str:
+    """Flip a bit in the data of a row, a random one unless `row` says which; what was changed."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(f"DROP TRIGGER IF EXISTS {table}_update")
+        names = ", ".join(ROW[table])
+        rows = db.execute(f"SELECT {names}, data FROM {table}").fetchall()
+        *key, data = source.choice(rows) if row is None else rows[row]
+        changed = bytearray(data)
+        place = source.randrange(len(changed))
+        changed[place] ^= 1 << source.randrange(8)
+        where = " AND ".join(f"{name} = ?" for name in ROW[table])
+        db.execute(f"UPDATE {table} SET data = ? WHERE {where}", (bytes(changed), *key))
+        db.commit()
+    return f"{table} {key[1:]} byte {place}"
+
+
+@pytest.mark.parametrize("table", ROW)
+def test_a_flipped_byte_in_a_real_ledger_is_found(finished, tmp_path, table):
+    """In records and certificates drawn at random; the first by the command, as a person would."""
+    source = random.Random(table)
+    for number in range(FLIPS_EACH):
+        copy = copy_ledger(finished, tmp_path / str(number))
+        change = flip(copy.ledger_path, table, source)
+        if number == 0:
+            done = econode("ledger", "verify", "--home", copy.path, "--json")
+            assert (done.code, done.document["valid"]) == (1, False), change
+            tables = {item["table"] for item in done.document["findings"]}
+        else:
+            report = verify_ledger(copy.ledger_path, copy.load_genesis())
+            assert not report.is_valid, change
+            tables = {finding.table for finding in report.findings}
+        assert table in tables, change
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("table", ROW)
+def test_a_flipped_byte_in_every_row_of_a_real_ledger_is_found(finished, tmp_path, table):
+    source = random.Random(table)
+    with contextlib.closing(sqlite3.connect(finished.ledger_path)) as db:
+        (count,) = db.execute(f"SELECT count(*) FROM {table}").fetchone()
+    for row in range(count):
+        copy = copy_ledger(finished, tmp_path / "copy")
+        change = flip(copy.ledger_path, table, source, row)
+        assert not verify_ledger(copy.ledger_path, copy.load_genesis()).is_valid, change
+        shutil.rmtree(copy.path)
+
+
+def copy_ledger(home: Home, folder: Path) -> Home:
+    copy = Home(folder)
+    copy.make_folder()
+    for path in (home.config_path, home.genesis_path):
+        shutil.copy(path, copy.path)
+    with contextlib.closing(sqlite3.connect(home.ledger_path)) as db:
+        db.execute("VACUUM INTO ?", (str(copy.ledger_path),))
+    return copy
 
 
 def is_alive(process: psutil.Process) -> bool:
