@@ -219,4 +219,5 @@ def to_batch(executed: Executed) -> ExecutedBatch:
         operations=executed.operations,
         proof=executed.proof,
         entry=executed.entry,
+        facts=executed.facts,
     )

@@ -29,6 +29,7 @@ from protocols.economy.model import compute_task_id
 from protocols.economy.operations import AnyBody, OpenTasks, TaskSpec, Transfer
 from protocols.messages import Submit
 from protocols.requests import parse_request
+from protocols.step import Send, Step
 
 RESULT_SECONDS_MAX = 60.0
 PAGE_BYTES_MAX = 64 * 1024 * 1024
@@ -300,7 +301,13 @@ class Service:
         node = self._node
         self._check_operation(statement)
         hop = Submit(committee=self._committee, operations=(statement,))
-        node.driver.post(lambda now_ms: node.driver.router.handle(node.key.public, hop, now_ms))
+
+        def submit(now_ms: int) -> Step:
+            step = node.driver.router.handle(node.key.public, hop, now_ms)
+            step.sends.append(Send(None, hop))
+            return step
+
+        node.driver.post(submit)
         return service.Accepted(operation=hashlib.sha256(statement).hexdigest())
 
     def _check_operation(self, statement: bytes) -> None:

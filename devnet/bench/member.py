@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -142,7 +143,7 @@ async def _run(path: Path) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _read_lines():  # type: ignore[no-untyped-def]
+async def _read_lines() -> AsyncIterator[bytes]:
     buffer = bytearray()
     async with trio.lowlevel.FdStream(os.dup(0)) as stream:
         async for chunk in stream:

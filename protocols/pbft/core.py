@@ -188,17 +188,20 @@ class Core:
             in_flight = self.next_seq - 1 - self.executed
             if in_flight >= PIPELINE_MAX:
                 return
+            if in_flight and len(self.pool) < PIPELINE_EARLY_OPERATIONS:
+                return
+            is_due = self._is_deadline_due(now_ms)
+            if not (in_flight or len(self.pool) or is_due):
+                return
             oldest = self.next_seq - self.checkpoints.window
             reading = self.clock.propose(oldest)
             if reading is None or self.clock.is_stale(oldest, now_ms):
-                if in_flight or not (len(self.pool) or self._is_deadline_due(now_ms)):
+                if in_flight:
                     return
                 requests: list[Request] = []
             else:
-                if in_flight and len(self.pool) < PIPELINE_EARLY_OPERATIONS:
-                    return
                 requests = self.pool.take(BATCH_OPERATIONS_MAX, BATCH_BYTES_MAX)
-                if not requests and (in_flight or not self._is_deadline_due(now_ms)):
+                if not requests and (in_flight or not is_due):
                     return
             time_ms, clock = reading or (0, ())
             self._propose(requests, time_ms, clock, now_ms, step)
