@@ -42,7 +42,7 @@ from protocols.messages import (
 )
 from protocols.pbft.application import Application
 from protocols.pbft.checkpoint import Checkpoints
-from protocols.pbft.clock import ClockReadings, compute_median
+from protocols.pbft.clock import ClockReadings
 from protocols.pbft.heads import Heads
 from protocols.pbft.memory import Memory
 from protocols.pbft.pool import Pool, Request
@@ -150,7 +150,7 @@ class Core:
         if message.digest != compute_batch_digest(hop.time_ms, [r.digest for r in requests]):
             raise InvalidSchema("the proposal's digest is not its batch's")
         if expected is None:
-            self._check_clock(message.seq, hop)
+            self.clock.check(hop, message.seq, self.checkpoints.window, self.check)
         slot.proposal = Proposal(message, statement, hop, requests)
         self.pool.note_proposed(requests)
         self._accept(slot, message, step)
@@ -278,32 +278,6 @@ class Core:
         if slot is None:
             slot = self.slots[seq] = Slot(seq)
         return slot
-
-    def _check_clock(self, seq: int, hop: Propose) -> None:
-        """The proposed time is the median of q members' fresh, signed readings."""
-        if not hop.clock:
-            if hop.time_ms or hop.operations:
-                raise InvalidSchema("a batch with operations needs q clock readings")
-            return
-        readings: dict[bytes, int] = {}
-        for data in hop.clock:
-            statement = envelope.parse(data, size_max=VOTE_BYTES_MAX)
-            commit = schema.decode(statement.payload, Commit, size_max=VOTE_BYTES_MAX)
-            if (statement.kind, statement.committee, statement.epoch) != (
-                COMMIT_KIND,
-                self.committee.id,
-                self.committee.epoch,
-            ) or not seq - self.checkpoints.window <= commit.seq < seq:
-                raise InvalidSchema("a clock reading is not a fresh COMMIT of this committee")
-            if not self.committee.is_member(statement.signer):
-                raise InvalidSchema("a clock reading of a stranger")
-            if not self.clock.is_known(statement):
-                self.check(statement)
-            readings[statement.signer] = commit.clock_ms
-        if len(readings) != self.committee.q or len(hop.clock) != self.committee.q:
-            raise InvalidSchema("a proposal carries q clock readings of distinct members")
-        if compute_median(readings.values()) != hop.time_ms:
-            raise InvalidSchema("the proposed time is not the median of its readings")
 
     def _accept(self, slot: Slot, message: PrePrepare, step: Step) -> None:
         """Make the proposal durable and, as a backup, vote for it."""
