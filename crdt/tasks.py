@@ -13,7 +13,7 @@ class TaskRow(msgspec.Struct, frozen=True):
     """What is known of a task. `price` is what the winner is paid; times are agreed time.
 
     `verifiers` and `holders` are keys, one after the other: who was drawn in the present round,
-    and who holds the output.
+    and who holds the output. `reason` is what went wrong last, in words; empty once settled.
     """
 
     task: bytes
@@ -34,6 +34,7 @@ class TaskRow(msgspec.Struct, frozen=True):
     verifiers: bytes
     holders: bytes
     output_bytes: int
+    reason: str
 
 
 STATES = ("opened", "bidding", "working", "verifying", "accepted", "settled", "failed")
@@ -74,6 +75,7 @@ def fold_task(row: TaskRow | None, fact: Fact, time_ms: int) -> TaskRow | None:
             verifiers=b"",
             holders=b"",
             output_bytes=0,
+            reason="",
         )
     if row is None:
         return None
@@ -84,16 +86,24 @@ def fold_task(row: TaskRow | None, fact: Fact, time_ms: int) -> TaskRow | None:
                 row, state="bidding", round=number, winner=None, price=None, verifiers=b""
             )
         case facts.Awarded(winner=winner, price=price):
-            return replace(row, state="working", winner=winner, price=price)
-        case facts.Unsold() | facts.Undecided():
-            return replace(row, state="opened")
+            return replace(row, state="working", winner=winner, price=price, reason="")
+        case facts.Unsold():
+            return replace(row, state="opened", reason="no bid that counts")
+        case facts.Undecided():
+            return replace(row, state="opened", reason="too few identical results")
+        case facts.WorkFailed(party=party, reason=reason) if party == row.winner:
+            return replace(row, reason=f"the executor's capability failed: {reason}")
         case facts.VerifiersDrawn(verifiers=drawn):
             return replace(row, state="verifying", verifiers=row.verifiers + b"".join(drawn))
         case facts.Accepted(output=output, output_bytes=size, holders=holders):
             held = b"".join(holders)
             return replace(row, state="accepted", output=output, output_bytes=size, holders=held)
         case facts.Settled(grade=grade):
-            return replace(row, grade=grade)
+            late = grade == "poor" and not row.reason
+            reason = "the executor gave no result in time" if late else row.reason
+            return replace(row, grade=grade, reason=reason)
         case facts.TaskEnded(outcome=outcome, output=output):
-            return replace(row, state=outcome, output=output, ended_ms=time_ms)
+            failed = row.reason or "no agent was free before the deadline"
+            reason = failed if outcome == "failed" else ""
+            return replace(row, state=outcome, output=output, ended_ms=time_ms, reason=reason)
     return row

@@ -43,13 +43,14 @@ def decode(data: bytes, *, size_max: int) -> Any:
     the deterministic encoding. The size is checked before anything is allocated.
     """
     value = _load(data, size_max)
-    _check_plain(value)
-    if encode(value) != data:
+    _check_plain(value, is_ordered=True)
+    # With the keys in order, `canonical=True` would only sort them again, for most of the time.
+    if cbor2.dumps(value) != data:
         raise InvalidCbor("not the deterministic encoding (RFC 8949 section 4.2.1)")
     return value
 
 
-def _check_plain(value: Any) -> None:
+def _check_plain(value: Any, *, is_ordered: bool) -> None:
     kind = type(value)
     if kind is bytes or kind is str or kind is bool or value is None:
         return
@@ -58,12 +59,19 @@ def _check_plain(value: Any) -> None:
             raise InvalidCbor("an integer beyond 64 bits")
     elif kind is list:
         for item in value:
-            _check_plain(item)
+            _check_plain(item, is_ordered=is_ordered)
     elif kind is dict:
+        last = (-1, b"")
         for key, item in value.items():
             if type(key) is not str:
                 raise InvalidCbor("a map key that is not text")
-            _check_plain(item)
+            if is_ordered:
+                encoded = key.encode()
+                order = (len(encoded), encoded)
+                if order <= last:
+                    raise InvalidCbor("map keys out of order (RFC 8949 section 4.2.1)")
+                last = order
+            _check_plain(item, is_ordered=is_ordered)
     else:
         raise InvalidCbor(f"a value of kind {kind.__name__} is not allowed")
 
@@ -75,7 +83,7 @@ def decode_hop(data: bytes, *, size_max: int) -> Any:
     so their spelling does not matter. Raises InvalidCbor.
     """
     value = _load(data, size_max)
-    _check_plain(value)
+    _check_plain(value, is_ordered=False)
     return value
 
 

@@ -20,6 +20,7 @@ from identity.errors import EconodeError
 from node.commands import genesis, home, ledger, network, stake, task
 from node.commands.common import make_app, make_printable
 from node.problem import Problem
+from node.version import get_version
 
 COMMANDS_GROUP = "econode.commands"
 HELP_COLUMNS_MAX = 100
@@ -88,11 +89,7 @@ app.add_typer(ledger.app, name="ledger")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            version = metadata.version("econode")
-        except metadata.PackageNotFoundError:
-            version = "(not installed)"
-        typer.echo(f"econode {version}")
+        typer.echo(f"econode {get_version()}")
         raise typer.Exit(DONE)
 
 

@@ -14,7 +14,6 @@ from typing import Protocol
 import trio
 
 from identity.errors import InvalidBytes
-from identity.keys import compute_peer_id
 from node.ledger import ExecutedBatch, Ledger
 from node.links import Inbound, Transport
 from node.router import AnyHop, Router, decode_frame, encode_frame, pack_votes
@@ -66,7 +65,6 @@ class Driver:
         self, router: Router, vote_log: VoteLog, ledger: Ledger, transport: Transport
     ) -> None:
         self.router = router
-        self.faults: dict[bytes, int] = {}
         self.evidence_count = 0
         self._vote_log = vote_log
         self._ledger = ledger
@@ -148,7 +146,7 @@ class Driver:
             elif self._other is not None:
                 self._other.handle(inbound.peer, message)
         except InvalidBytes as error:
-            self._blame(inbound.peer, str(error))
+            self._transport.faults.note(inbound.peer, str(error))
 
     # --- effects ------------------------------------------------------------------------------
 
@@ -174,7 +172,7 @@ class Driver:
             except trio.WouldBlock:
                 logger.warning("too many peers are catching up from this node at once")
         for fault in step.faults:
-            self._blame(fault.peer, fault.reason)
+            self._transport.faults.note(fault.peer, fault.reason)
         self.evidence_count += len(step.evidence)
         if step.wake_ms is not None and (self._wake_ms is None or step.wake_ms < self._wake_ms):
             self._wake_ms = step.wake_ms
@@ -210,10 +208,6 @@ class Driver:
             )
             self.send(Send(serve.to, Batches(committee=serve.committee, batches=batches)))
 
-    def _blame(self, peer: bytes, reason: str) -> None:
-        self.faults[peer] = self.faults.get(peer, 0) + 1
-        logger.warning("refused from %s: %s", compute_peer_id(peer)[-8:], reason[:200])
-
 
 def to_batch(executed: Executed) -> ExecutedBatch:
     """What the ledger keeps of an executed batch."""
@@ -225,4 +219,5 @@ def to_batch(executed: Executed) -> ExecutedBatch:
         operations=executed.operations,
         proof=executed.proof,
         entry=executed.entry,
+        facts=executed.facts,
     )

@@ -23,6 +23,7 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 
+from node.faults import Faults
 from node.host import Host, read_public_key
 from node.libp2p_shims import consume_signed_record_once
 from node.yamux import shield_for
@@ -88,8 +89,9 @@ class GuardedGossipSub(gossipsub.GossipSub):
 class GuardedPubsub(Pubsub):
     """Pubsub whose reading of a peer's stream is bounded and ends that stream at worst."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, faults: Faults, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._faults = faults
         # int(time.time()), as shipped, repeats numbers after a restart when more than one message
         # a second was published: peers then take all news for old, for SEEN_SECONDS.
         self.counter = time.time_ns()
@@ -108,8 +110,7 @@ class GuardedPubsub(Pubsub):
                     raise DecodeError(f"more than {RPC_ENTRIES_MAX} entries")
                 await self._accept_rpc(peer_id, rpc)
         except DecodeError as error:
-            self.violations += 1
-            logger.warning("gossip stream of %s closed: %s", peer_id, error)
+            self._refuse(peer_id, f"gossip stream closed: {error}")
         except BaseLibp2pError as error:
             logger.debug("gossip stream of %s ended: %r", peer_id, error)
         finally:
@@ -137,14 +138,19 @@ class GuardedPubsub(Pubsub):
             self.forward_drops += 1
             return
         if len(message.topicIDs) != 1 or len(message.data) > GOSSIP_BYTES_MAX:
-            self.violations += 1
+            self._refuse(peer_id, "a gossip message without its one topic, or too large")
             return
         try:
             await self.push_msg(peer_id, message)
         # The library decodes a stranger's keys and ids in here; one message is lost, no more.
         except Exception as error:
-            self.violations += 1
-            logger.info("gossip message of %s refused: %r", peer_id, error)
+            self._refuse(peer_id, f"gossip message: {error!r}")
+
+    def _refuse(self, peer_id: ID, reason: str) -> None:
+        self.violations += 1
+        key = read_public_key(peer_id)
+        if key is not None:
+            self._faults.note(key, reason)
 
     def forget_gone_peers(self) -> None:
         """Drop the rate limits of peers that left."""
@@ -166,7 +172,7 @@ class Gossip:
     and passed on; one that raises counts as no.
     """
 
-    def __init__(self, host: Host, own_key: bytes) -> None:
+    def __init__(self, host: Host, own_key: bytes, faults: Faults) -> None:
         self._own_key = own_key
         self.router = GuardedGossipSub(
             [gossipsub.PROTOCOL_ID_V11],
@@ -179,7 +185,11 @@ class Gossip:
             eclipse_protection_enabled=False,  # wants three addresses in each mesh
         )
         self.pubsub = GuardedPubsub(
-            host.libp2p, self.router, seen_ttl=SEEN_SECONDS, max_inbound_rpc_size=RPC_BYTES_MAX
+            host.libp2p,
+            self.router,
+            seen_ttl=SEEN_SECONDS,
+            max_inbound_rpc_size=RPC_BYTES_MAX,
+            faults=faults,
         )
         self.publish_drops = 0
         self.delivery_drops = 0

@@ -41,6 +41,8 @@ class ExecutedBatch:
     operations: tuple[bytes, ...]
     proof: tuple[bytes, ...]
     entry: log.Entry
+    facts: tuple[Fact, ...] | None = field(default=None, compare=False, repr=False)
+    """What the entry's items hold, when whoever made the batch has them decoded."""
 
     def count_bytes(self) -> int:
         return sum(map(len, (*self.operations, *self.proof, *self.entry.items)))
@@ -125,7 +127,7 @@ INSERTS = {
     "entries": "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)",
     "records": "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
     "record_accounts": "INSERT INTO record_accounts VALUES (?, ?, ?, ?)",
-    "tasks": f"INSERT OR REPLACE INTO tasks VALUES ({', '.join('?' * 19)})",
+    "tasks": f"INSERT OR REPLACE INTO tasks VALUES ({', '.join('?' * 20)})",
     "certificates": "INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)",
     "log_entries": "INSERT OR IGNORE INTO log_entries VALUES (?, ?, ?, ?)",
     "forks": "INSERT OR IGNORE INTO forks VALUES (?, ?, ?)",
@@ -156,7 +158,7 @@ class Rows:
             "entries",
             (committee, position, header.previous, header.time_ms, header.root, tip.head),
         )
-        facts = [decode_fact(item) for item in batch.entry.items]
+        facts = batch.facts or tuple(map(decode_fact, batch.entry.items))
         for item, (fact, data) in enumerate(zip(facts, batch.entry.items, strict=True)):
             tip.record_hash = chain_record(tip.record_hash, committee, position, item, data)
             row = (committee, position, item, get_kind(fact), get_task(fact), data)
@@ -166,7 +168,7 @@ class Rows:
             tip.tasks.apply(fact, header.time_ms)
         self._add_projections(committee, facts, tip)
 
-    def _add_projections(self, committee: bytes, facts: list[Any], tip: CommitteeTip) -> None:
+    def _add_projections(self, committee: bytes, facts: Sequence[Fact], tip: CommitteeTip) -> None:
         self.add("tasks", *(build_task_row(committee, row) for row in tip.tasks.take_changed()))
         for (account, bucket), delta in compute_deltas(facts).items():
             key = (committee, account, bucket)

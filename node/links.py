@@ -17,6 +17,7 @@ from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError
 
 from identity.keys import PrivateKey, check_public_key, compute_peer_id
 from node import libp2p_shims
+from node.faults import Faults
 from node.framing import FRAME_BYTES_MAX, FrameSplitter, FrameViolation
 from node.gossip import Gossip, GossipMessage
 from node.host import Host, ListenError, read_public_key
@@ -94,7 +95,8 @@ class Transport:
         self._inbound_sizes: deque[int] = deque()
         self._inbound_bytes = 0
         self._host = Host(seed, is_reserved=self._is_configured, on_inbound=self._on_connected)
-        self._gossip = Gossip(self._host, self.public_key)
+        self.faults = Faults()
+        self._gossip = Gossip(self._host, self.public_key, self.faults)
         self.gossip = self._gossip.messages
         self._nursery: trio.Nursery | None = None
         self.unknown_drops = 0  # frames for peers we have no link to
@@ -258,7 +260,7 @@ class Transport:
         except (FrameViolation, trio.TooSlowError) as error:
             self.violations += 1
             reason = str(error) or f"half a frame for {FRAME_SECONDS_MAX:.0f} s"
-            logger.warning("stream of %s closed: %s", compute_peer_id(peer), reason)
+            self.faults.note(peer, f"stream closed: {reason}")
             if peer in self._links:
                 self._links[peer].last_error = reason
 

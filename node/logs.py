@@ -22,7 +22,7 @@ from crdt.items import Item, encode_item
 from crdt.replica import Change, ProvenEntry, Replica, ReplicaFull
 from identity import cbor, schema
 from identity.errors import InvalidBytes
-from identity.keys import PrivateKey, compute_peer_id
+from identity.keys import PrivateKey
 from node.driver import read_clock_ms
 from node.gossip import GOSSIP_BYTES_MAX, GossipMessage
 from node.ledger import Ledger
@@ -146,7 +146,7 @@ class Logs:
             value = cbor.decode_hop(message.data, size_max=GOSSIP_BYTES_MAX)
             self.handle(message.source, schema.convert(value, LogEntries))
         except InvalidBytes as error:
-            logger.warning("gossip of %s refused: %s", compute_peer_id(message.source)[-8:], error)
+            self._transport.faults.note(message.source, f"gossip: {error}")
 
     def _is_plausible(self, source: bytes, data: bytes) -> bool:
         return self._is_account(source) and len(data) <= GOSSIP_BYTES_MAX

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 import trio
@@ -13,6 +12,7 @@ from crdt.facts import decode_fact
 from crdt.log import compute_root
 from crdt.tasks import TaskRow
 from identity import schema
+from identity.errors import InvalidBytes
 from identity.keys import compute_peer_id, parse_peer_id
 from node import service
 from node.account import Ordered, Refused
@@ -22,10 +22,14 @@ from node.driver import read_clock_ms
 from node.node import Node
 from node.problem import Problem, not_found
 from node.receipts import NotHeld
+from node.refusals import explain_refusal
 from node.service import TaskRequest, TaskState
+from node.version import get_version
 from protocols.economy.model import compute_task_id
 from protocols.economy.operations import AnyBody, OpenTasks, TaskSpec, Transfer
 from protocols.messages import Submit
+from protocols.requests import parse_request
+from protocols.step import Send, Step
 
 RESULT_SECONDS_MAX = 60.0
 PAGE_BYTES_MAX = 64 * 1024 * 1024
@@ -67,7 +71,7 @@ class Service:
             network=node.genesis.name,
             network_id=node.network.hex(),
             committee=self._committee.hex(),
-            version=metadata.version("econode"),
+            version=get_version(),
             n=node.committee.n,
             f=node.committee.f,
             q=node.committee.q,
@@ -82,6 +86,7 @@ class Service:
             connected_peers=sum(link.connected for link in node.transport.links()),
             agreed_time_ms=node.chain.get_time_ms(),
             pending_operations=len(core.pool),
+            faults=node.transport.faults.total,
             rss_bytes=_read_rss_bytes(),
             uptime_s=(read_clock_ms() - node.started_ms) / 1000,
             roles=tuple(roles),
@@ -294,9 +299,33 @@ class Service:
     async def submit_operation(self, statement: bytes) -> service.Accepted:
         await trio.lowlevel.checkpoint()
         node = self._node
+        self._check_operation(statement)
         hop = Submit(committee=self._committee, operations=(statement,))
-        node.driver.post(lambda now_ms: node.driver.router.handle(node.key.public, hop, now_ms))
+
+        def submit(now_ms: int) -> Step:
+            step = node.driver.router.handle(node.key.public, hop, now_ms)
+            step.sends.append(Send(None, hop))
+            return step
+
+        node.driver.post(submit)
         return service.Accepted(operation=hashlib.sha256(statement).hexdigest())
+
+    def _check_operation(self, statement: bytes) -> None:
+        """Say at once what every member would refuse without a word."""
+        node = self._node
+        try:
+            request, parsed = parse_request(statement, node.committee)
+            parsed.check(node.network)
+        except InvalidBytes as error:
+            raise Problem("invalid-operation", str(error)) from None
+        obstacle = node.chain.admit(request.signer, request.operation)
+        if obstacle is not None:
+            raise Problem(
+                "not-admitted",
+                f"no member would order it: {obstacle.replace('_', ' ')}",
+                remedy="see the account with `econode stake show`; nonces count from 1, in order",
+                status=409,
+            )
 
     # --- small ones ---------------------------------------------------------------------------
 
@@ -306,11 +335,7 @@ class Service:
             await ordered.wait()
             await self._node.ledger.flush()  # what is asked next is read from there
         except Refused as refused:
-            raise Problem(
-                refused.reason.replace("_", "-"),
-                f"the committee refused it: {refused}",
-                status=409,
-            ) from None
+            raise explain_refusal(refused) from None
         return ordered
 
     def _make_spec(self, task: TaskRequest, budget: int, duration_ms: int) -> TaskSpec:
@@ -369,6 +394,7 @@ class Service:
             verifiers=tuple(map(compute_peer_id, keys)),
             opened_ms=row.opened_ms,
             ended_ms=row.ended_ms,
+            reason=row.reason,
         )
 
 

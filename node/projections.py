@@ -6,6 +6,7 @@ of the records they come from, and the verifier folds them again and compares.
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 
 from crdt.facts import COMMON, Fact
 from crdt.tasks import ENDED_STATES, TaskRow, fold_task, get_task
@@ -20,11 +21,22 @@ Balance = tuple[bytes, str]
 """Account and bucket."""
 
 
+@cache
+def _list_account_fields(kind: type[Fact]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields of a kind of fact that name one account, and those that name several."""
+    known = kind.__struct_fields__
+    return (
+        tuple(field for field in _ACCOUNT_FIELDS if field in known),
+        tuple(field for field in _ACCOUNTS_FIELDS if field in known),
+    )
+
+
 def list_accounts(fact: Fact) -> list[bytes]:
     """Every account that a fact names or moves credits of, ascending and without COMMON."""
-    found = {key for field in _ACCOUNT_FIELDS if (key := getattr(fact, field, None)) is not None}
-    for field in _ACCOUNTS_FIELDS:
-        found.update(getattr(fact, field, ()))
+    single, several = _list_account_fields(type(fact))
+    found = {key for field in single if (key := getattr(fact, field)) is not None}
+    for field in several:
+        found.update(getattr(fact, field))
     for move in fact.moves:
         found.update((move.source, move.target))
     found.discard(COMMON)

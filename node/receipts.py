@@ -39,6 +39,7 @@ class Receipts:
         self._send = send
         self._answers: dict[bytes, list[bytes]] = {}
         self._arrived = trio.Event()
+        self._asking = trio.Lock()
 
     def handle(self, peer: bytes, message: WantReceipt | GiveReceipt) -> None:
         """Raises InvalidBytes for a receipt that is none."""
@@ -63,17 +64,28 @@ class Receipts:
         if own and needed == 1:
             return receipts
         holders = await self._push(blobs, members, needed)
+        async with self._asking:  # `_answers` belongs to one question at a time
+            return receipts + await self._ask(blobs, holders, members, receipts)
+
+    async def _ask(
+        self,
+        blobs: Mapping[bytes, int],
+        holders: Mapping[bytes, set[bytes]],
+        members: Collection[bytes],
+        own: list[bytes],
+    ) -> list[bytes]:
+        needed = self._committee.f + 1
         self._answers = {peer: [] for peer in members}
         for peer in members:
             held = tuple(digest for digest in sorted(blobs) if peer in holders[digest])
             if held:
                 self._send(peer, WantReceipt(committee=self._committee.id, blobs=held))
         with trio.move_on_after(ANSWER_SECONDS_MAX):
-            while not self._is_covered(blobs, receipts, needed):
+            while not self._is_covered(blobs, own, needed):
                 self._arrived = trio.Event()
                 await self._arrived.wait()
-        found = receipts + [answer for answers in self._answers.values() for answer in answers]
-        is_covered, self._answers = self._is_covered(blobs, receipts, needed), {}
+        found = [answer for answers in self._answers.values() for answer in answers]
+        is_covered, self._answers = self._is_covered(blobs, own, needed), {}
         if not is_covered:
             raise NotHeld(f"fewer than {needed} members signed that they hold every input")
         return found

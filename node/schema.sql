@@ -95,6 +95,7 @@ CREATE TABLE tasks (
     verifiers BLOB NOT NULL,
     holders BLOB NOT NULL,
     output_bytes INTEGER NOT NULL,
+    reason TEXT NOT NULL,
     PRIMARY KEY (committee, task)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_by_state ON tasks (committee, state);

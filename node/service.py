@@ -20,9 +20,7 @@ PREFIX_MIN = 4
 """A task may be named by this many or more first hex digits of its id, if they name one only."""
 
 HexDigest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-TaskState = Literal[
-    "open", "bidding", "revealing", "working", "verifying", "accepted", "settled", "failed"
-]
+TaskState = Literal["opened", "bidding", "working", "verifying", "accepted", "settled", "failed"]
 TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 FINAL_STATES = ("settled", "failed")
 
@@ -56,6 +54,8 @@ class Status(Answer, frozen=True):
     connected_peers: int
     agreed_time_ms: int
     pending_operations: int
+    faults: int
+    """Messages refused since the start that no honest peer sends."""
     rss_bytes: int
     uptime_s: float
     roles: tuple[str, ...]
@@ -133,7 +133,7 @@ class Task(Answer, frozen=True):
     verifiers: tuple[str, ...] = ()
     ended_ms: int | None = None
     reason: str = ""
-    """Why it failed, where that is known."""
+    """What went wrong last; empty for a task that is settled or had no trouble."""
 
 
 class TaskPage(Answer, frozen=True):
@@ -299,7 +299,8 @@ class NodeService(Protocol):
         ...
 
     async def submit_operation(self, statement: bytes) -> Accepted:
-        """Take in a signed operation as it is, without waiting for its execution."""
+        """Take in a signed operation as it is, without waiting for its execution. Problems:
+        invalid-operation, not-admitted (no funds, or a nonce that is used or too far ahead)."""
         ...
 
     async def shutdown(self) -> None:

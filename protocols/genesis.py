@@ -42,7 +42,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Share of the task deposit that burns when the agent reports a failure."""
     timeout_slash_ppm: Ppm = 250_000
     """Share of the task deposit that burns when a lease or a reveal is missed."""
-    awards_active_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    awards_active_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
     """Agreements one agent may hold unverified, so that no low bidder wins a whole batch."""
     rounds_max: Annotated[int, msgspec.Meta(ge=1, le=15)] = 4
     """Auctions of one task at most: the first and the re-auctions."""

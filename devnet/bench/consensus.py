@@ -15,7 +15,7 @@ from devnet.bench import limits
 from devnet.bench.group import Group, open_group
 from devnet.bench.member import ACCOUNT_OUTSTANDING_MAX
 from devnet.bench.member_protocol import Reading
-from devnet.bench.report import Recorder, Report
+from devnet.bench.report import Recorder, Report, Setting
 
 PHASES = {"single": 1, "outstanding_64": 64, "saturated": 1_024}
 REPETITIONS = 3
@@ -37,10 +37,8 @@ def measure_consensus(
 
     Raises Problem when a node fails.
     """
-    recorder = Recorder(
-        "consensus",
-        {"nodes": nodes, "seconds": seconds, "phase_repetitions": repetitions} | PHASES,
-    )
+    settings: dict[str, Setting] = {"nodes": nodes, "seconds": seconds, **PHASES}
+    recorder = Recorder("consensus", settings)
     progress("the machine's limits")
     share = seconds / 40
     sign_us, verify_us = limits.add_signatures(recorder, share)

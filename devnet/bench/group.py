@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -24,6 +25,8 @@ STOP_SECONDS_MAX = 10.0
 LINE_BYTES_MAX = 64 * 1024 * 1024
 CREDITS = 10**12
 
+Answer = TypeVar("Answer", Ready, Reading)
+
 
 class MemberProcess:
     """One member: asks it, one question at a time."""
@@ -32,7 +35,7 @@ class MemberProcess:
         self._process, self._home = process, home
         self._buffer = bytearray()
 
-    async def receive(self, kind: type, seconds: float = ANSWER_SECONDS_MAX):  # type: ignore[no-untyped-def]
+    async def receive(self, kind: type[Answer], seconds: float = ANSWER_SECONDS_MAX) -> Answer:
         """Its next line. Raises Problem when it has ended or says nothing in time."""
         assert self._process.stdout is not None
         with trio.move_on_after(seconds):

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -109,7 +110,7 @@ def read(node: Node, generator: Generator) -> Reading:
         frames_out=sum(link.frames_out for link in links),
         bytes_out=sum(link.bytes_out for link in links),
         drops=sum(link.drops for link in links),
-        faults=sum(node.driver.faults.values()),
+        faults=node.transport.faults.total,
         batches=generator.batches,
         operations=generator.operations,
         connected=sum(link.connected for link in links),
@@ -142,7 +143,7 @@ async def _run(path: Path) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _read_lines():  # type: ignore[no-untyped-def]
+async def _read_lines() -> AsyncIterator[bytes]:
     buffer = bytearray()
     async with trio.lowlevel.FdStream(os.dup(0)) as stream:
         async for chunk in stream:

@@ -38,6 +38,7 @@ def status(home: HomeOption = None, json: JsonOption = False) -> None:
         ("logs root", now.logs_root),
         ("peers", f"{now.connected_peers} connected"),
         ("pending", f"{now.pending_operations} operations"),
+        ("refused", f"{now.faults} messages of faulty peers"),
         ("memory", f"{now.rss_bytes / (1 << 20):.1f} MiB"),
         ("up", f"{now.uptime_s:.0f} s"),
         ("version", now.version),

@@ -8,7 +8,7 @@ from protocols.economy.model import Agent, OrderedOperation, Refused
 from protocols.economy.operations import Offer, Operation, Transfer
 from protocols.genesis import Genesis
 
-NONCES_AHEAD_MAX = 64
+NONCES_AHEAD_MAX = 1_024
 """How far beyond the last executed nonce an operation may wait to be ordered."""
 
 

@@ -129,14 +129,19 @@ class Books:
         self.leave_stage(task)
         task.stage = "queued"
         task.stage_deadline_ms = self.last_auction_ms(task)
+        task.queued_ms = self.time_ms
         self.queue.setdefault(task.capability, {})[task.number] = task
-        self.schedule(task, task.stage_deadline_ms)
+        self.schedule(task, min(self.lone_auction_ms(task), task.stage_deadline_ms))
 
     def dequeue(self, task: Task) -> None:
         waiting = self.queue[task.capability]
         del waiting[task.number]
         if not waiting:
             del self.queue[task.capability]
+
+    def lone_auction_ms(self, task: Task) -> int:
+        """From here on a queued task makes do with a single bidder."""
+        return task.queued_ms + self.parameters.bid_phase_ms
 
     def last_auction_ms(self, task: Task) -> int:
         """No agreement begins later than this, so each has its whole lease."""

@@ -161,7 +161,8 @@ def open_auctions(books: Books) -> None:
 
 def _open_auction(books: Books, task: Task) -> Literal["left", "blocked", "full"]:
     """left: the task is in an auction, or ended because nobody remains that may work on it.
-    blocked: whoever remains is paused or has its hands full. full: there are auctions enough."""
+    blocked: whoever remains is paused or has its hands full. full: there are auctions enough, or
+    a second bidder will soon have room: one alone would be paid the whole budget."""
     excluded = task.excluded
     eligible = [
         key for key in books.list_eligible(task.capability, task.requester) if key not in excluded
@@ -171,15 +172,20 @@ def _open_auction(books: Books, task: Task) -> Literal["left", "blocked", "full"
         return "left"
     room_max = books.parameters.awards_active_max
     invited: dict[bytes, int] = {}
-    room = 0
+    rooms = []
     for key in eligible:
         agent = books.agents[key]
         if not agent.paused and agent.active < room_max:
             invited[key] = books.reputation.weight_ppm(key)
-            room += room_max - agent.active
+            rooms.append(room_max - agent.active)
     if not invited:
         return "blocked"
-    if len(books.auctions) >= room:
+    # Two bidders have room for every auction under way, so that none ends with a single bid only
+    # because the other bidder won its share meanwhile.
+    room = sorted(rooms)[-2:][0]
+    active = sum(not books.agents[key].paused for key in eligible)
+    is_lone = len(invited) < min(2, active) and books.time_ms < books.lone_auction_ms(task)
+    if is_lone or len(books.auctions) >= room:
         return "full"
     task.round += 1
     task.invited, task.bids = invited, {}

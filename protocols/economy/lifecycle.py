@@ -16,11 +16,11 @@ from protocols.economy.slashing import revoke_lease
 def pass_time(books: Books) -> None:
     """Everything that is due at the present time, in the order of deadlines."""
     while (task := books.take_due()) is not None:
-        if task.stage == "queued" or (
-            task.stage in ("bid_commit", "bid_reveal")
-            and (books.time_ms >= books.last_auction_ms(task))
-        ):
+        is_sold = task.stage not in ("queued", "bid_commit", "bid_reveal")
+        if not is_sold and books.time_ms >= books.last_auction_ms(task):
             contracts.fail_task(books, task)
+        elif task.stage == "queued":
+            books.schedule(task, task.stage_deadline_ms)
         elif task.overdue:
             _close(books, task)
         else:

@@ -89,6 +89,8 @@ class Task:
     stage: Stage = "queued"
     stage_deadline_ms: int = 0
     overdue: bool = False
+    queued_ms: int = 0
+    """Since when the task is in the queue."""
     due_ms: int = 0
     """When the agreed time next changes something."""
     waiting: dict[bytes, None] = field(default_factory=dict)

@@ -58,6 +58,7 @@ class TaskRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     excluded: tuple[bytes, ...]
     stage: Stage
     stage_deadline_ms: int
+    queued_ms: int
     overdue: bool
     due_ms: int
     waiting: tuple[bytes, ...]
@@ -148,6 +149,7 @@ def _dump_task(task: Task) -> TaskRecord:
         excluded=task.excluded,
         stage=task.stage,
         stage_deadline_ms=task.stage_deadline_ms,
+        queued_ms=task.queued_ms,
         overdue=task.overdue,
         due_ms=task.due_ms,
         waiting=tuple(sorted(task.waiting)),

@@ -101,6 +101,7 @@ class FakeNode:
             connected_peers=0,
             agreed_time_ms=self._time_ms,
             pending_operations=0,
+            faults=0,
             rss_bytes=1,
             uptime_s=1.0,
             roles=("member",),

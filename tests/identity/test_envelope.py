@@ -228,3 +228,39 @@ def test_size_is_bounded():
     check(STATEMENT.data)
     with pytest.raises(InvalidCbor):
         envelope.parse(STATEMENT.data, size_max=len(STATEMENT.data) - 1)
+
+
+@given(st.data())
+def test_the_short_road_takes_nothing_that_the_long_one_refuses(data):
+    """`_parse_usual` gives what `_parse_any` gives, or leaves the bytes to it."""
+    kind = data.draw(st.text(max_size=30))
+    place = Context(b"n" * 32, b"c" * 16, data.draw(st.integers(0, 1 << 65)), kind)
+    payload = data.draw(st.binary(max_size=300))
+    whole = bytearray(envelope.rebuild(place, b"k" * 32, payload, b"s" * 64).data)
+    for _ in range(data.draw(st.integers(0, 3))):
+        position = data.draw(st.integers(0, len(whole) - 1))
+        match data.draw(st.sampled_from(["change", "insert", "delete", "cut"])):
+            case "change":
+                whole[position] = data.draw(st.integers(0, 255))
+            case "insert":
+                whole.insert(position, data.draw(st.integers(0, 255)))
+            case "delete":
+                del whole[position]
+            case "cut":
+                del whole[position + 1 :]
+        if not whole:
+            return
+    try:
+        expected = envelope._parse_any(bytes(whole), 4096)
+    except InvalidBytes:
+        expected = None
+    assert envelope._parse_usual(bytes(whole)) in (None, expected)
+
+
+@pytest.mark.parametrize("size", [0, 23, 24, 255, 256, 65_535, 65_536])
+@pytest.mark.parametrize("epoch", [0, 23, 24, 1 << 16, (1 << 63) - 1])
+def test_every_honest_statement_takes_the_short_road(size, epoch):
+    place = Context(b"n" * 32, b"c" * 16, epoch, "k" * 30)
+    statement = envelope.sign(KEY, place, bytes(size))
+    assert envelope._parse_usual(statement.data) == statement
+    assert envelope._parse_any(statement.data, 1 << 20) == statement
