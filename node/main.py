@@ -1,8 +1,10 @@
 """`econode start`: one process from its lock to its last file closed."""
 
+import errno
 import logging
 import os
 import signal
+import socket
 import time
 
 import trio
@@ -14,6 +16,7 @@ from node import api
 from node.api import Api
 from node.config import Config
 from node.home import Home, NodeInfo
+from node.links import ListenError, TransportError
 from node.node import Node, open_node
 from node.node_service import Service
 from node.passphrase import ask_passphrase
@@ -34,21 +37,26 @@ def run_node(home: Home, config: Config) -> int:
 
 async def _run(home: Home, config: Config, key: PrivateKey, genesis: Genesis) -> int:
     stop = trio.Event()
+    # Before anything else happens: a node whose API cannot run must not have voted meanwhile.
+    listener = api.bind(config.api.address, config.api.port)
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(_watch_signals, stop)
             async with trio_asyncio.open_loop(), open_node(home, config, key, genesis) as node:
-                await _serve(home, config, node, stop)
+                await _serve(home, config, node, stop, listener)
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise _pick(group) from None
+    finally:
+        listener.close()
     return 0
 
 
-async def _serve(home: Home, config: Config, node: Node, stop: trio.Event) -> None:
+async def _serve(
+    home: Home, config: Config, node: Node, stop: trio.Event, listener: socket.socket
+) -> None:
     service = Service(node, stop)
     server = Api(service, home.load_token())
-    listener = api.bind(config.api.address, config.api.port)
     async with trio.open_nursery() as nursery:
         port = await nursery.start(server.serve, listener)
         info = NodeInfo(
@@ -92,6 +100,18 @@ def _pick(group: BaseException) -> BaseException:
         if isinstance(error, Problem):
             return error
     for error in leaves:
-        if isinstance(error, EconodeError):
+        if isinstance(error, ListenError):
+            return _explain_listening(error)
+        if isinstance(error, EconodeError | TransportError):
             return Problem("node-failed", str(error))
     return leaves[0]
+
+
+def _explain_listening(error: ListenError) -> Problem:
+    in_use = f"[Errno {errno.EADDRINUSE}]" in str(error)
+    return Problem(
+        "port-in-use" if in_use else "cannot-listen",
+        str(error),
+        where="[network] listen",
+        remedy="end the other program, or choose another address: econode start --listen MULTIADDR",
+    )

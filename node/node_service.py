@@ -22,6 +22,7 @@ from node.driver import read_clock_ms
 from node.node import Node
 from node.problem import Problem, not_found
 from node.receipts import NotHeld
+from node.refusals import explain_refusal
 from node.service import TaskRequest, TaskState
 from node.version import get_version
 from protocols.economy.model import compute_task_id
@@ -334,11 +335,7 @@ class Service:
             await ordered.wait()
             await self._node.ledger.flush()  # what is asked next is read from there
         except Refused as refused:
-            raise Problem(
-                refused.reason.replace("_", "-"),
-                f"the committee refused it: {refused}",
-                status=409,
-            ) from None
+            raise explain_refusal(refused) from None
         return ordered
 
     def _make_spec(self, task: TaskRequest, budget: int, duration_ms: int) -> TaskSpec:

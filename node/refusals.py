@@ -1,0 +1,37 @@
+"""What a committee refused, in words for the person who asked: reason -> what it means, remedy."""
+
+from node.account import Refused
+from node.problem import Problem
+
+_EXPLAINED = {
+    "insufficient_credits": (
+        "the account has too few free credits for it and its fee",
+        "see them with `econode stake show`; a task puts budget, bonus and verifiers' fees aside",
+    ),
+    "too_few_verifiers": (
+        "fewer than max(2, f+1) members beside this one offer that capability to verify results",
+        "have it offered by more members ([[capability]] in their config.toml)",
+    ),
+    "duration_too_short": (
+        "the deadline leaves no time for an auction and the work",
+        "give a longer one with --deadline",
+    ),
+    "duration_too_long": ("the deadline is too far away", "give a shorter one with --deadline"),
+    "too_many_tasks": ("too many tasks are under way", "wait until some have ended"),
+    "input_not_held": ("too few members hold an input", "submit it again"),
+    "unknown_account": (
+        "no key belongs to that account, so the credits would be lost",
+        "check the PeerId",
+    ),
+}
+
+
+def explain_refusal(refused: Refused) -> Problem:
+    """The problem to show; its type is the reason's word."""
+    detail, remedy = _EXPLAINED.get(refused.reason, (str(refused), ""))
+    return Problem(
+        refused.reason.replace("_", "-"),
+        f"the committee refused it: {detail}",
+        remedy=remedy,
+        status=409,
+    )
