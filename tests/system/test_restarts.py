@@ -21,7 +21,7 @@ from tests.system.network import FREE, POLL_S, Network, RealNode, wait_until
 PUBLISHER, LISTENER = (PrivateKey(bytes([n]) * 32) for n in (120, 121))
 """Accounts of the tests' own; whoever has none is not listened to."""
 REDIAL_S_MAX = 2.0
-ROUNDS = 4
+ROUNDS = 3
 DEAD_ADDRESS = "/ip4/127.0.0.1/tcp/1"
 
 
