@@ -22,6 +22,7 @@ from protocols.messages import (
     VOTE_BYTES_MAX,
     VOTE_TYPES,
     VOTES_MAX,
+    AskMemory,
     Batches,
     CarryNewView,
     CarryViewChange,
@@ -29,6 +30,7 @@ from protocols.messages import (
     FetchBatches,
     FetchBody,
     GiveBody,
+    GiveMemory,
     GiveReceipt,
     Hop,
     Propose,
@@ -88,6 +90,10 @@ class Seat:
             case CarryNewView():
                 statement = self._parse_change(message.statement, NEW_VIEW_KIND)
                 return self.core.views.on_new_view(statement, now_ms)
+            case AskMemory():
+                return self.core.memory.on_ask(peer)
+            case GiveMemory():
+                return self.core.memory.on_answer(peer, message, now_ms)
             case FetchBody():
                 return self.core.again.on_fetch_body(peer, message)
             case GiveBody():

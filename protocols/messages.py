@@ -219,6 +219,18 @@ class GiveBody(Hop, frozen=True, tag="give_body"):
     operations: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=BATCH_OPERATIONS_MAX)]
 
 
+class AskMemory(Hop, frozen=True, tag="ask_memory"):
+    """Which are the newest statements of mine that you hold? Asked after every start."""
+
+
+class GiveMemory(Hop, frozen=True, tag="give_memory"):
+    """The answer: statements signed by the asker, and the highest slot known here."""
+
+    highest: U63
+    statements: Annotated[tuple[VoteBytes, ...], msgspec.Meta(max_length=3)]
+    view_change: Annotated[bytes, msgspec.Meta(max_length=VIEW_CHANGE_BYTES_MAX)]
+
+
 class WantReceipt(Hop, frozen=True, tag="want_receipt"):
     """Please sign a receipt for these blobs, which you hold."""
 
@@ -242,4 +254,6 @@ CommitteeMessage = (
     | CarryNewView
     | FetchBody
     | GiveBody
+    | AskMemory
+    | GiveMemory
 )

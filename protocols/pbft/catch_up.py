@@ -60,6 +60,7 @@ class CatchUp:
             step.sends.append(Send(None, self._get_status(is_stuck)))
             self._next_status_ms = now_ms + STATUS_IDLE_MS
         self._progress = progress
+        core.memory.on_timer(now_ms, step)
         if not self.is_behind():
             core.on_timer(now_ms, step)
         step.wake(now_ms + (STATUS_STUCK_MS if self._is_waiting() else STATUS_IDLE_MS))
@@ -138,6 +139,7 @@ class CatchUp:
         return (
             len(core.pool) > 0
             or not core.views.is_active
+            or not core.memory.is_settled
             or core.executed + 1 in core.slots
             or core.heads.certified < core.executed
             or core.checkpoints.is_pending()

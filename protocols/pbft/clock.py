@@ -7,9 +7,12 @@ lies between two honest readings. Execution never lets the time go back.
 
 from collections.abc import Iterable
 
+from identity import envelope, schema
 from identity.envelope import Statement
+from identity.errors import InvalidSchema
 from protocols.committee import Committee
-from protocols.messages import Commit
+from protocols.messages import COMMIT_KIND, VOTE_BYTES_MAX, Commit, Propose
+from protocols.pbft.quorum import Check
 
 STALE_MS_MAX = 1_000
 """A primary refreshes readings older than this with an empty batch before it proposes more."""
@@ -52,6 +55,33 @@ class ClockReadings:
         chosen = [self._newest[signer] for _, signer in fresh]
         median = compute_median(commit.clock_ms for commit, _ in chosen)
         return median, tuple(statement.data for _, statement in chosen)
+
+    def check(self, hop: Propose, seq: int, window: int, check: Check) -> None:
+        """Raise InvalidBytes unless the proposed time at `seq` is the median of q members' signed
+        readings, none older than `window` slots. A batch without operations may come without."""
+        committee = self._committee
+        if not hop.clock:
+            if hop.time_ms or hop.operations:
+                raise InvalidSchema("a batch with operations needs q clock readings")
+            return
+        readings: dict[bytes, int] = {}
+        for data in hop.clock:
+            statement = envelope.parse(data, size_max=VOTE_BYTES_MAX)
+            commit = schema.decode(statement.payload, Commit, size_max=VOTE_BYTES_MAX)
+            place = (statement.kind, statement.committee, statement.epoch)
+            if place != (COMMIT_KIND, committee.id, committee.epoch):
+                raise InvalidSchema("a clock reading is not a COMMIT of this committee")
+            if not seq - window <= commit.seq < seq:
+                raise InvalidSchema("a clock reading that is not fresh")
+            if not committee.is_member(statement.signer):
+                raise InvalidSchema("a clock reading of a stranger")
+            if not self.is_known(statement):
+                check(statement)
+            readings[statement.signer] = commit.clock_ms
+        if len(readings) != committee.q or len(hop.clock) != committee.q:
+            raise InvalidSchema("a proposal carries q clock readings of distinct members")
+        if compute_median(readings.values()) != hop.time_ms:
+            raise InvalidSchema("the proposed time is not the median of its readings")
 
     def is_stale(self, oldest_seq: int, now_ms: int) -> bool:
         """True when the readings at hand are too old, or too few, to propose a time from."""

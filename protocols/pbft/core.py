@@ -42,8 +42,9 @@ from protocols.messages import (
 )
 from protocols.pbft.application import Application
 from protocols.pbft.checkpoint import Checkpoints
-from protocols.pbft.clock import ClockReadings, compute_median
+from protocols.pbft.clock import ClockReadings
 from protocols.pbft.heads import Heads
+from protocols.pbft.memory import Memory
 from protocols.pbft.pool import Pool, Request
 from protocols.pbft.quorum import Check
 from protocols.pbft.reproposals import Reproposals
@@ -78,19 +79,20 @@ class Core:
         checkpoint_batches: int,
     ) -> None:
         self.committee = committee
+        self._key = key
         self.application = application
         self.view = 0
         self.pool = Pool(application.get_next_nonce)
         self.clock = ClockReadings(committee)
         self.views = ViewChanger(self)
         self.again = Reproposals(self)
+        self.memory = Memory(self)
         self.checkpoints = Checkpoints(self, checkpoint_batches)
         self.heads = Heads(self)
         self.check = check
         self.slots: dict[int, Slot] = {}
         self.next_seq = application.get_position() + 1
         self._heard_ms: dict[bytes, int] = {}
-        self._key = key
 
     # --- what it is ---------------------------------------------------------------------------
 
@@ -148,7 +150,7 @@ class Core:
         if message.digest != compute_batch_digest(hop.time_ms, [r.digest for r in requests]):
             raise InvalidSchema("the proposal's digest is not its batch's")
         if expected is None:
-            self._check_clock(message.seq, hop)
+            self.clock.check(hop, message.seq, self.checkpoints.window, self.check)
         slot.proposal = Proposal(message, statement, hop, requests)
         self.pool.note_proposed(requests)
         self._accept(slot, message, step)
@@ -246,6 +248,7 @@ class Core:
         return (
             self.is_primary
             and self.views.is_active
+            and self.memory.may_sign()
             and self.again.is_done()
             and self.next_seq <= self.checkpoints.high
             and self.next_seq <= self.heads.certified + UNCERTIFIED_MAX
@@ -276,35 +279,9 @@ class Core:
             slot = self.slots[seq] = Slot(seq)
         return slot
 
-    def _check_clock(self, seq: int, hop: Propose) -> None:
-        """The proposed time is the median of q members' fresh, signed readings."""
-        if not hop.clock:
-            if hop.time_ms or hop.operations:
-                raise InvalidSchema("a batch with operations needs q clock readings")
-            return
-        readings: dict[bytes, int] = {}
-        for data in hop.clock:
-            statement = envelope.parse(data, size_max=VOTE_BYTES_MAX)
-            commit = schema.decode(statement.payload, Commit, size_max=VOTE_BYTES_MAX)
-            if (statement.kind, statement.committee, statement.epoch) != (
-                COMMIT_KIND,
-                self.committee.id,
-                self.committee.epoch,
-            ) or not seq - self.checkpoints.window <= commit.seq < seq:
-                raise InvalidSchema("a clock reading is not a fresh COMMIT of this committee")
-            if not self.committee.is_member(statement.signer):
-                raise InvalidSchema("a clock reading of a stranger")
-            if not self.clock.is_known(statement):
-                self.check(statement)
-            readings[statement.signer] = commit.clock_ms
-        if len(readings) != self.committee.q or len(hop.clock) != self.committee.q:
-            raise InvalidSchema("a proposal carries q clock readings of distinct members")
-        if compute_median(readings.values()) != hop.time_ms:
-            raise InvalidSchema("the proposed time is not the median of its readings")
-
     def _accept(self, slot: Slot, message: PrePrepare, step: Step) -> None:
         """Make the proposal durable and, as a backup, vote for it."""
-        if not self.is_member:
+        if not self.is_member or not self.memory.may_sign():
             return
         assert slot.proposal is not None
         step.persist.append(self._row("accepted", message, schema.encode(slot.proposal.hop)))
@@ -358,7 +335,7 @@ class Core:
             self.execute_ready(now_ms, step)
 
     def _try_prepare(self, slot: Slot, message: PrePrepare, now_ms: int, step: Step) -> None:
-        if not self.is_member:
+        if not self.is_member or not self.memory.may_sign():
             return
         backups = self.committee.q - 1
         prepares = slot.prepares.collect(message.digest, backups, self.check) if backups else {}
@@ -475,8 +452,19 @@ class Core:
         self.again.go_on(now_ms, step)
         self.propose(now_ms, step)
 
+    def speak(self, now_ms: int, step: Step) -> None:
+        """Vote on what was accepted in silence, now that this member may sign."""
+        for seq, slot in sorted(self.slots.items()):
+            if seq > self.executed and slot.proposal is not None:
+                if slot.own_prepare is None:
+                    self._accept(slot, slot.proposal.message, step)
+                self._advance(slot, now_ms, step)
+        self.again.go_on(now_ms, step)
+        self.propose(now_ms, step)
+
     def resume(self, now_ms: int, step: Step) -> None:
         """After a restart: go on with every slot that is still open."""
+        self.memory.on_timer(now_ms, step)
         if self.executed:
             self.heads.sign(step)
         self.again.begin()

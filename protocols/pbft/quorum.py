@@ -78,5 +78,5 @@ class Tally:
         return found if len(found) >= size else None
 
     def get_statements(self) -> list[Statement]:
-        """All votes, for retransmission."""
+        """All votes that are kept."""
         return [vote.statement for vote in self._votes.values()]

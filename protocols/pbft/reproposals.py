@@ -39,6 +39,8 @@ class Reproposals:
     def go_on(self, now_ms: int, step: Step) -> None:
         """Propose what is here, and ask everybody for the rest."""
         core = self._core
+        if not core.memory.may_sign():
+            return
         for seq, digest in sorted(self._wanted.items()):
             body = self._find(seq, digest)
             if body is None:

@@ -51,6 +51,11 @@ class Slot:
     proof: tuple[bytes, ...] | None = None
     """q COMMIT statements once committed."""
 
+    def get_statements(self) -> list[Statement]:
+        """Everything signed for this slot in the present view that is kept."""
+        proposed = [] if self.proposal is None else [self.proposal.statement]
+        return [*proposed, *self.prepares.get_statements(), *self.commits.get_statements()]
+
     def begin_view(self) -> None:
         """Forget what belonged to the former view, but for the certificates."""
         self.proposal = self.own_prepare = self.own_commit = None

@@ -76,7 +76,7 @@ class ViewChanger:
     def on_timer(self, now_ms: int, step: Step) -> None:
         """Blame the primary when something has waited too long."""
         core = self._core
-        if not core.is_member or core.committee.n == 1:
+        if not core.is_member or core.committee.n == 1 or not core.memory.may_sign():
             return
         if core.executed > self._progress:
             self._progress = core.executed
@@ -167,7 +167,7 @@ class ViewChanger:
             for signer in signers:
                 if view > core.view:
                     highest[signer] = min(view, highest.get(signer, view))
-        if len(highest) > core.committee.f and core.is_member:
+        if len(highest) > core.committee.f and core.is_member and core.memory.may_sign():
             self._leave(min(highest.values()), now_ms, step)
 
     # --- beginning a view ---------------------------------------------------------------------
@@ -246,6 +246,13 @@ class ViewChanger:
         """A vote of a view that this member has not entered yet."""
         if len(self._early) < EARLY_VOTES_MAX:
             self._early.append((statement, vote, direct))
+
+    def get_newest(self, signer: bytes) -> Statement | None:
+        """The VIEW-CHANGE of a member for the highest view, if one is here."""
+        for _, signers in sorted(self._known.items(), reverse=True):
+            if signer in signers:
+                return signers[signer][0]
+        return next((change for change in self._support if change.signer == signer), None)
 
     def resend(self, peer: bytes, view: int, active: bool, step: Step) -> None:
         """Bring a peer that is in `view` to ours."""

@@ -11,7 +11,7 @@ from devnet.history import History, HistoryEntry, Ordered
 from protocols.economy.state import OrderedOperation
 from tests.economy.world import World, digest
 
-LIAR = "m4"
+LIAR = "m1"
 TASKS = 3
 
 
@@ -39,7 +39,7 @@ class Recorder(World):
 
 @functools.cache
 def record() -> Recorder:
-    """m1 to m4 offer, m4 lies; alice's tasks are worked on until all have ended."""
+    """m1 to m4 offer, m1, the cheapest, lies; alice's tasks are worked on until all have ended."""
     world = Recorder()
     world.run(*world.offer(*world.members))
     world.run(world.open("alice", count=TASKS))

@@ -12,7 +12,15 @@ from identity.keys import PrivateKey
 from node.router import Router, Seat, decode_frame, encode_frame, pack_votes
 from protocols.committee import Committee
 from protocols.economy.operations import OPERATION_KIND, Operation, Transfer
-from protocols.messages import Batches, CommittedBatch, CommitteeMessage, Submit
+from protocols.messages import (
+    VOTE_TYPES,
+    Batches,
+    Commit,
+    CommittedBatch,
+    CommitteeMessage,
+    Prepare,
+    Submit,
+)
 from protocols.pbft.application import Outcome
 from protocols.pbft.core import Core
 from protocols.pbft.pool import Request
@@ -88,7 +96,6 @@ class Node:
         self.rows: dict[tuple[str, int], Persist] = {}
         self.ledger: list[Executed] = []
         self.certified = 0
-        self.signed: dict[tuple[str, int, int], set[bytes]] = {}
         self.start()
 
     def start(self) -> None:
@@ -127,6 +134,8 @@ class Node:
                 ]:
                     del self.rows[known]
         self.ledger += step.executed
+        for _, data in step.votes:
+            self._note_signed(data)
         for certified in step.certified:
             certified.certificate.check(self.world.committee.members, self.world.committee.q)
             self.certified = certified.position
@@ -137,6 +146,18 @@ class Node:
             self.world.serve(self, serve.to, serve.start)
         self.world.evidence += step.evidence
         self.world.faults += step.faults
+
+    def _note_signed(self, data: bytes) -> None:
+        """No key ever signs two digests for one slot, whatever it has forgotten."""
+        statement = envelope.parse(data, size_max=2_048)
+        kind = VOTE_TYPES[statement.kind]
+        vote = schema.decode(statement.payload, kind, size_max=2_048)
+        if isinstance(vote, Prepare | Commit):
+            digests = self.world.signed.setdefault(
+                (self.key.public, statement.kind, vote.view, vote.seq), set()
+            )
+            digests.add(vote.digest)
+            assert len(digests) == 1
 
 
 class World:
@@ -150,6 +171,7 @@ class World:
         }
         self.cut: set[tuple[bytes, bytes]] = set()
         self.evidence: list[object] = []
+        self.signed: dict[tuple[bytes, str, int, int], set[bytes]] = {}
         self.faults: list[object] = []
         self.nodes = [Node(self, key) for key in self.keys]
         self.client = PrivateKey(hashlib.sha256(b"client").digest())
