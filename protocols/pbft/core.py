@@ -438,10 +438,13 @@ class Core:
         heard = sum(now_ms - at <= HEARD_MS_MAX for at in self._heard_ms.values())
         return heard >= self.committee.q - 1
 
-    def is_starving(self, now_ms: int, patience_ms: int) -> bool:
-        """True when one account's next request waits for longer, whatever else is executed."""
+    def is_starving(self, now_ms: int, since_ms: int, patience_ms: int) -> bool:
+        """True when one account's next request waits for longer, whatever else is executed.
+
+        `since_ms`, when this view began: a primary does not answer for the views before it.
+        """
         oldest = self.pool.get_oldest_ms()
-        return oldest is not None and now_ms - oldest > patience_ms
+        return oldest is not None and now_ms - max(oldest, since_ms) > patience_ms
 
     def relay(self, step: Step) -> None:
         """Pass what waits longest on to the primary: its client may have left it out."""

@@ -68,6 +68,7 @@ class ViewChanger:
         self._early: list[tuple[Statement, Prepare | Commit, bool]] = []
         self._timeout_ms = TIMEOUT_MS
         self._deadline_ms: int | None = None
+        self._entered_ms = 0
         self._progress = -1
         self._resend_after_ms = 0
 
@@ -78,7 +79,9 @@ class ViewChanger:
         core = self._core
         if not core.is_member or core.committee.n == 1 or not core.memory.may_sign():
             return
-        is_starving = self.is_active and core.is_starving(now_ms, 2 * self._timeout_ms)
+        is_starving = self.is_active and core.is_starving(
+            now_ms, self._entered_ms, 2 * self._timeout_ms
+        )
         if core.executed > self._progress:
             self._progress = core.executed
             self._deadline_ms = None
@@ -228,6 +231,7 @@ class ViewChanger:
         base, proposals = compute_proposals(support)
         self.expected = {assigned.seq: assigned.digest for assigned in proposals}
         self.is_active = True
+        self._entered_ms = now_ms
         self._deadline_ms = None
         self._persist(step)
         for view in [v for v in self._known if v < core.view]:
