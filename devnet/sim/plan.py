@@ -78,7 +78,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 HEALED_LINK = Link()
-SLOW_LINK = Link(delay_ms=500, jitter_ms=300)
+SLOW_LINK = Link(delay_ms=200, jitter_ms=200)
 """A healed network may be slow all the same: timers must grow until they fit."""
 
 

@@ -155,7 +155,10 @@ def _make_report(
         seeds=len(results),
         first_seed=first,
         violations=len(failed),
-        failures=tuple(_make_failure(result, n) for result in failed[:FAILURES_SHOWN]),
+        failures=tuple(
+            _make_failure(result, n, shrinks=place < FAILURES_SHRUNK)
+            for place, result in enumerate(failed[:FAILURES_SHOWN])
+        ),
         sim_seconds=sim_seconds,
         seconds=round(seconds, 3),
         jobs=jobs,
@@ -172,11 +175,15 @@ def _make_report(
 
 
 FAILURES_SHOWN = 20
-"""Failing seeds that are shrunk and listed; the others are only counted."""
+"""Failing seeds that are listed; the others are only counted."""
+FAILURES_SHRUNK = 3
+"""Failing seeds that are shrunk, too: each costs up to hundreds of runs."""
 
 
-def _make_failure(result: SeedResult, n: int) -> Failure:
-    plan = shrink(make_plan(result.seed, n))
+def _make_failure(result: SeedResult, n: int, *, shrinks: bool) -> Failure:
+    plan = make_plan(result.seed, n)
+    if shrinks:
+        plan = shrink(plan)
     return Failure(
         seed=result.seed,
         n=n,
