@@ -321,7 +321,8 @@ class Core:
             self.check(statement)
         elif not direct and not known:
             return
-        earlier = tally.add(statement, vote.digest, is_verified=not direct, check=self.check)
+        is_verified = not (direct or known)  # add() checks what contradicts a known vote
+        earlier = tally.add(statement, vote.digest, is_verified=is_verified, check=self.check)
         if earlier is not None:
             step.evidence.append(Equivocation(earlier, statement))
         if needed:
