@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from node.node import Node
 
 CARD_DAYS = 30
+CARD_CHECK_MS = 3_600_000
 CARD_MS = CARD_DAYS * 24 * 3_600_000
 
 
@@ -19,7 +20,7 @@ class Journal:
 
     def __init__(self, node: "Node") -> None:
         self._node = node
-        self._has_card = False
+        self._card_checked_ms = 0
         me = node.key.public
         self._open = {task.task for task in node.chain.state.tasks() if task.requester == me}
         """This node's own tasks that have not ended."""
@@ -38,13 +39,14 @@ class Journal:
             self._node.logs.append(receipts)
 
     def on_certified(self, certified: Certified) -> None:
-        """The first certificate shows that the node is up to date enough for a card."""
-        if not self._has_card:
-            self._has_card = True
-            self._renew_card()
+        """A certificate shows that the node is up to date enough for a card."""
+        now_ms = read_clock_ms()
+        if now_ms >= self._card_checked_ms + CARD_CHECK_MS:
+            self._card_checked_ms = now_ms
+            self._renew_card(now_ms)
 
-    def _renew_card(self) -> None:
-        node, now_ms = self._node, read_clock_ms()
+    def _renew_card(self, now_ms: int) -> None:
+        node = self._node
         offered = node.chain.state.get_offer(node.key.public) or ()
         addresses = tuple(node.config.network.announce or node.transport.listen_addresses())
         price = node.config.agent.price_base

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from crdt import log
-from crdt.antientropy import AntiEntropy, AntiEntropyMessage, LogEntries, LogHeads
+from crdt.antientropy import LINES_MAX, AntiEntropy, AntiEntropyMessage, LogEntries, LogHeads
 from crdt.antientropy import CarriedEntry as Carried
 from crdt.directory import Directory
 from crdt.heads import Prover, sign_head
@@ -88,6 +88,7 @@ class Logs:
     def handle(self, peer: bytes, message: AntiEntropyMessage) -> None:
         """Raises InvalidBytes for what no honest peer sends."""
         if isinstance(message, LogHeads):
+            self._exchange.add_peer(peer)
             self._note_heads(peer, message)
             lines = tuple(line for line in message.lines if self._is_account(line.author))
             message = LogHeads(message.root, lines)
@@ -130,11 +131,15 @@ class Logs:
         """A member whose root or whose line of our log shows nothing that we lack."""
         if not self._committee.is_member(peer):
             return
-        me = self._key.public
-        held = max((line.count for line in message.lines if line.author == me), default=0)
-        if message.root == self.replica.get_root() or (
-            message.lines and held <= self.replica.get_count(me)
-        ):
+        me, lines = self._key.public, message.lines
+        held = next((line.count for line in lines if line.author == me), None)
+        if held is None:
+            # A page tells of every author from its first to its last, and a short one of all after.
+            is_told = bool(lines) and lines[0].author < me
+            is_told = is_told and (me < lines[-1].author or len(lines) < LINES_MAX)
+        else:
+            is_told = held <= self.replica.get_count(me)
+        if is_told or message.root == self.replica.get_root():
             self._heard.add(peer)
 
     async def _listen(self) -> None:

@@ -38,6 +38,7 @@ from protocols.messages import (
     PreparedProof,
     PrePrepare,
     Propose,
+    Submit,
     compute_batch_digest,
 )
 from protocols.pbft.application import Application
@@ -57,6 +58,8 @@ PIPELINE_MAX = 4
 UNCERTIFIED_MAX = 64
 """Positions beyond the last certified head that a primary proposes, so that what a view change
 has to carry stays small."""
+RELAYED_MAX = 4
+"""Requests that a backup passes on to a primary that seems not to have them."""
 HEARD_MS_MAX = 1_500
 """A member that was silent for longer does not count as connected."""
 PIPELINE_EARLY_OPERATIONS = 128
@@ -268,6 +271,7 @@ class Core:
             and statement.signer != self.me
             and self._is_in_window(message.seq)
             and (message.seq > self.executed or message.seq in self.views.expected)
+            and message.seq <= self.executed + 2 * UNCERTIFIED_MAX
         )
 
     def _is_in_window(self, seq: int) -> bool:
@@ -394,6 +398,7 @@ class Core:
         digest = compute_batch_digest(time_ms, digests)
         outcome = self.application.execute(seq, time_ms, digest, requests)
         self.pool.on_executed(requests, now_ms)
+        self.pool.drop_refused(requests, self.application.admit)
         self.next_seq = max(self.next_seq, seq + 1)
         step.executed.append(
             Executed(
@@ -437,6 +442,14 @@ class Core:
         """True when one account's next request waits for longer, whatever else is executed."""
         oldest = self.pool.get_oldest_ms()
         return oldest is not None and now_ms - oldest > patience_ms
+
+    def relay(self, step: Step) -> None:
+        """Pass what waits longest on to the primary: its client may have left it out."""
+        oldest = self.pool.get_oldest(RELAYED_MAX)
+        if oldest and not self.is_primary:
+            operations = tuple(request.data for request in oldest)
+            submit = Submit(committee=self.committee.id, operations=operations)
+            step.sends.append(Send(self.committee.get_primary(self.view), submit))
 
     def on_view_entered(self, base: int, last: int) -> None:
         """Begin the present view: `last` is the highest sequence number that it proposes again."""

@@ -50,6 +50,7 @@ class Memory:
         self._core = core
         self._answers: dict[bytes, GiveMemory] = {}
         self._forgotten: Statement | None = None
+        self._forgotten_seq = 0
         self._observe_until = 0
         self._asked_ms: int | None = None
         self.is_settled = not core.is_member or core.committee.n == 1
@@ -100,8 +101,9 @@ class Memory:
         if len(self._answers) >= core.committee.q - 1:
             self.is_settled = True
             if self._forgotten is not None:
-                highest = max(known.highest for known in self._answers.values())
-                self._observe_until = highest + BEYOND_MAX
+                claims = sorted((a.highest for a in self._answers.values()), reverse=True)
+                credible = claims[min(core.committee.f, len(claims) - 1)]
+                self._observe_until = max(credible, self._forgotten_seq) + BEYOND_MAX
             core.speak(now_ms, step)
         return step
 
@@ -117,6 +119,8 @@ class Memory:
             return
         core.check(statement)
         self._forgotten = statement
+        if not isinstance(message, ViewChange):
+            self._forgotten_seq = max(self._forgotten_seq, message.seq)
 
     def _remembers(self, message: PrePrepare | Prepare | Commit | ViewChange) -> bool:
         core = self._core

@@ -8,6 +8,7 @@ window of `Application.admit` per account.
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from protocols.economy.operations import Operation
 
@@ -23,6 +24,10 @@ class Request:
     signer: bytes
     operation: Operation
     data: bytes
+
+
+Admit = Callable[[bytes, Operation], str | None]
+"""Why a signer's operation cannot be batched now, or None."""
 
 
 class Pool:
@@ -95,6 +100,26 @@ class Pool:
         for request in requests:
             last = self._proposed.get(request.signer, 0)
             self._proposed[request.signer] = max(last, request.operation.nonce)
+
+    def drop_refused(self, requests: Iterable[Request], admit: Admit) -> None:
+        """Forget what the signers of `requests` still wait for, where the next of it is not
+        admissible any more: without it nothing that follows can be executed."""
+        for account in {request.signer for request in requests}:
+            following = self.get_next(account)
+            if following is not None and admit(account, following.operation) is not None:
+                for request in self._by_account.pop(account).values():
+                    del self._by_digest[request.digest]
+                self._proposed.pop(account, None)
+                self._ready_ms.pop(account, None)
+
+    def get_next(self, account: bytes) -> Request | None:
+        """The request with the account's next nonce."""
+        return self._by_account.get(account, {}).get(self._get_nonce(account))
+
+    def get_oldest(self, count_max: int) -> list[Request]:
+        """The next requests of the accounts that wait longest."""
+        found = (self.get_next(account) for account in self._ready_ms)
+        return list(islice((request for request in found if request is not None), count_max))
 
     def begin_view(self) -> None:
         """What the former primary proposed may be proposed again."""

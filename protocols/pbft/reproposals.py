@@ -36,10 +36,14 @@ class Reproposals:
                 if slot is None or slot.proposal is None:
                     self._wanted[seq] = digest
 
+    def clear(self) -> None:
+        """The view is over: nothing of it is proposed any more."""
+        self._wanted = {}
+
     def go_on(self, now_ms: int, step: Step) -> None:
         """Propose what is here, and ask everybody for the rest."""
         core = self._core
-        if not core.memory.may_sign():
+        if not self._may_propose():
             return
         for seq, digest in sorted(self._wanted.items()):
             body = self._find(seq, digest)
@@ -66,7 +70,7 @@ class Reproposals:
         """A batch that was fetched. Raises InvalidBytes."""
         step = Step()
         digest = self._wanted.get(answer.seq)
-        if digest is None:
+        if digest is None or not self._may_propose():
             return step
         requests = load(answer.operations)
         if compute_batch_digest(answer.time_ms, [r.digest for r in requests]) != digest:
@@ -74,6 +78,10 @@ class Reproposals:
         self._propose(answer.seq, answer.time_ms, requests, now_ms, step)
         self._core.propose(now_ms, step)
         return step
+
+    def _may_propose(self) -> bool:
+        core = self._core
+        return core.is_primary and core.views.is_active and core.memory.may_sign()
 
     def _find(self, seq: int, digest: bytes) -> tuple[int, tuple[Request, ...]] | None:
         if digest == NULL_DIGEST:

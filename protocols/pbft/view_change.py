@@ -78,6 +78,7 @@ class ViewChanger:
         core = self._core
         if not core.is_member or core.committee.n == 1 or not core.memory.may_sign():
             return
+        is_starving = self.is_active and core.is_starving(now_ms, 2 * self._timeout_ms)
         if core.executed > self._progress:
             self._progress = core.executed
             self._deadline_ms = None
@@ -88,11 +89,13 @@ class ViewChanger:
             self._broadcast_own(step)
         if not self._is_waiting(now_ms):
             self._deadline_ms = None
-        elif self._deadline_ms is None:
-            self._deadline_ms = now_ms + self._timeout_ms
-        elif now_ms >= self._deadline_ms or self._is_starving(now_ms):
+        elif is_starving or (self._deadline_ms is not None and now_ms >= self._deadline_ms):
             self._timeout_ms = min(2 * self._timeout_ms, TIMEOUT_MS_MAX)
             self._leave(core.view + 1, now_ms, step)
+        elif self._deadline_ms is None:
+            self._deadline_ms = now_ms + self._timeout_ms
+        elif self.is_active and now_ms >= self._deadline_ms - self._timeout_ms // 2:
+            core.relay(step)
         step.wake(self._deadline_ms)
 
     def _is_waiting(self, now_ms: int) -> bool:
@@ -102,15 +105,13 @@ class ViewChanger:
             return len(self._known.get(core.view, {})) >= core.committee.q
         return core.is_connected(now_ms) and core.is_waiting(now_ms)
 
-    def _is_starving(self, now_ms: int) -> bool:
-        return self.is_active and self._core.is_starving(now_ms, 2 * self._timeout_ms)
-
     # --- leaving a view -----------------------------------------------------------------------
 
     def _leave(self, view: int, now_ms: int, step: Step) -> None:
         """Send a VIEW-CHANGE for `view`; what was voted before is in it."""
         core = self._core
         core.view, self.is_active = view, False
+        core.again.clear()
         base, certificate = core.get_base()
         prepared = tuple(
             slot.prepared.proof

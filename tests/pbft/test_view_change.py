@@ -1,8 +1,12 @@
 """Replacing a primary: with it down, mute to some, equivocating; and what survives."""
 
+import hashlib
+
 import pytest
 
-from tests.pbft.world import World
+from protocols.messages import GiveBody, compute_batch_digest
+from protocols.step import Step
+from tests.pbft.world import COMMITTEE, World
 
 
 def submit_and_wait(world: World, count: int, elapsed_ms: int = 12_000) -> None:
@@ -127,3 +131,23 @@ def test_everybody_restarts_in_the_middle_of_a_view_change() -> None:
     assert len(orders(world)) == 1
     assert len(orders(world).pop()) == 5
     assert not world.evidence
+
+
+def test_a_primary_that_left_its_view_proposes_nothing_of_it_any_more() -> None:
+    world = World(4)
+    submit_and_wait(world, 2, 3_000)
+    node = world.nodes[0]
+    core = node.seat.core
+    statement = world.make_operation()
+    digest = compute_batch_digest(5, [hashlib.sha256(statement.data).digest()])
+    core.views.expected = {core.executed + 1: digest}
+    core.again.begin()
+    assert not core.again.is_done()
+    step = Step()
+    core.views._leave(1, world.now_ms, step)
+    answer = GiveBody(
+        committee=COMMITTEE, seq=core.executed + 1, time_ms=5, operations=(statement.data,)
+    )
+    step = node.router.handle(world.nodes[1].key.public, answer, world.now_ms)
+    assert not step.votes
+    assert not step.sends
