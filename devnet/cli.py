@@ -1,6 +1,7 @@
 """econode devnet: four nodes on this machine, a real job, and what became of it."""
 
 import contextlib
+import os
 import shutil
 import sys
 import tempfile
@@ -203,9 +204,10 @@ def list_commands(network: "Devnet") -> list[str]:
     plans = network.plan.nodes
     first, last = get_home(network.folder, plans[0]), get_home(network.folder, plans[-1])
     sample = network.folder / MANIFEST_NAME  # any file will do; this one is there
+    program = "econode" if shutil.which("econode") else os.path.relpath(sys.argv[0])
     lines = ["", "Try, in another terminal:"]
     lines += [
-        f"  econode {verb} --home {home.path}"
+        f"  {program} {verb} --home {home.path}"
         for verb, home in (
             ("status", first),
             ("peers", first),

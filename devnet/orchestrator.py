@@ -112,6 +112,8 @@ class Devnet:
         deadline = time.monotonic() + AT_REST_S_MAX
         while not self._is_at_rest() and time.monotonic() < deadline:
             self.tick()
+            self._note_caught_up()
+        self._note_caught_up()  # the others may have ended the job without it
 
     def set_step(self, step: str, reporter: Reporter) -> None:
         """Say what goes on from now, and where it is shown."""

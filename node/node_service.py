@@ -66,6 +66,8 @@ class Service:
         roles = ["member" if core.is_member else "observer"]
         if node.chain.state.get_offer(core.me) is not None:
             roles.append("agent")
+        if core.memory.is_observing():
+            roles.append("observing")
         return service.Status(
             peer_id=self.peer_id,
             network=node.genesis.name,

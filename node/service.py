@@ -59,7 +59,8 @@ class Status(Answer, frozen=True):
     rss_bytes: int
     uptime_s: float
     roles: tuple[str, ...]
-    """Any of member, agent, observer."""
+    """Any of member, agent, observer, and observing: a member that found that it has forgotten
+    some of what it signed, and signs nothing until a quorum has passed it."""
 
 
 class Peer(Answer, frozen=True):

@@ -216,7 +216,11 @@ def _load_config(place: "Home", flags: list[str]) -> "Config":
 
 def _run(place: "Home", config: "Config") -> int:
     """The node from its lock to its end; logs go to standard error."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
+    from node.log_filter import ForeignRecords
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(ForeignRecords())
+    logging.basicConfig(handlers=[handler], level=logging.INFO, format=LOG_FORMAT)
     with place.lock():
         _check_runnable(place, config)
         if not place.token_path.exists():

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from node.config import Capability
 from node.config_file import render_config
 from node.files import write_atomic
 from node.home import Home
+from node.ledger_rows import decode_list
 from node.problem import Problem
 from protocols.genesis import Allotment, Genesis, Member, Parameters
 
@@ -169,6 +171,15 @@ class RealNode:
 
     def count_connected(self) -> int:
         return sum(peer.connected for peer in self.client.peers().peers)
+
+    def read_operations(self, position: int = 0) -> list[bytes]:
+        """Every operation in its ledger file, once that holds the entry at `position`."""
+        uri = f"{self.home.ledger_path.as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            last = "SELECT max(position) FROM batches"
+            wait_until(lambda: db.execute(last).fetchone()[0] >= position, "a ledger on disk")
+            rows = db.execute("SELECT operations FROM batches ORDER BY position").fetchall()
+        return [data for (packed,) in rows for data in decode_list(packed)]
 
     def econode(self, *arguments: object) -> Done:
         return econode(*arguments, "--home", self.home.path)

@@ -9,7 +9,6 @@ hold about as much memory as before.
 import contextlib
 import hashlib
 import os
-import sqlite3
 
 import cbor2
 import pytest
@@ -21,7 +20,6 @@ from identity.envelope import Context
 from identity.keys import PrivateKey, parse_peer_id
 from node import framing
 from node.host import DialError, Host
-from node.ledger_rows import decode_list
 from node.problem import Problem
 from protocols.committee import Committee
 from protocols.economy.operations import OPERATION_KIND, Operation, Transfer
@@ -284,7 +282,7 @@ async def test_replayed_and_unfunded_operations_move_nothing(siege, key):
     node.client.transfer(siege.network.nodes[1].peer_id, 5)
     siege.network.wait_equal()
     stake = node.client.stake()
-    replayed = read_operations(node)
+    replayed = node.read_operations(node.client.status().position)
     assert replayed
     poor = PrivateKey(hashlib.sha256(key.seed).digest())
     unfunded = [
@@ -318,14 +316,6 @@ async def test_replayed_and_unfunded_operations_move_nothing(siege, key):
         a.peer_id: a.free - (a.peer_id in spenders) for a in stake.accounts
     }
     assert all(each.client.status().pending_operations == 0 for each in siege.network.nodes)
-
-
-def read_operations(node: RealNode) -> list[bytes]:
-    """Every operation in the node's ledger file."""
-    uri = f"{node.home.ledger_path.as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
-        rows = db.execute("SELECT operations FROM batches ORDER BY position").fetchall()
-    return [data for (packed,) in rows for data in decode_list(packed)]
 
 
 async def test_a_stranger_who_stays_is_cut_off_and_others_come_in(siege):

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import random
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -14,7 +13,6 @@ import trio
 from identity import envelope
 from identity.keys import PrivateKey, parse_peer_id
 from node.gossip import PUBLISH_BURST_MAX
-from node.ledger_rows import decode_list
 from node.links import PeerAddress, Transport
 from node.problem import Problem
 from tests.system.network import FREE, POLL_S, Network, RealNode, wait_until
@@ -176,15 +174,8 @@ def check_once(network: Network, acknowledged: set[str]) -> None:
     assert len(acknowledged) > 20
     for node in network.nodes:
         digests, signers = [], Counter()
-        for data in read_operations(node):
+        for data in node.read_operations():
             digests.append(hashlib.sha256(data).hexdigest())
             signers[envelope.parse(data, size_max=1 << 20).signer] += 1
         assert len(set(digests)) == len(digests)
         assert acknowledged <= set(digests)
-
-
-def read_operations(node: RealNode) -> list[bytes]:
-    uri = f"{node.home.ledger_path.as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
-        rows = db.execute("SELECT operations FROM batches ORDER BY position").fetchall()
-    return [data for (packed,) in rows for data in decode_list(packed)]
