@@ -87,6 +87,9 @@ class ViewChanger:
             self._deadline_ms = None
             if self.is_active:
                 self._timeout_ms = TIMEOUT_MS
+        # VIEW-CHANGEs may have come while this member might not sign.
+        self._join(now_ms, step)
+        self._try_begin(now_ms, step)
         if not self.is_active and now_ms >= self._resend_after_ms:
             self._resend_after_ms = now_ms + RESEND_MS
             self._broadcast_own(step)
@@ -180,6 +183,8 @@ class ViewChanger:
         """As the new primary, begin the view at q VIEW-CHANGEs."""
         core = self._core
         if self.is_active or core.committee.get_primary(core.view) != core.me:
+            return
+        if not core.memory.may_sign():
             return
         known = self._known.get(core.view, {})
         if len(known) < core.committee.q or core.me not in known:
