@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.commands.common import JsonOption, make_app, render_pairs, show
+from node.commands.common import JsonOption, make_app, render_pairs, render_table, show
 
 if TYPE_CHECKING:  # these take long to import, and `econode --help` needs none of them
+    from devnet.sim.defects.search import DefectReport
     from devnet.sim.plan import Plan
     from devnet.sim.run import RunReport, SeedResult
 
@@ -79,6 +80,34 @@ def replay(
     raise typer.Exit(1 if result.violations else 0)
 
 
+@app.command("defects")
+def defects(
+    names: Annotated[list[str] | None, typer.Argument(help="Only these.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most, for each.")] = 10_000,
+    jobs: JobsOption = 1,
+    json: JsonOption = False,
+) -> None:
+    """Put mistakes into the running core, one by one, and see which seed finds each.
+
+    Ends with 1 if one is not found.
+
+    \b
+    Example:
+      econode sim defects quorum_too_small no_p_set
+    """
+    from devnet.sim.defects.search import DEFECTS, find_defects
+
+    known = {defect.name for defect in DEFECTS}
+    unknown = set(names or ()) - known
+    if unknown:
+        raise typer.BadParameter(f"no such defect: {', '.join(sorted(unknown))}")
+    total = len(names or known)
+    with _open_progress("defects", total, json) as advance:
+        report = find_defects(tuple(names or ()), seeds, jobs, advance)
+    show(report, json, lambda: _render_defects(report))
+    raise typer.Exit(1 if report.missed else 0)
+
+
 class _open_progress:
     """A progress bar on standard error; none with --json or without a terminal."""
 
@@ -111,9 +140,9 @@ class _open_progress:
         return self._advance
 
     def _advance(self, result: Any) -> None:
-        if result.violations:
+        if getattr(result, "violations", None):
             self._violations += 1
-        text = f"{self._what}, {self._violations} violations"
+        text = f"{self._what}, {self._violations} violations" if self._violations else self._what
         self._bar.update(self._task, advance=1, description=text)
 
     def __exit__(self, *_: object) -> None:
@@ -141,6 +170,15 @@ def _render_run(report: "RunReport") -> list[str]:
         lines += [f"  {item}" for item in (*failure.byzantine, *failure.faults)]
         lines.append(f"  {failure.replay}")
     return lines
+
+
+def _render_defects(report: "DefectReport") -> list[str]:
+    rows = [
+        (found.name, found.nodes, found.first_seed, found.violation or found.equivalent_because)
+        for found in report.defects
+    ]
+    table = render_table(["defect", "members", "first seed", "breach"], rows)
+    return [*table, "", f"{report.found} found, {report.missed} missed"]
 
 
 def _render_plan(plan: "Plan") -> list[str]:

@@ -1,0 +1,84 @@
+"""The first seed that finds each defect."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from devnet.sim.defects import normal_case, views
+from devnet.sim.defects.patch import Defect, applied
+from devnet.sim.run import map_in_processes, run_seed
+
+SEEDS_MAX = 10_000
+DEFECTS: tuple[Defect, ...] = (*normal_case.DEFECTS, *views.DEFECTS)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a defect: the first seed whose run breaks an invariant, or why none can."""
+
+    name: str
+    what: str
+    nodes: int
+    first_seed: int | None
+    violation: str | None
+    equivalent_because: str | None
+
+
+class DefectReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `econode sim defects`."""
+
+    seeds_max: int
+    found: int
+    equivalent: int
+    missed: int
+    defects: tuple[Found, ...]
+
+
+def find_defects(
+    names: tuple[str, ...], seeds_max: int, jobs: int, on_done: Callable[[Found], None]
+) -> DefectReport:
+    """Search each of the defects called `names` (all, when there are none)."""
+    chosen = [d for d in DEFECTS if not names or d.name in names]
+    found: list[Found] = []
+    for result in _search_all([(defect.name, seeds_max) for defect in chosen], jobs):
+        found.append(result)
+        on_done(result)
+    missed = [f for f in found if f.first_seed is None and f.equivalent_because is None]
+    return DefectReport(
+        seeds_max=seeds_max,
+        found=sum(f.first_seed is not None for f in found),
+        equivalent=sum(f.first_seed is None and f.equivalent_because is not None for f in found),
+        missed=len(missed),
+        defects=tuple(found),
+    )
+
+
+def _search_all(items: list[Any], jobs: int) -> Iterator[Found]:
+    yield from map_in_processes(_search, items, jobs)
+
+
+def _search(item: tuple[str, int]) -> Found:
+    name, seeds_max = item
+    defect = next(d for d in DEFECTS if d.name == name)
+    return search(defect, range(seeds_max))
+
+
+def search(defect: Defect, seeds: range) -> Found:
+    """Run seeds with the defect until one breaks an invariant."""
+    with applied(defect):
+        for seed in seeds:
+            result = run_seed(seed, defect.nodes)
+            if result.violations:
+                return _make_found(defect, seed, result.violations[0])
+    return _make_found(defect, None, None)
+
+
+def _make_found(defect: Defect, seed: int | None, violation: str | None) -> Found:
+    return Found(
+        name=defect.name,
+        what=defect.what,
+        nodes=defect.nodes,
+        first_seed=seed,
+        violation=violation,
+        equivalent_because=defect.equivalent_because,
+    )

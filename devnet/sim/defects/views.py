@@ -1,0 +1,245 @@
+"""Defects of view changes, retransmission and catching up."""
+
+from devnet.sim.defects.patch import Defect, Edit
+
+_VIEWS = "protocols.pbft.view_change:ViewChanger"
+_NEW_VIEW = "protocols.pbft.new_view"
+_CORE = "protocols.pbft.core:Core"
+_CATCH_UP = "protocols.pbft.catch_up:CatchUp"
+
+
+def _make(name: str, what: str, *edits: tuple[str, str, str], nodes: int = 4) -> Defect:
+    return Defect(name, what, tuple(Edit(*edit) for edit in edits), nodes)
+
+
+DEFECTS = (
+    _make(
+        "no_p_set",
+        "a VIEW-CHANGE carries no prepared certificates",
+        (f"{_VIEWS}._leave", "slot.prepared is not None", "False"),
+    ),
+    _make(
+        "lowest_view_o",
+        "O takes the certificate of the lowest view",
+        (f"{_NEW_VIEW}:compute_proposals", "proof.view > known.view", "proof.view < known.view"),
+    ),
+    _make(
+        "unchecked_o",
+        "backups believe the proposals of a NEW-VIEW",
+        (f"{_VIEWS}.on_new_view", "if proposals != message.proposals:", "if False:"),
+    ),
+    _make(
+        "o_not_enforced",
+        "what a primary proposes again need not be what its NEW-VIEW announced",
+        (f"{_CORE}.on_propose", "if expected not in (None, message.digest):", "if False:"),
+    ),
+    _make(
+        "no_null_request",
+        "a gap in O is left open",
+        (
+            f"{_NEW_VIEW}:compute_proposals",
+            "for seq in range(base + 1, last + 1)",
+            "for seq in range(base + 1, last + 1) if seq in best",
+        ),
+    ),
+    _make(
+        "lowest_base",
+        "the lowest of the proven bases is chosen",
+        (f"{_NEW_VIEW}:compute_proposals", "base = max(", "base = min("),
+    ),
+    _make(
+        "view_changes_unchecked",
+        "the certificates in a VIEW-CHANGE are believed",
+        (f"{_VIEWS}.on_view_change", "check_view_change(", "(lambda *_: None)("),
+    ),
+    _make(
+        "base_unchecked",
+        "a base needs no q signatures",
+        (
+            f"{_NEW_VIEW}:_check_base",
+            "certificate.check(committee.members, committee.q)",
+            "pass",
+        ),
+    ),
+    _make(
+        "prepared_without_prepares",
+        "a prepared certificate needs no PREPAREs",
+        (
+            f"{_NEW_VIEW}:check_prepared",
+            "if len(signers) < committee.q - 1:",
+            "if False:",
+        ),
+    ),
+    _make(
+        "new_view_without_quorum",
+        "a NEW-VIEW stands on one VIEW-CHANGE",
+        (
+            f"{_VIEWS}.on_new_view",
+            "core.committee.q:",
+            "1:",
+        ),
+    ),
+    _make(
+        "begins_without_quorum",
+        "a new primary begins with one VIEW-CHANGE less",
+        (
+            f"{_VIEWS}._try_begin",
+            "len(known) < core.committee.q",
+            "len(known) < core.committee.q - 1",
+        ),
+        (f"{_VIEWS}.on_new_view", "core.committee.q:", "core.committee.q - 1:"),
+    ),
+    _make(
+        "old_view_votes",
+        "votes of former views count in the present one",
+        (f"{_CORE}._on_slot_vote", "if vote.view < self.view:", "if False:"),
+    ),
+    _make(
+        "future_view_votes",
+        "votes of later views count in the present one",
+        (
+            f"{_CORE}._on_slot_vote",
+            "if vote.view > self.view or (vote.view == self.view and not self.views.is_active):",
+            "if False:",
+        ),
+    ),
+    _make(
+        "votes_survive_the_view",
+        "a slot keeps its votes when a new view begins",
+        (
+            "protocols.pbft.slot:Slot.begin_view",
+            "self.prepares, self.commits = Tally(), Tally()",
+            "pass",
+        ),
+    ),
+    _make(
+        "certificates_end_with_the_view",
+        "a slot forgets its prepared certificate when a new view begins",
+        (
+            "protocols.pbft.slot:Slot.begin_view",
+            "self.proposal = self.own_prepare",
+            "self.prepared = self.proposal = self.own_prepare",
+        ),
+    ),
+    _make(
+        "votes_after_leaving",
+        "a member goes on voting in a view that it has left",
+        (f"{_VIEWS}._leave", "core.view, self.is_active = view, False", "self.is_active = True"),
+    ),
+    _make(
+        "missing_join",
+        "f+1 members in later views move nobody",
+        (f"{_VIEWS}._join", "len(highest) > core.committee.f", "False"),
+    ),
+    _make(
+        "joins_anyone",
+        "a single VIEW-CHANGE makes others follow",
+        (f"{_VIEWS}._join", "len(highest) > core.committee.f", "highest"),
+    ),
+    _make(
+        "no_view_timer",
+        "nobody blames a primary",
+        (
+            f"{_VIEWS}.on_timer",
+            "is_starving or (self._deadline_ms is not None and now_ms >= self._deadline_ms)",
+            "False",
+        ),
+    ),
+    _make(
+        "starvation_unseen",
+        "a primary may leave a client out as long as it executes something",
+        (f"{_CORE}.is_starving", "now_ms - max(oldest, since_ms) > patience_ms", "False"),
+    ),
+    _make(
+        "blames_for_former_views",
+        "a new primary answers for what waited before its view",
+        (f"{_CORE}.is_starving", "max(oldest, since_ms)", "oldest"),
+    ),
+    _make(
+        "view_changes_sent_once",
+        "a VIEW-CHANGE is not repeated",
+        (f"{_VIEWS}._broadcast_own", "if self._own is not None:", "if False:"),
+        (f"{_VIEWS}.resend", "elif self._own is not None:", "elif False:"),
+    ),
+    _make(
+        "new_view_not_repeated",
+        "whoever missed a NEW-VIEW never gets it",
+        (f"{_VIEWS}.resend", "if self.is_active:", "if False:"),
+    ),
+    _make(
+        "new_view_needs_no_settling",
+        "what the former view was to propose again is proposed in the next",
+        (f"{_VIEWS}._leave", "core.again.clear()", "pass"),
+    ),
+    _make(
+        "bodies_never_fetched",
+        "a primary that lacks a batch of O does not ask for it",
+        (
+            "protocols.pbft.reproposals:Reproposals.go_on",
+            "step.sends.append(Send(None, fetch))",
+            "pass",
+        ),
+    ),
+    _make(
+        "fetched_bodies_unchecked",
+        "a fetched batch may have another digest",
+        (
+            "protocols.pbft.reproposals:Reproposals.on_give_body",
+            "if compute_batch_digest(answer.time_ms, [r.digest for r in requests]) != digest:",
+            "if False:",
+        ),
+    ),
+    _make(
+        "proposed_once_and_for_all",
+        "operations that a former primary proposed are not proposed again",
+        ("protocols.pbft.pool:Pool.begin_view", "self._proposed.clear()", "pass"),
+    ),
+    _make(
+        "joins_before_it_may_sign",
+        "VIEW-CHANGEs that came while a member might not sign are not looked at again",
+        (f"{_VIEWS}.on_timer", "self._join(now_ms, step)", "pass"),
+    ),
+    # --- catching up --------------------------------------------------------------------------
+    _make(
+        "catch_up_unproven",
+        "fetched batches are executed without their proof",
+        (f"{_CATCH_UP}.on_batches", "check_commit_proof(", "(lambda *_: None)("),
+    ),
+    _make(
+        "catch_up_counts_copies",
+        "one COMMIT may stand q times in a proof",
+        (
+            "protocols.pbft.proof:check_commit_proof",
+            "if len(signers) < committee.q or len(views) != 1:",
+            "if len(proof) < committee.q:",
+        ),
+    ),
+    _make(
+        "catch_up_of_another_batch",
+        "the COMMITs of a proof may be for another digest",
+        (
+            "protocols.pbft.proof:check_commit_proof",
+            "(COMMIT_KIND, committee.id, committee.epoch, seq, digest)",
+            "(COMMIT_KIND, committee.id, committee.epoch, seq, commit.digest)",
+        ),
+    ),
+    _make(
+        "believes_claimed_heights",
+        "one member's claim makes another think it is behind",
+        (
+            f"{_CATCH_UP}.is_behind",
+            "claims[f] > self._core.executed",
+            "claims[0] > self._core.executed",
+        ),
+    ),
+    _make(
+        "never_fetches",
+        "who is behind does not ask for what it missed",
+        (f"{_CATCH_UP}._start_fetch", "step.sends.append(Send(peer, fetch))", "pass"),
+    ),
+    _make(
+        "votes_sent_once",
+        "lost votes are not repeated",
+        (f"{_CATCH_UP}._resend", "if votes:", "if False:"),
+    ),
+)
