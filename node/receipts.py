@@ -10,7 +10,8 @@ from identity.errors import EconodeError, InvalidSchema
 from identity.keys import PrivateKey
 from node.blobs import Blobs
 from protocols.committee import Committee
-from protocols.economy.operations import RECEIPT_BYTES_MAX, RECEIPT_KIND, Receipt
+from protocols.economy.operations import RECEIPT_KIND, Receipt
+from protocols.economy.receipts import check_receipt
 from protocols.messages import GiveReceipt, Hop, WantReceipt
 
 BLOBS_MAX = 64
@@ -20,17 +21,6 @@ PUSH_SECONDS_MAX = 60.0
 
 class NotHeld(EconodeError):
     """Too few members took an input blob in time."""
-
-
-def check_receipt(committee: Committee, data: bytes) -> tuple[bytes, Receipt]:
-    """The signer of a receipt for `committee` and what it holds. Raises InvalidBytes."""
-    statement = envelope.parse(data, size_max=RECEIPT_BYTES_MAX)
-    place = (statement.kind, statement.committee, statement.epoch)
-    if place != (RECEIPT_KIND, committee.id, committee.epoch):
-        raise InvalidSchema("not a receipt for this committee and epoch")
-    receipt = schema.decode(statement.payload, Receipt, size_max=RECEIPT_BYTES_MAX)
-    statement.check(committee.network)
-    return statement.signer, receipt
 
 
 class Receipts:

@@ -321,7 +321,8 @@ class Core:
             self.check(statement)
         elif not direct and not known:
             return
-        earlier = tally.add(statement, vote.digest, is_verified=not direct, check=self.check)
+        is_verified = not (direct or known)  # add() checks what contradicts a known vote
+        earlier = tally.add(statement, vote.digest, is_verified=is_verified, check=self.check)
         if earlier is not None:
             step.evidence.append(Equivocation(earlier, statement))
         if needed:
@@ -438,10 +439,13 @@ class Core:
         heard = sum(now_ms - at <= HEARD_MS_MAX for at in self._heard_ms.values())
         return heard >= self.committee.q - 1
 
-    def is_starving(self, now_ms: int, patience_ms: int) -> bool:
-        """True when one account's next request waits for longer, whatever else is executed."""
+    def is_starving(self, now_ms: int, since_ms: int, patience_ms: int) -> bool:
+        """True when one account's next request waits for longer, whatever else is executed.
+
+        `since_ms`, when this view began: a primary does not answer for the views before it.
+        """
         oldest = self.pool.get_oldest_ms()
-        return oldest is not None and now_ms - oldest > patience_ms
+        return oldest is not None and now_ms - max(oldest, since_ms) > patience_ms
 
     def relay(self, step: Step) -> None:
         """Pass what waits longest on to the primary: its client may have left it out."""

@@ -68,6 +68,7 @@ class ViewChanger:
         self._early: list[tuple[Statement, Prepare | Commit, bool]] = []
         self._timeout_ms = TIMEOUT_MS
         self._deadline_ms: int | None = None
+        self._entered_ms = 0
         self._progress = -1
         self._resend_after_ms = 0
 
@@ -78,12 +79,17 @@ class ViewChanger:
         core = self._core
         if not core.is_member or core.committee.n == 1 or not core.memory.may_sign():
             return
-        is_starving = self.is_active and core.is_starving(now_ms, 2 * self._timeout_ms)
+        is_starving = self.is_active and core.is_starving(
+            now_ms, self._entered_ms, 2 * self._timeout_ms
+        )
         if core.executed > self._progress:
             self._progress = core.executed
             self._deadline_ms = None
             if self.is_active:
                 self._timeout_ms = TIMEOUT_MS
+        # VIEW-CHANGEs may have come while this member might not sign.
+        self._join(now_ms, step)
+        self._try_begin(now_ms, step)
         if not self.is_active and now_ms >= self._resend_after_ms:
             self._resend_after_ms = now_ms + RESEND_MS
             self._broadcast_own(step)
@@ -178,6 +184,8 @@ class ViewChanger:
         core = self._core
         if self.is_active or core.committee.get_primary(core.view) != core.me:
             return
+        if not core.memory.may_sign():
+            return
         known = self._known.get(core.view, {})
         if len(known) < core.committee.q or core.me not in known:
             return
@@ -228,6 +236,7 @@ class ViewChanger:
         base, proposals = compute_proposals(support)
         self.expected = {assigned.seq: assigned.digest for assigned in proposals}
         self.is_active = True
+        self._entered_ms = now_ms
         self._deadline_ms = None
         self._persist(step)
         for view in [v for v in self._known if v < core.view]:

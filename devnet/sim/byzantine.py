@@ -1,0 +1,198 @@
+"""What Byzantine members do to the messages that leave them.
+
+A Byzantine member runs the product's core and lies with its own key only: between its core and
+the network stands a sender that delays, drops, changes and signs anew. Twins are two processes of
+one key, each of which talks to a side of the committee (Bano et al., Twins, 2020).
+"""
+
+from collections.abc import Iterable
+from random import Random
+from typing import TYPE_CHECKING
+
+from devnet.sim.mutate import equivocate, leave_out, mutate, prepare_own, usurp
+from devnet.sim.plan import Behaviour
+from protocols.messages import Hop, Propose, Votes
+
+if TYPE_CHECKING:
+    from devnet.sim.member import Member
+    from devnet.sim.world import World
+
+MUTATED_SHARE = 0.25
+SLOW_MS = (150, 700, 1_500, 1_900)
+"""How long a slow member holds back what it says: under the timeout of the others."""
+BOTH = 2
+
+
+class Sender:
+    """An honest member's: everything goes out at once."""
+
+    def __init__(self, world: "World", member: "Member") -> None:
+        self._world, self._member = world, member
+
+    def send(self, to: bytes | None, message: Hop) -> None:
+        self._world.send_frame(self._member, to, message)
+
+    def hears(self, source: "Member") -> bool:
+        """Whether what `source` sends to this key comes to this process."""
+        return True
+
+
+class _Liar(Sender):
+    """Base of what lies: gives each receiver its own message, or none."""
+
+    def __init__(self, world: "World", member: "Member") -> None:
+        super().__init__(world, member)
+        self._random = Random(world.plan.seed * 31 + member.id)
+
+    def send(self, to: bytes | None, message: Hop) -> None:
+        for key in [to] if to is not None else self._others():
+            for changed, late_ms in self.choose(key, message):
+                self._world.send_frame(self._member, key, changed, late_ms)
+
+    def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
+        """What goes to `to` instead of `message`, each with its delay."""
+        return ((message, 0),)
+
+    def _others(self) -> list[bytes]:
+        return [key for key in self._world.committee.members if key != self._member.public]
+
+    def _count(self, what: str) -> None:
+        self._world.fault_counts[what] += 1
+
+
+class _Twin(_Liar):
+    """Talks and listens to one side; some members are on both."""
+
+    def __init__(self, world: "World", member: "Member") -> None:
+        super().__init__(world, member)
+        sides = Random(world.plan.seed * 17 + member.index)
+        self._sides = {key: sides.choice((0, 1, BOTH)) for key in world.committee.members}
+        self._side = member.id // 100
+
+    def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
+        if self._sides[to] in (self._side, BOTH):
+            self._count("twins")
+            return ((message, 0),)
+        return ()
+
+    def hears(self, source: "Member") -> bool:
+        return self._sides[source.public] in (self._side, BOTH)
+
+
+class _Mutator(_Liar):
+    """Changes some of what it says, signs it anew, and repeats old words."""
+
+    def __init__(self, world: "World", member: "Member") -> None:
+        super().__init__(world, member)
+        self._said: list[Hop] = []
+
+    def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
+        random = self._random
+        if len(self._said) < 64:
+            self._said.append(message)
+        elif random.random() < 0.1:
+            self._said[random.randrange(64)] = message
+        if random.random() >= MUTATED_SHARE:
+            return ((message, 0),)
+        self._count("mutate")
+        if random.random() < 0.2:
+            return ((random.choice(self._said), 0), (message, 0))
+        if isinstance(message, Votes) and random.random() < 0.1:
+            core = self._member.core
+            usurped = usurp(random, self._member.key, self._world.committee, core)
+            return ((usurped, 0), (message, 0))
+        changed = mutate(random, self._member.key, self._world.committee, message)
+        return ((changed, 0), (message, 0)) if random.random() < 0.3 else ((changed, 0),)
+
+
+class _Silent(_Liar):
+    """Says nothing from some time on."""
+
+    def __init__(self, world: "World", member: "Member") -> None:
+        super().__init__(world, member)
+        self._from_ms = self._random.choice((0, 5_000, world.plan.safety_ms))
+
+    def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
+        if self._world.now_ms < self._from_ms:
+            return ((message, 0),)
+        self._count("silent")
+        return ()
+
+
+class _Slow(_Liar):
+    """Says everything late, but not so late that others give up at once."""
+
+    def __init__(self, world: "World", member: "Member") -> None:
+        super().__init__(world, member)
+        self._late_ms = self._random.choice(SLOW_MS)
+
+    def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
+        self._count("slow")
+        return ((message, self._late_ms),)
+
+
+class _Selective(_Liar):
+    """Talks to some members only."""
+
+    def __init__(self, world: "World", member: "Member") -> None:
+        super().__init__(world, member)
+        others = self._others()
+        self._heard_by = set(self._random.sample(others, self._random.randrange(len(others))))
+
+    def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
+        if to in self._heard_by:
+            return ((message, 0),)
+        self._count("selective")
+        return ()
+
+
+class _Equivocator(_Liar):
+    """Tells half of the members something else at every slot: proposals and votes."""
+
+    def __init__(self, world: "World", member: "Member") -> None:
+        super().__init__(world, member)
+        others = self._others()
+        self._fooled = set(self._random.sample(others, (len(others) + 1) // 2))
+        self._other_digests: dict[tuple[int, int], bytes] = {}
+
+    def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
+        if to not in self._fooled:
+            return ((message, 0),)
+        self._count("equivocate")
+        extra: Iterable[tuple[Hop, int]] = ()
+        key, committee = self._member.key, self._world.committee
+        changed = equivocate(key, committee, message, self._other_digests)
+        if isinstance(changed, Propose):
+            extra = ((prepare_own(key, committee, changed), 0),)
+        return ((changed, 0), *extra)
+
+
+class _Censor(_Liar):
+    """As primary leaves one client's operations out of every batch, from some time on."""
+
+    def __init__(self, world: "World", member: "Member") -> None:
+        super().__init__(world, member)
+        self._victim = world.foundation.clients[0].public
+        self._from_ms = self._random.choice((0, 5_000, 12_000))
+
+    def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
+        if not isinstance(message, Propose) or self._world.now_ms < self._from_ms:
+            return ((message, 0),)
+        self._count("censor")
+        return ((leave_out(self._member.key, self._world.committee, message, self._victim), 0),)
+
+
+_SENDERS: dict[Behaviour, type[_Liar]] = {
+    "twins": _Twin,
+    "mutate": _Mutator,
+    "silent": _Silent,
+    "slow": _Slow,
+    "selective": _Selective,
+    "equivocate": _Equivocator,
+    "censor": _Censor,
+}
+
+
+def make_sender(world: "World", member: "Member", behaviour: Behaviour | None) -> Sender:
+    """The sender of a member, honest when `behaviour` is None."""
+    return Sender(world, member) if behaviour is None else _SENDERS[behaviour](world, member)

@@ -1,0 +1,158 @@
+"""econode sim: the product's own code in a simulated world, by the thousand seeds."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.commands.common import JsonOption, make_app, render_pairs, show
+
+if TYPE_CHECKING:  # these take long to import, and `econode --help` needs none of them
+    from devnet.sim.plan import Plan
+    from devnet.sim.run import RunReport, SeedResult
+
+app = make_app("Simulate committees with faults; docs/simulator.md explains how.")
+
+NodesOption = Annotated[
+    int, typer.Option("--nodes", min=1, max=31, metavar="N", help="Members of the committee.")
+]
+JobsOption = Annotated[int, typer.Option(min=1, max=64, help="Processes.")]
+
+
+@app.command("run")
+def run(
+    seeds: Annotated[int, typer.Option(min=1, max=100_000_000, help="How many.")] = 100,
+    start: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    nodes: NodesOption = 4,
+    jobs: JobsOption = 1,
+    json: JsonOption = False,
+) -> None:
+    """Run seeds: a safety phase with faults, a healed phase, every invariant after each step.
+
+    Ends with 1 if a seed breaks an invariant; the seed is shrunk, and the command that shows it
+    again is printed.
+
+    \b
+    Example:
+      econode sim run --seeds 1000 --nodes 7 --jobs 2
+    """
+    from devnet.sim.run import run_seeds
+
+    with _open_progress("seeds", seeds, json) as advance:
+        report = run_seeds(start, seeds, nodes, jobs, advance)
+    show(report, json, lambda: _render_run(report))
+    raise typer.Exit(1 if report.violations else 0)
+
+
+@app.command("replay")
+def replay(
+    seed: Annotated[int, typer.Argument(min=0, help="The seed.")],
+    nodes: NodesOption = 4,
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Leave out the faults that the breach does not need.")
+    ] = False,
+    lines: Annotated[int, typer.Option(min=0, help="Lines of the trace's end; 0 is all.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Run one seed again and print everything that happened in it.
+
+    \b
+    Example:
+      econode sim replay 4711 --nodes 4 --lines 100
+    """
+    import msgspec
+
+    from devnet.sim import run as runner
+    from devnet.sim.plan import make_plan
+
+    plan = make_plan(seed, nodes)
+    if shrink:
+        plan = runner.shrink(plan)
+    trace: list[str] = []
+    world = runner.run_world(plan, lines=trace)
+    result = runner.summarise(world)
+    document = {
+        "plan": msgspec.to_builtins(plan),
+        "result": msgspec.to_builtins(result),
+        "trace": trace[-lines:],
+    }
+    show(document, json, lambda: [*_render_plan(plan), *trace[-lines:], *_render_seed(result)])
+    raise typer.Exit(1 if result.violations else 0)
+
+
+class _open_progress:
+    """A progress bar on standard error; none with --json or without a terminal."""
+
+    def __init__(self, what: str, total: int, as_json: bool) -> None:
+        self._what, self._total, self._as_json = what, total, as_json
+        self._bar: Any = None
+        self._violations = 0
+
+    def __enter__(self) -> Any:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=self._as_json or not console.is_terminal,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task(self._what, total=self._total)
+        return self._advance
+
+    def _advance(self, result: Any) -> None:
+        if result.violations:
+            self._violations += 1
+        text = f"{self._what}, {self._violations} violations"
+        self._bar.update(self._task, advance=1, description=text)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _render_run(report: "RunReport") -> list[str]:
+    lines = render_pairs(
+        [
+            ("seeds", f"{report.seeds} from {report.first_seed}, {report.nodes} members"),
+            ("violations", report.violations),
+            ("simulated", f"{report.sim_seconds:.0f} s"),
+            ("speed", f"{report.sim_seconds_per_second:.0f} simulated seconds a second"),
+            ("commits", f"{report.commits} (at least {report.commits_min} a seed)"),
+            ("view changes", report.view_changes),
+            ("faults", report.faults),
+            ("trace hash", report.trace_hash_all),
+        ]
+    )
+    if not report.violations:
+        bound = report.failure_probability_max
+        return [*lines, f"A seed fails with a probability below {bound:.2g} (95 %)."]
+    for failure in report.failures:
+        lines += ["", f"seed {failure.seed}: {failure.violations[0]}"]
+        lines += [f"  {item}" for item in (*failure.byzantine, *failure.faults)]
+        lines.append(f"  {failure.replay}")
+    return lines
+
+
+def _render_plan(plan: "Plan") -> list[str]:
+    return [f"{plan.n} members, {plan.link}", *map(str, (*plan.byzantine, *plan.faults)), ""]
+
+
+def _render_seed(result: "SeedResult") -> list[str]:
+    pairs = [
+        ("trace hash", result.trace_hash),
+        ("simulated", f"{result.sim_ms / 1000:.0f} s"),
+        ("commits", result.commits),
+        ("view changes", result.view_changes),
+        ("faults", ", ".join(f"{name} {count}" for name, count in result.faults.items())),
+    ]
+    return ["", *render_pairs(pairs), *(f"VIOLATION {text}" for text in result.violations)]

@@ -1,0 +1,191 @@
+"""What happens in one simulated world: everything that a seed decides, as plain values.
+
+A plan is made from its seed before the world starts, so a fault can be left out of it and the
+rest stays as it was: that is how a failure is shrunk. Times are simulated milliseconds since the
+start of the world. Faults happen in the safety phase; then everything is healed, but Byzantine
+members stay what they are.
+"""
+
+from random import Random
+from typing import Literal
+
+import msgspec
+
+from protocols.committee import compute_faults
+
+FaultKind = Literal[
+    "power_loss",
+    "cut",
+    "partition",
+    "pause",
+    "clock_jump",
+    "disk_full",
+    "loss_burst",
+    "corrupt_burst",
+    "delay_burst",
+]
+PowerLoss = Literal["idle", "before_sync", "torn", "after_sync", "half_sent"]
+Behaviour = Literal["twins", "mutate", "silent", "slow", "selective", "equivocate", "censor"]
+
+POWER_LOSSES: tuple[PowerLoss, ...] = ("idle", "before_sync", "torn", "after_sync", "half_sent")
+BEHAVIOURS: tuple[Behaviour, ...] = (
+    "twins",
+    "mutate",
+    "silent",
+    "slow",
+    "selective",
+    "equivocate",
+    "censor",
+)
+SAFETY_MS = 30_000
+HEALED_MS = 30_000
+HEALED_MS_MAX = 400_000
+COMMITS_MIN = 50
+"""Batches that every healed seed must have committed."""
+FAULTS_MAX = 10
+SKEW_MS_MAX = 50
+JUMP_MS_MAX = 3_600_000
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fault from `at_ms` until `until_ms`. `nodes` are indexes of members; `value` and
+    `detail` depend on the kind (see `world.py`)."""
+
+    kind: FaultKind
+    at_ms: int
+    until_ms: int
+    nodes: tuple[int, ...] = ()
+    value: int = 0
+    detail: str = ""
+
+
+class Byzantine(msgspec.Struct, frozen=True):
+    """A member that does not keep to the protocol."""
+
+    node: int
+    behaviour: Behaviour
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """How every link behaves; shares in millionths of frames."""
+
+    delay_ms: int = 1
+    jitter_ms: int = 4
+    loss_ppm: int = 0
+    duplicate_ppm: int = 0
+    reorder_ppm: int = 0
+    corrupt_ppm: int = 0
+
+
+HEALED_LINK = Link()
+SLOW_LINK = Link(delay_ms=200, jitter_ms=200)
+"""A healed network may be slow all the same: timers must grow until they fit."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A world from start to end."""
+
+    seed: int
+    n: int
+    safety_ms: int = SAFETY_MS
+    healed_ms: int = HEALED_MS
+    healed_ms_max: int = HEALED_MS_MAX
+    link: Link = Link()
+    healed_link: Link = HEALED_LINK
+    sync_ms: int = 0
+    """Time that a synced write takes; 0 is at once."""
+    skews_ms: tuple[int, ...] = ()
+    operation_pause_ms: int = 1_000
+    clients: int = 1
+    """Paying clients; each submits one operation every pause."""
+    has_tasks: bool = False
+    checkpoint_batches: int = 20
+    byzantine: tuple[Byzantine, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+    def count_faults(self) -> int:
+        return len(self.faults) + len(self.byzantine)
+
+
+def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
+    """The plan of a seed for a committee of `n`; the same on every machine."""
+    random = Random(seed * 1_000 + n)
+    byzantine = _choose_byzantine(random, n)
+    return Plan(
+        seed=seed,
+        n=n,
+        safety_ms=safety_ms,
+        link=_choose_link(random),
+        healed_link=SLOW_LINK if random.random() < 0.05 else HEALED_LINK,
+        sync_ms=random.choice((0, 0, 1, 2, 10)),
+        skews_ms=tuple(random.randint(-SKEW_MS_MAX, SKEW_MS_MAX) for _ in range(n)),
+        clients=random.choice((1, 1, 1, 2)),
+        has_tasks=random.random() < 0.1,
+        checkpoint_batches=random.choice((10, 20)),
+        byzantine=byzantine,
+        faults=_choose_faults(random, n, safety_ms, {b.node for b in byzantine}),
+    )
+
+
+def _choose_byzantine(random: Random, n: int) -> tuple[Byzantine, ...]:
+    f = compute_faults(n)
+    count = random.choice((0, *range(1, f + 1), f)) if f else 0
+    nodes = sorted(random.sample(range(n), count))
+    return tuple(Byzantine(node, random.choice(BEHAVIOURS)) for node in nodes)
+
+
+def _choose_link(random: Random) -> Link:
+    """Half of the worlds have a plain network, so that other faults show by themselves."""
+    if random.random() < 0.5:
+        return Link(delay_ms=random.choice((0, 1, 5)), jitter_ms=random.choice((0, 3, 10)))
+    return Link(
+        delay_ms=random.choice((1, 5, 40)),
+        jitter_ms=random.choice((5, 20, 200)),
+        loss_ppm=random.choice((0, 1_000, 20_000, 100_000)),
+        duplicate_ppm=random.choice((0, 10_000, 50_000)),
+        reorder_ppm=random.choice((0, 50_000, 500_000)),
+        corrupt_ppm=random.choice((0, 0, 1_000, 10_000)),
+    )
+
+
+def _choose_faults(random: Random, n: int, safety_ms: int, liars: set[int]) -> tuple[Fault, ...]:
+    """Clocks may jump on as many members as may be faulty together with the liars."""
+    jumpers = [node for node in range(n) if node not in liars]
+    random.shuffle(jumpers)
+    jumpers = jumpers[: max(0, compute_faults(n) - len(liars))]
+    count = random.choice((0, 1, 2, 3, 5, FAULTS_MAX))
+    faults = [_choose_fault(random, n, safety_ms, jumpers) for _ in range(count)]
+    return tuple(sorted(faults, key=lambda fault: (fault.at_ms, fault.until_ms, fault.kind)))
+
+
+def _choose_fault(random: Random, n: int, safety_ms: int, jumpers: list[int]) -> Fault:
+    at_ms = random.randrange(200, safety_ms - 100)
+    until_ms = min(safety_ms, at_ms + random.choice((50, 400, 1_500, 4_000, 10_000)))
+    kinds: tuple[FaultKind, ...] = (
+        *("power_loss", "power_loss", "power_loss", "cut", "cut", "partition", "partition"),
+        *("pause", "disk_full", "loss_burst", "corrupt_burst", "delay_burst"),
+        *(("clock_jump",) if jumpers else ()),
+    )
+    kind = random.choice(kinds)
+    match kind:
+        case "power_loss":
+            # Sometimes everybody at once: a common socket.
+            everyone = random.random() < 0.15
+            nodes = tuple(range(n)) if everyone else (random.randrange(n),)
+            detail: str = random.choice(POWER_LOSSES)
+            return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes, detail=detail)
+        case "cut":
+            nodes = tuple(random.sample(range(n), 2)) if n > 1 else (0, 0)
+            return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes)
+        case "partition":
+            size = random.randrange(1, max(2, n))
+            nodes = tuple(sorted(random.sample(range(n), size)))
+            return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes)
+        case "clock_jump":
+            value = random.choice((-JUMP_MS_MAX, -5_000, 5_000, JUMP_MS_MAX))
+            node = random.choice(jumpers)
+            return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(node,), value=value)
+        case "loss_burst" | "corrupt_burst" | "delay_burst":
+            value = random.choice((20_000, 100_000, 400_000))
+            return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, value=value)
+    return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(random.randrange(n),))
