@@ -253,11 +253,12 @@ class TaskEnded(Fact, frozen=True, tag="task_ended"):
 
 
 class Slashed(Fact, frozen=True, tag="slashed"):
-    """A proven offence: the bond burns, once per offence, and the offender is banned."""
+    """A proven offence: the bond burns, once per offence, and the offender is banned. `task` is
+    the one it lied on, None for contradicting votes."""
 
     offender: Key
     offence: Digest
-    task: Digest
+    task: Digest | None
     amount: Amount
 
 

@@ -39,7 +39,7 @@ class InvalidSnapshot(EconodeError):
 class Receipt:
     """One reason for a score: a settlement, or a proven offence (grade byzantine, round -1)."""
 
-    task: bytes
+    task: bytes | None
     round: int
     grade: Grade
     good: int

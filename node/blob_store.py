@@ -21,9 +21,9 @@ from typing import Self
 import trio
 
 from identity.errors import EconodeError
+from protocols.economy.operations import BLOB_BYTES_MAX
 
 DIGEST_BYTES = 32
-BLOB_BYTES_MAX = 64 << 20
 WRITERS_MAX = 128
 _PARTIAL = "partial"
 _READ_BYTES = 1 << 20

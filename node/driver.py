@@ -25,7 +25,7 @@ from protocols.messages import (
     CommittedBatch,
     CommitteeMessage,
 )
-from protocols.step import Certified, Executed, Persist, Send, ServeBatches, Step
+from protocols.step import Certified, Equivocation, Executed, Persist, Send, ServeBatches, Step
 
 logger = logging.getLogger("econode.driver")
 
@@ -65,11 +65,11 @@ class Driver:
         self, router: Router, vote_log: VoteLog, ledger: Ledger, transport: Transport
     ) -> None:
         self.router = router
-        self.evidence_count = 0
         self._vote_log = vote_log
         self._ledger = ledger
         self._transport = transport
         self._listeners: list[Listener] = []
+        self._accusers: list[Callable[[Equivocation], None]] = []
         self._other: OtherMessages | None = None
         self._local: deque[Input] = deque()
         self._waiting: trio.CancelScope | None = None
@@ -78,6 +78,10 @@ class Driver:
 
     def add_listener(self, listener: Listener) -> None:
         self._listeners.append(listener)
+
+    def add_accuser(self, accuser: Callable[[Equivocation], None]) -> None:
+        """Call `accuser` with each pair of contradicting votes; it must not block."""
+        self._accusers.append(accuser)
 
     def set_other(self, other: OtherMessages) -> None:
         self._other = other
@@ -173,7 +177,9 @@ class Driver:
                 logger.warning("too many peers are catching up from this node at once")
         for fault in step.faults:
             self._transport.faults.note(fault.peer, fault.reason)
-        self.evidence_count += len(step.evidence)
+        for evidence in step.evidence:
+            for accuser in self._accusers:
+                accuser(evidence)
         if step.wake_ms is not None and (self._wake_ms is None or step.wake_ms < self._wake_ms):
             self._wake_ms = step.wake_ms
 

@@ -16,6 +16,7 @@ from crdt.antientropy import LogEntries, LogHeads, LogWant
 from identity.errors import EconodeError
 from identity.keys import PrivateKey, parse_peer_id
 from node.account import Account
+from node.accuser import Accuser
 from node.agent import Agent
 from node.blob_store import AsyncBlobStore, BlobStore
 from node.blobs import Blobs
@@ -109,6 +110,7 @@ class Node:
         self.driver.add_listener(self.account)
         self.driver.add_listener(self.agent)
         self.driver.add_listener(Journal(self))
+        self.driver.add_accuser(Accuser(self).on_evidence)
         self.driver.add_listener(Keeper(self.chain.state, self.blobs.store.store))
         step = self.seat.restore(vote_log.read_rows(self.committee.id), read_clock_ms())
         await self.driver.drive(step)

@@ -6,7 +6,7 @@ import trio
 
 from identity import envelope, schema
 from identity.envelope import Context, Statement
-from identity.errors import EconodeError, InvalidSchema
+from identity.errors import EconodeError
 from identity.keys import PrivateKey
 from node.blobs import Blobs
 from protocols.committee import Committee

@@ -4,6 +4,8 @@ from node.account import Refused
 from node.problem import Problem
 
 _EXPLAINED = {
+    "no_evidence": ("the two statements do not contradict each other", "see docs/protocol.md"),
+    "already_punished": ("its bond has burned and it is banned already", "nothing is left to do"),
     "insufficient_credits": (
         "the account has too few free credits for it and its fee",
         "see them with `econode stake show`; a task puts budget, bonus and verifiers' fees aside",

@@ -6,31 +6,30 @@ from typing import Annotated
 
 import msgspec
 
-CHUNK_BYTES = 256 << 10
-BLOB_BYTES_MAX = 64 << 20
+from identity.schema import Digest
+from protocols.economy.operations import BlobBytes
 
-Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
-BlobSize = Annotated[int, msgspec.Meta(ge=0, le=BLOB_BYTES_MAX)]
+CHUNK_BYTES = 256 << 10
 
 
 class BlobOffer(msgspec.Struct, frozen=True, tag="blob-offer", kw_only=True):
     """I hold this blob; take it."""
 
     digest: Digest
-    size: BlobSize
+    size: BlobBytes
 
 
 class BlobWant(msgspec.Struct, frozen=True, tag="blob-want", kw_only=True):
     """Send me this part."""
 
     digest: Digest
-    offset: BlobSize
+    offset: BlobBytes
     size: Annotated[int, msgspec.Meta(ge=1, le=CHUNK_BYTES)]
 
 
 class BlobChunk(msgspec.Struct, frozen=True, tag="blob-chunk", kw_only=True):
     digest: Digest
-    offset: BlobSize
+    offset: BlobBytes
     data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=CHUNK_BYTES)]
 
 

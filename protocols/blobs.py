@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from protocols.blob_messages import (
-    BLOB_BYTES_MAX,
     CHUNK_BYTES,
     Action,
     Answer,
@@ -35,6 +34,7 @@ from protocols.blob_messages import (
     Send,
     Write,
 )
+from protocols.economy.operations import BLOB_BYTES_MAX
 
 WINDOW_CHUNKS = 8
 CHUNK_TIMEOUT_MS = 10_000  # without a single chunk of those asked of a holder

@@ -21,6 +21,7 @@ CAPABILITIES_MAX = 64
 RECEIPTS_MAX = 256
 RECEIPT_BYTES_MAX = 8 * 1024
 BLOB_BYTES_MAX = 64 * 1024 * 1024
+EVIDENCE_BYTES_MAX = 1_024
 
 BlobBytes = Annotated[int, msgspec.Meta(ge=0, le=BLOB_BYTES_MAX)]
 
@@ -131,8 +132,26 @@ class Inventory(Body, frozen=True, tag="inventory"):
     held: Annotated[tuple[Held, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
 
 
+EvidenceBytes = Annotated[bytes, msgspec.Meta(max_length=EVIDENCE_BYTES_MAX)]
+
+
+class Accuse(Body, frozen=True, tag="accuse"):
+    """Two statements of one member that contradict each other (`protocols/pbft/evidence.py`)."""
+
+    first: EvidenceBytes
+    second: EvidenceBytes
+
+
 AnyBody = (
-    Transfer | Offer | OpenTasks | CommitBids | RevealBids | CommitWork | RevealWork | Inventory
+    Transfer
+    | Offer
+    | OpenTasks
+    | CommitBids
+    | RevealBids
+    | CommitWork
+    | RevealWork
+    | Inventory
+    | Accuse
 )
 
 

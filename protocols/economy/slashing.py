@@ -1,15 +1,19 @@
 """Pauses and proven offences.
 
 A bond burns for a proven lie alone: a result that was opened under the offender's signature and
-differs from the one that enough members agree on. Slowness never costs a bond.
+differs from the one that enough members agree on, or two votes of a member for one slot that
+contradict each other. Slowness never costs a bond.
 """
 
 import hashlib
 
 from crdt.facts import COMMON, Paused, Slashed, Unsold
 from identity import cbor
+from identity.errors import InvalidBytes
 from protocols.economy.books import Books, Part, compute_moves
-from protocols.economy.model import Task
+from protocols.economy.model import Agent, Refused, Task
+from protocols.economy.operations import Accuse
+from protocols.pbft.evidence import check_equivocation
 
 
 def compute_offence_id(network: bytes, offender: bytes, task: bytes, round: int) -> bytes:
@@ -26,7 +30,26 @@ def pause(books: Books, key: bytes) -> None:
         books.emit(Paused(agent=key))
 
 
+def accuse(books: Books, body: Accuse) -> None:
+    """Take evidence against a member. Raises Refused when it proves nothing new."""
+    try:
+        offence = check_equivocation(books.committee, body.first, body.second)
+    except InvalidBytes:
+        raise Refused("no_evidence") from None
+    if books.is_banned(offence.offender):
+        raise Refused("already_punished")
+    if offence.offender not in books.agents:
+        books.set_offer(offence.offender, Agent())
+    _punish(books, offence.offender, offence.id, None)
+
+
 def slash(books: Books, offender: bytes, task: Task, round_: int) -> None:
+    """Punish a lie about the result of a task."""
+    offence = compute_offence_id(books.committee.network, offender, task.id, round_)
+    _punish(books, offender, offence, task.id)
+
+
+def _punish(books: Books, offender: bytes, offence: bytes, task: bytes | None) -> None:
     """Burn the offender's bond and ban it.
 
     Its bids in open auctions do not count any more and their deposits go back. Agreements that it
@@ -42,10 +65,7 @@ def slash(books: Books, offender: bytes, task: Task, round_: int) -> None:
         if bid is not None and bid.commitment is not None:
             returned.append((offender, "locked", offender, "free", other.deposit))
     moves = compute_moves((offender, "bonded", COMMON, "burned", amount), *returned)
-    offence = compute_offence_id(books.committee.network, offender, task.id, round_)
-    books.emit(
-        Slashed(offender=offender, offence=offence, task=task.id, amount=amount, moves=moves)
-    )
+    books.emit(Slashed(offender=offender, offence=offence, task=task, amount=amount, moves=moves))
     for other in books.list_waiting(offender):
         if other.stage != "lease":
             books.hear(other, offender)

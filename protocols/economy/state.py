@@ -12,7 +12,7 @@ from crdt.facts import Fact, OfferedCapability, Rejected
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from protocols.committee import Committee
-from protocols.economy import accounts, contracts, lifecycle, statefile, verification
+from protocols.economy import accounts, contracts, lifecycle, slashing, statefile, verification
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
     AgentView,
@@ -24,6 +24,7 @@ from protocols.economy.model import (
     view_task,
 )
 from protocols.economy.operations import (
+    Accuse,
     CommitBids,
     CommitWork,
     Inventory,
@@ -205,6 +206,8 @@ class EconomyState:
         """Rejected items as (index, reason). Raises Refused when all of it is refused."""
         books = self._books
         match ordered.operation.body:
+            case Accuse() as body:
+                slashing.accuse(books, body)
             case Transfer() as body:
                 accounts.transfer(books, ordered, body)
             case Offer() as body:

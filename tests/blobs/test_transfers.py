@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from protocols import blobs
 from protocols.blob_messages import (
-    BLOB_BYTES_MAX,
     CHUNK_BYTES,
     Action,
     Answer,
@@ -32,6 +31,7 @@ from protocols.blob_messages import (
     Write,
 )
 from protocols.blobs import BlobTransfers
+from protocols.economy.operations import BLOB_BYTES_MAX
 
 A, B, C, D = b"a", b"b", b"c", b"d"
 BLOB = random.Random(1).randbytes(11 * CHUNK_BYTES + 17)

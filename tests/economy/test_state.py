@@ -3,13 +3,24 @@
 import msgspec
 import pytest
 
-from crdt.facts import AuctionOpened, Minted, Settled, TaskOpened, decode_fact, encode_fact
+from crdt.facts import (
+    AuctionOpened,
+    Minted,
+    Rejected,
+    Settled,
+    Slashed,
+    TaskOpened,
+    decode_fact,
+    encode_fact,
+)
 from crdt.reputation import InvalidSnapshot, ReputationView
-from identity import cbor, schema
+from identity import cbor, envelope, keys, schema
+from identity.envelope import Context
 from identity.errors import InvalidBytes, InvalidCbor, InvalidSchema
 from identity.schema import U63_MAX
-from protocols.economy.operations import Operation, Transfer, decode_operation
+from protocols.economy.operations import Accuse, Operation, Transfer, decode_operation
 from protocols.economy.state import EconomyState
+from protocols.messages import PREPARE_KIND, Prepare
 from tests.economy.world import BOND, FREE, World, check_receipt, digest
 
 
@@ -160,3 +171,31 @@ def test_task_ids_differ_by_network_requester_nonce_and_index() -> None:
 def test_an_operation_is_what_was_signed() -> None:
     operation = Operation(7, Transfer(digest("x"), 5))
     assert decode_operation(schema.encode(operation)) == operation
+
+
+def test_contradicting_votes_cost_a_member_its_bond_once() -> None:
+    world = World()
+    key = next(
+        secret
+        for secret in (keys.PrivateKey(digest(f"m{i}")) for i in range(4))
+        if secret.public == world.keys["m2"]
+    )
+    committee = world.committee
+    place = Context(committee.network, committee.id, committee.epoch, PREPARE_KIND)
+    first, second = (
+        envelope.sign(key, place, schema.encode(Prepare(0, 7, digest(text)))).data
+        for text in ("one", "other")
+    )
+    (refused,) = world.run(world.sign("alice", Accuse(first, first)))
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "no_evidence"
+    facts = world.run(world.sign("alice", Accuse(first, second)))
+    (slashed,) = [fact for fact in facts if isinstance(fact, Slashed)]
+    assert (slashed.offender, slashed.amount, slashed.task) == (key.public, BOND, None)
+    assert world.state.is_banned(key.public)
+    assert world.state.stake.get(key.public, "bonded") == 0
+    (again,) = world.run(world.sign("alice", Accuse(second, first)))
+    assert isinstance(again, Rejected)
+    assert again.reason == "already_punished"
+    assert world.state.stake.is_conserved()
+    assert load(world, world.state.dump()).dump() == world.state.dump()

@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from crdt.log import HEAD_KIND, Head
-from identity import envelope, schema
+from identity import envelope, keys, schema
 from identity.envelope import Context
 from identity.keys import PrivateKey, parse_peer_id
 from node import framing
@@ -327,3 +327,24 @@ async def test_a_stranger_who_stays_is_cut_off_and_others_come_in(siege):
             with contextlib.suppress(DialError):
                 await stack.enter_async_context(connected(key, node))
         siege.network.check_alive(siege.pids)
+
+
+async def test_a_member_that_votes_twice_loses_its_bond_once(siege):
+    """The last of all: from here on the member is banned."""
+    committee, seq = siege.committee, siege.before[0].position + 20
+    votes = [
+        siege.sign(INSIDER, PREPARE_KIND, Prepare(0, seq, hashlib.sha256(text).digest()))
+        for text in (b"one", b"other")
+    ]
+    frames = encode(*(Votes(committee=committee.id, statements=(vote,)) for vote in votes))
+    await send(siege, INSIDER, *frames)
+    peer_id = keys.compute_peer_id(INSIDER.public)
+    for node in siege.network.nodes:
+        with trio.fail_after(ATTACK_S_MAX):
+            while node.client.stake(peer_id).accounts[0].bonded:
+                await trio.sleep(POLL_S)
+    node = siege.network.nodes[0]
+    entries = node.client.facts(siege.before[0].position, 200).entries
+    slashed = [fact for entry in entries for fact in entry.facts if fact["kind"] == "slashed"]
+    assert [fact["offender"] for fact in slashed] == [peer_id]
+    assert node.client.stake().conserved

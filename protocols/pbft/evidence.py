@@ -1,0 +1,65 @@
+"""Evidence of equivocation: two statements of one member that no honest member ever signs both.
+
+Checkable by anyone from the bytes alone: same signer, kind and slot, two different digests, both
+signatures good in this network, committee and epoch. The same statement twice is no evidence, nor
+are two COMMITs that differ in their clock readings only.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from crdt.log import Head
+from identity import cbor, envelope, schema
+from identity.errors import InvalidSchema
+from protocols.committee import Committee
+from protocols.messages import (
+    VOTE_BYTES_MAX,
+    VOTE_TYPES,
+    Checkpoint,
+    Commit,
+    Prepare,
+    PrePrepare,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """Who signed twice, and the slot it was for: one offence, whatever the evidence."""
+
+    offender: bytes
+    id: bytes
+
+
+def check_equivocation(committee: Committee, first: bytes, second: bytes) -> Offence:
+    """The offence that two statements prove. Raises InvalidBytes when they prove none."""
+    one, slot, digest = _read(committee, first)
+    other, other_slot, other_digest = _read(committee, second)
+    if (one.signer, one.kind, slot) != (other.signer, other.kind, other_slot):
+        raise InvalidSchema("statements of different signers, kinds or slots contradict nothing")
+    if digest == other_digest:
+        raise InvalidSchema("the two statements say the same")
+    if not committee.is_member(one.signer):
+        raise InvalidSchema("the signer is no member")
+    for statement in (one, other):
+        statement.check(committee.network)
+    place = ["econode/equivocation", committee.network, committee.id, committee.epoch]
+    content = cbor.encode([*place, one.signer, one.kind, *slot])
+    return Offence(one.signer, hashlib.sha256(content).digest())
+
+
+def _read(
+    committee: Committee, data: bytes
+) -> tuple[envelope.Statement, tuple[int, ...], tuple[bytes, ...]]:
+    """A statement with its slot, and what must be the same in every statement for that slot."""
+    statement = envelope.parse(data, size_max=VOTE_BYTES_MAX)
+    kind = VOTE_TYPES.get(statement.kind)
+    if kind is None or (statement.committee, statement.epoch) != (committee.id, committee.epoch):
+        raise InvalidSchema("not a vote of this committee and epoch")
+    vote = schema.decode(statement.payload, kind, size_max=VOTE_BYTES_MAX)
+    match vote:
+        case PrePrepare() | Prepare() | Commit():
+            return statement, (vote.view, vote.seq), (vote.digest,)
+        case Checkpoint():
+            return statement, (vote.seq,), (vote.head, vote.state)
+        case Head():
+            return statement, (vote.position,), (vote.author, vote.hash)
