@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -74,6 +75,8 @@ class Driver:
         self._local: deque[Input] = deque()
         self._waiting: trio.CancelScope | None = None
         self._wake_ms: int | None = 0
+        self._executed: dict[bytes, int] = {}
+        self._news = trio.Event()
         self._serve_in, self._serve_out = trio.open_memory_channel[ServeBatches](SERVE_WAITING_MAX)
 
     def add_listener(self, listener: Listener) -> None:
@@ -100,6 +103,7 @@ class Driver:
         must stop; nothing unsynced has been sent then."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._serve)
+            nursery.start_soon(self._confirm)
             while True:
                 inbound = await self._receive()
                 await self._drive(self._handle_chunk(inbound))
@@ -163,8 +167,11 @@ class Driver:
             self.send(send)
         for executed in step.executed:
             await self._ledger.append_wait(to_batch(executed))
+            self._executed[executed.committee] = executed.seq
             for listener in self._listeners:
                 listener.on_executed(executed)
+        if step.executed:
+            self._news.set()
         for certified in step.certified:
             data = certified.certificate.encode()
             self._ledger.put_certificate(certified.committee, certified.position, data)
@@ -200,6 +207,24 @@ class Driver:
             for member in core.committee.members:
                 if member != core.me:
                     self._transport.send(member, frame)
+
+    async def _confirm(self) -> None:
+        """Tell the cores what the ledger has synced, so that they sign it. Whatever is executed
+        meanwhile shares the next sync."""
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            reached = dict(self._executed)
+            await self._ledger.flush()
+            for committee, position in reached.items():
+                on_durable = self.router.seats[committee].on_durable
+                self._insist(partial(on_durable, position))
+
+    def _insist(self, item: Input) -> None:
+        """Post what must not be dropped; there is at most one such input for each sync."""
+        self._local.append(item)
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     async def _serve(self) -> None:
         """Answer peers that catch up, from the ledger."""

@@ -64,6 +64,10 @@ class Seat:
     def on_timer(self, now_ms: int) -> Step:
         return self.catch_up.on_timer(now_ms)
 
+    def on_durable(self, position: int, now_ms: int) -> Step:
+        """The ledger has synced everything up to `position`."""
+        return self.core.on_durable(position, now_ms)
+
     def on_own_requests(self, requests: Iterable[Request], now_ms: int) -> Step:
         """Operations that this node signed itself."""
         return self.core.on_requests(requests, now_ms)

@@ -3,7 +3,9 @@
 The driver of a `Step` must, in this order:
 1. make `persist` durable (synced, all of it, in order);
 2. only then let `sends` and `votes` go, and hand `executed` and `certified` to the ledger;
-3. call the core's `on_timer` at `wake_ms`, or earlier.
+3. once the ledger has synced `executed`, call the core's `on_durable` (heads and checkpoints are
+   signed only then);
+4. call the core's `on_timer` at `wake_ms`, or earlier.
 A send that is lost is harmless: the cores repeat what is still wanted. A persist that is lost
 after its send went out is not: the member could sign a second digest for a slot.
 Several steps may be joined with `extend` and driven as one.

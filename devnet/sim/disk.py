@@ -23,7 +23,8 @@ class Disk:
         self.is_full = False
         self.batches: list[Executed] = []
         self._rows: dict[tuple[bytes, str, int], Persist] = {}
-        self._durable = 0
+        self.durable = 0
+        """Batches that are synced."""
 
     # --- the vote log -------------------------------------------------------------------------
 
@@ -68,12 +69,12 @@ class Disk:
     def sync_ledger(self) -> None:
         if self.is_full:
             raise DiskFull
-        self._durable = len(self.batches)
+        self.durable = len(self.batches)
 
     # --- faults -------------------------------------------------------------------------------
 
     def lose_power(self, torn: Sequence[Persist] = ()) -> None:
         """Forget what is not synced; of a write under way only `torn`, its beginning, is left."""
-        del self.batches[self._durable :]
+        del self.batches[self.durable :]
         if torn and not self.is_full:
             self.write_rows(torn)

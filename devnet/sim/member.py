@@ -31,6 +31,9 @@ INBOX_FRAMES_MAX = 2_000
 CHUNK_FRAMES_MAX = 256
 SERVE_BYTES_MAX = FRAME_BYTES_MAX // 2
 LEDGER_SYNC_SHARE = 0.3
+"""Batches that are synced at once, with something that waits for the disk."""
+LEDGER_SYNC_MS = 20
+"""The others share a sync."""
 
 
 class Member:
@@ -54,6 +57,7 @@ class Member:
         self._writing: Step | None = None
         self._wake_ms: int | None = None
         self._timer_at_ms: int | None = None
+        self._confirmed = 0
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -74,6 +78,7 @@ class Member:
         self.seat = Seat(self.core)
         self.router = Router([self.seat])
         self.is_up = True
+        self._confirmed = self.disk.durable
         self._wake_ms = 0
         world.on_started(self)
         self.drive(self.seat.restore(self.disk.read_rows(), self.read_clock_ms()))
@@ -234,6 +239,26 @@ class Member:
             self.world.judge.on_evidence(self, evidence)
         if step.executed:
             self.world.on_executed(self)
+            self.world.at(self.world.now_ms + LEDGER_SYNC_MS, self._on_ledger, self.life)
+        self._confirm()
+
+    def _on_ledger(self, life: int) -> None:
+        """The ledger's own sync, some time after what was appended."""
+        if life != self.life:
+            return
+        try:
+            self.disk.sync_ledger()
+        except DiskFull:
+            self._stop_cleanly()
+            return
+        if self._writing is None and not self.is_paused:
+            self._confirm()
+
+    def _confirm(self) -> None:
+        """Tell the core what the ledger holds for good."""
+        if self.is_up and self.disk.durable > self._confirmed:
+            self._confirmed = self.disk.durable
+            self.drive(self.seat.on_durable(self._confirmed, self.read_clock_ms()))
 
     def _stop_cleanly(self) -> None:
         """Nothing could be written, so nothing was sent: the process ends by itself."""
@@ -246,6 +271,8 @@ class Member:
         while self._inbox and self.is_up and self._writing is None and not self.is_paused:
             count = min(len(self._inbox), CHUNK_FRAMES_MAX)
             self._run(tuple(self._inbox.popleft() for _ in range(count)))
+        if self._writing is None and not self.is_paused:
+            self._confirm()
         self._schedule()
 
     def _send_all(self, sends: list[Send]) -> None:

@@ -115,7 +115,6 @@ class CatchUp:
             step.faults.append(Fault(peer, str(error)))
             self._shunned_until_ms[peer] = now_ms + SHUN_MS
         if core.executed > before:
-            core.heads.sign(step)
             core.execute_ready(now_ms, step)
             if core.executed < self._claims.get(peer, 0):
                 self._start_fetch(peer, now_ms, step)

@@ -32,6 +32,7 @@ class Checkpoints:
         self._tallies: dict[int, Tally] = {}
         self._own: dict[int, Checkpoint] = {}
         self.window = 2 * interval
+        self._signed = 0
         self.low = 0
         self.certificate: Certificate | None = None
 
@@ -44,19 +45,26 @@ class Checkpoints:
         return bool(self._own)
 
     def on_executed(self, seq: int, step: Step) -> None:
-        """At a multiple of K, sign the state that has been reached."""
+        """At a multiple of K, remember the state that has been reached."""
         if seq % self._interval:
             return
         core = self._core
         digest = core.application.compute_state_digest()
-        own = self._own[seq] = Checkpoint(seq, core.application.get_head(), digest)
-        if core.is_member:
-            statement = core.sign(CHECKPOINT_KIND, own)
-            self._get_tally(seq).add(
-                statement, statement.payload, is_verified=True, check=core.check
-            )
-            step.votes.append((core.committee.id, statement.data))
+        self._own[seq] = Checkpoint(seq, core.application.get_head(), digest)
         self._try_stabilise(seq, step)
+
+    def sign(self, position: int, step: Step) -> None:
+        """Sign the checkpoints up to `position`, which the ledger holds for good."""
+        core = self._core
+        for seq in [s for s in sorted(self._own) if self._signed < s <= position]:
+            self._signed = seq
+            if core.is_member:
+                statement = core.sign(CHECKPOINT_KIND, self._own[seq])
+                self._get_tally(seq).add(
+                    statement, statement.payload, is_verified=True, check=core.check
+                )
+                step.votes.append((core.committee.id, statement.data))
+            self._try_stabilise(seq, step)
 
     def on_vote(self, statement: Statement, vote: Checkpoint, direct: bool, step: Step) -> None:
         horizon = max(self.low, self._core.executed) + self.window

@@ -95,6 +95,7 @@ class Core:
         self.check = check
         self.slots: dict[int, Slot] = {}
         self.next_seq = application.get_position() + 1
+        self._durable = application.get_position()
         self._heard_ms: dict[bytes, int] = {}
 
     # --- what it is ---------------------------------------------------------------------------
@@ -148,7 +149,7 @@ class Core:
         self.check(statement)
         expected = self.views.expected.get(message.seq)
         if expected not in (None, message.digest):
-            raise InvalidSchema("a proposal other than its NEW-VIEW announced")
+            return step  # no blame: a lying primary shows another NEW-VIEW to whoever passed it on
         requests = load(hop.operations)
         if message.digest != compute_batch_digest(hop.time_ms, [r.digest for r in requests]):
             raise InvalidSchema("the proposal's digest is not its batch's")
@@ -382,7 +383,6 @@ class Core:
             hop = slot.proposal.hop
             batch = (slot.seq, hop.time_ms, slot.proposal.requests, slot.proof)
             self.execute(*batch, now_ms, step)
-            self.heads.sign(step)
         self.propose(now_ms, step)
 
     def execute(
@@ -414,7 +414,19 @@ class Core:
                 facts=outcome.facts,
             )
         )
+        self.heads.note_executed(step)
         self.checkpoints.on_executed(seq, step)
+
+    def on_durable(self, position: int, now_ms: int) -> Step:
+        """The ledger holds everything up to `position` for good: only now the heads and
+        checkpoints up to it are signed, for others to build on."""
+        step = Step()
+        if position > self._durable:
+            self._durable = position
+            self.checkpoints.sign(position, step)
+            self.heads.sign(position, step)
+            self.propose(now_ms, step)
+        return step
 
     # --- between views ------------------------------------------------------------------------
 
@@ -483,7 +495,8 @@ class Core:
         """After a restart: go on with every slot that is still open."""
         self.memory.on_timer(now_ms, step)
         if self.executed:
-            self.heads.sign(step)
+            self.heads.note_executed(step)
+            self.heads.sign(self.executed, step)
         self.again.begin()
         self.again.go_on(now_ms, step)
         for seq in sorted(self.slots):

@@ -28,17 +28,25 @@ class Heads:
         self.certified = 0
         self.certificate: Certificate | None = None
 
-    def sign(self, step: Step) -> None:
-        """Sign the head that execution has just reached."""
+    def note_executed(self, step: Step) -> None:
+        """Remember the head that execution has just reached."""
         core = self._core
-        position, digest = core.executed, core.application.get_head()
-        self._hashes[position] = digest
+        position = core.executed
+        self._hashes[position] = core.application.get_head()
         self._hashes.pop(position - core.checkpoints.window, None)
-        if core.is_member:
-            head = Head(core.committee.id, position, digest)
-            self._newest = core.sign(HEAD_KIND, head)
-            self._get_tally(position).add(self._newest, digest, is_verified=True, check=core.check)
-            step.votes.append((core.committee.id, self._newest.data))
+        self._try_certify(position, step)
+
+    def sign(self, position: int, step: Step) -> None:
+        """Sign the head at `position`, which the ledger holds for good: a view change may build
+        on a certified head only because its signers can hand on what is below it."""
+        core, digest = self._core, self._hashes.get(position)
+        if digest is None or not core.is_member:
+            return
+        self._newest = core.sign(HEAD_KIND, Head(core.committee.id, position, digest))
+        if position > self.certified:
+            tally = self._get_tally(position)
+            tally.add(self._newest, digest, is_verified=True, check=core.check)
+        step.votes.append((core.committee.id, self._newest.data))
         self._try_certify(position, step)
 
     def on_vote(self, statement: Statement, vote: Head, direct: bool, step: Step) -> None:

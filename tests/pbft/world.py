@@ -144,6 +144,8 @@ class Node:
                 self.world.queues[self.key.public, to].append(encode_frame(send.message))
         for serve in step.serve:
             self.world.serve(self, serve.to, serve.start)
+        if step.executed:
+            self.drive(self.seat.on_durable(step.executed[-1].seq, self.world.now_ms))
         self.world.evidence += step.evidence
         self.world.faults += step.faults
 
