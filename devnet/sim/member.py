@@ -5,6 +5,7 @@ from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
+from devnet.sim.byzantine import Sender
 from devnet.sim.disk import Disk, DiskFull
 from identity.errors import EconodeError, InvalidBytes
 from identity.keys import PrivateKey
@@ -46,6 +47,7 @@ class Member:
         self.public = key.public
         self.is_honest = honest
         self.disk = Disk()
+        self.sender = Sender(world, self)
         self.skew_ms = 0
         self.is_up = False
         self.is_paused = False
