@@ -63,7 +63,8 @@ class Judge:
         self.violations: list[Violation] = []
         self.view_changes = 0
         self.commits = 0
-        self.commits_healed = 0
+        self.healed_at = 0
+        """The last position that was committed before the world was healed."""
         self.operations = 0
         self.entries: list[HistoryEntry] = []
         self._digests: dict[int, tuple[bytes, bytes]] = {}
@@ -198,7 +199,7 @@ class Judge:
             self._report("a core never fails", member, describe_error(error))
 
     def on_healed(self) -> None:
-        self.commits_healed = -self.commits
+        self.healed_at = self.commits
         self._view_since_ms = self.world.now_ms
 
     # --- one batch ----------------------------------------------------------------------------
@@ -285,7 +286,7 @@ class Judge:
 
     def count_healed(self) -> int:
         """Batches that were committed since the world was healed."""
-        return self.commits + self.commits_healed if self.world.is_healed else 0
+        return self.commits - self.healed_at if self.world.is_healed else 0
 
     # --- bounds and rest ----------------------------------------------------------------------
 

@@ -186,7 +186,7 @@ class TwinsWorld(World):
 
     def _is_done(self) -> bool:
         reached = [m.core.executed for m in self.members if m.is_honest and m.is_up]
-        return self.judge.count_healed() > 0 and min(reached) >= len(self.judge.entries) - 2
+        return min(reached) > self.judge.healed_at
 
 
 def make_scenario(number: int, n: int | None = None) -> Scenario:
