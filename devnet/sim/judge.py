@@ -25,7 +25,6 @@ from devnet.sim import statements
 from devnet.sim.books import LiveBooks
 from devnet.sim.disk import VIEW_KIND
 from devnet.sim.member import describe_error
-from devnet.sim.plan import COMMITS_MIN
 from identity import envelope, schema
 from identity.certificate import Certificate
 from identity.errors import InvalidBytes
@@ -333,8 +332,11 @@ class Judge:
         slow = [m.name for m in honest if self._reached[m.id] < last - 4]
         if slow or not all(member.is_up for member in honest):
             return "L3 laggards catch up", f"{', '.join(slow)} below position {last}"
-        if self.commits < COMMITS_MIN or self.count_healed() < 1:
-            return "L1 every operation executes", f"{self.commits} commits, {COMMITS_MIN} are due"
+        if self.commits < world.plan.commits_min or self.count_healed() < 1:
+            return (
+                "L1 every operation executes",
+                f"{self.commits} commits, {world.plan.commits_min} are due",
+            )
         return None
 
     def finish(self, *, needs_rest: bool = True) -> None:

@@ -149,7 +149,7 @@ class Core:
         self.check(statement)
         expected = self.views.expected.get(message.seq)
         if expected not in (None, message.digest):
-            return step  # no blame: a lying primary shows another NEW-VIEW to whoever passed it on
+            return step  # its primary may have shown another NEW-VIEW to whoever passed it on
         requests = load(hop.operations)
         if message.digest != compute_batch_digest(hop.time_ms, [r.digest for r in requests]):
             raise InvalidSchema("the proposal's digest is not its batch's")
