@@ -24,6 +24,7 @@ from protocols.requests import parse_request
 from protocols.step import Send, ServeBatches, Step
 
 if TYPE_CHECKING:
+    from devnet.sim.byzantine import Sender
     from devnet.sim.world import World
 
 INBOX_FRAMES_MAX = 2_000
@@ -43,6 +44,7 @@ class Member:
         self, world: "World", id_: int, index: int, key: PrivateKey, name: str, honest: bool
     ) -> None:
         self.world, self.id, self.index, self.key, self.name = world, id_, index, key, name
+        self.sender: Sender
         self.public = key.public
         self.is_honest = honest
         self.disk = Disk()

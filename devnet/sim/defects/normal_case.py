@@ -134,7 +134,10 @@ DEFECTS = (
         (
             f"{_CORE}.execute_ready",
             "slot = self.slots.get(self.executed + 1)",
-            "slot = next((s for s in self.slots.values() if s.proof and s.seq > self.executed), None)",
+            (
+                "slot = next("
+                "(s for s in self.slots.values() if s.proof and s.seq > self.executed), None)"
+            ),
         ),
     ),
     _make(
