@@ -74,7 +74,7 @@ class Seat:
 
     def handle(self, peer: bytes, message: CommitteeMessage, now_ms: int) -> Step:
         """Raises InvalidBytes for what no honest peer sends."""
-        self.core.note_heard(peer, now_ms)
+        self.core.views.note_heard(peer, now_ms)
         match message:
             case Votes():
                 return self._on_votes(peer, message, now_ms)

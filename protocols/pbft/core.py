@@ -38,7 +38,6 @@ from protocols.messages import (
     PreparedProof,
     PrePrepare,
     Propose,
-    Submit,
     compute_batch_digest,
 )
 from protocols.pbft.application import Application
@@ -58,10 +57,6 @@ PIPELINE_MAX = 4
 UNCERTIFIED_MAX = 64
 """Positions beyond the last certified head that a primary proposes, so that what a view change
 has to carry stays small."""
-RELAYED_MAX = 4
-"""Requests that a backup passes on to a primary that seems not to have them."""
-HEARD_MS_MAX = 1_500
-"""A member that was silent for longer does not count as connected."""
 PIPELINE_EARLY_OPERATIONS = 128
 """With something in flight, a primary waits for this many requests before it proposes more."""
 
@@ -96,7 +91,6 @@ class Core:
         self.slots: dict[int, Slot] = {}
         self.next_seq = application.get_position() + 1
         self._durable = application.get_position()
-        self._heard_ms: dict[bytes, int] = {}
 
     # --- what it is ---------------------------------------------------------------------------
 
@@ -149,7 +143,7 @@ class Core:
         self.check(statement)
         expected = self.views.expected.get(message.seq)
         if expected not in (None, message.digest):
-            return step  # its primary may have shown another NEW-VIEW to whoever passed it on
+            return step  # no blame: a lying primary shows another NEW-VIEW to whoever passed it on
         requests = load(hop.operations)
         if message.digest != compute_batch_digest(hop.time_ms, [r.digest for r in requests]):
             raise InvalidSchema("the proposal's digest is not its batch's")
@@ -180,11 +174,6 @@ class Core:
                 raise InvalidSchema("a proposal comes with its batch, not among votes")
         self.propose(now_ms, step)
         return step
-
-    def note_heard(self, peer: bytes, now_ms: int) -> None:
-        """A message of `peer` has come: it is there."""
-        if self.committee.is_member(peer):
-            self._heard_ms[peer] = now_ms
 
     # --- proposing ----------------------------------------------------------------------------
 
@@ -446,11 +435,6 @@ class Core:
             or self._is_deadline_due(now_ms)
         )
 
-    def is_connected(self, now_ms: int) -> bool:
-        """True while enough other members are heard of to make a quorum with this one."""
-        heard = sum(now_ms - at <= HEARD_MS_MAX for at in self._heard_ms.values())
-        return heard >= self.committee.q - 1
-
     def is_starving(self, now_ms: int, since_ms: int, patience_ms: int) -> bool:
         """True when one account's next request waits for longer, whatever else is executed.
 
@@ -458,14 +442,6 @@ class Core:
         """
         oldest = self.pool.get_oldest_ms()
         return oldest is not None and now_ms - max(oldest, since_ms) > patience_ms
-
-    def relay(self, step: Step) -> None:
-        """Pass what waits longest on to the primary: its client may have left it out."""
-        oldest = self.pool.get_oldest(RELAYED_MAX)
-        if oldest and not self.is_primary:
-            operations = tuple(request.data for request in oldest)
-            submit = Submit(committee=self.committee.id, operations=operations)
-            step.sends.append(Send(self.committee.get_primary(self.view), submit))
 
     def on_view_entered(self, base: int, last: int) -> None:
         """Begin the present view: `last` is the highest sequence number that it proposes again."""

@@ -28,6 +28,7 @@ from protocols.messages import (
     Commit,
     NewView,
     Prepare,
+    Submit,
     ViewChange,
 )
 from protocols.pbft.new_view import check_view_change, compute_proposals
@@ -42,6 +43,10 @@ TIMEOUT_MS_MAX = 64_000
 VIEWS_KEPT_PER_SIGNER = 4
 EARLY_VOTES_MAX = 4_096
 RESEND_MS = 300
+RELAYED_MAX = 4
+"""Requests that a backup passes on to a primary that seems not to have them."""
+HEARD_MS_MAX = 1_500
+"""A member that was silent for longer does not count as connected."""
 
 
 class ViewRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +76,7 @@ class ViewChanger:
         self._entered_ms = 0
         self._progress = -1
         self._resend_after_ms = 0
+        self._heard_ms: dict[bytes, int] = {}
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -101,7 +107,7 @@ class ViewChanger:
         elif self._deadline_ms is None:
             self._deadline_ms = now_ms + self._timeout_ms
         elif self.is_active and now_ms >= self._deadline_ms - self._timeout_ms // 2:
-            core.relay(step)
+            self._relay(step)
         step.wake(self._deadline_ms)
 
     def _is_waiting(self, now_ms: int) -> bool:
@@ -109,7 +115,26 @@ class ViewChanger:
         core = self._core
         if not self.is_active:
             return len(self._known.get(core.view, {})) >= core.committee.q
-        return core.is_connected(now_ms) and core.is_waiting(now_ms)
+        return self._is_connected(now_ms) and core.is_waiting(now_ms)
+
+    def note_heard(self, peer: bytes, now_ms: int) -> None:
+        """A message of `peer` has come: it is there."""
+        if self._core.committee.is_member(peer):
+            self._heard_ms[peer] = now_ms
+
+    def _is_connected(self, now_ms: int) -> bool:
+        """True while enough other members are heard of to make a quorum with this one."""
+        heard = sum(now_ms - at <= HEARD_MS_MAX for at in self._heard_ms.values())
+        return heard >= self._core.committee.q - 1
+
+    def _relay(self, step: Step) -> None:
+        """Pass what waits longest on to the primary: its client may have left it out."""
+        core = self._core
+        oldest = core.pool.get_oldest(RELAYED_MAX)
+        if oldest and not core.is_primary:
+            operations = tuple(request.data for request in oldest)
+            submit = Submit(committee=core.committee.id, operations=operations)
+            step.sends.append(Send(core.committee.get_primary(core.view), submit))
 
     # --- leaving a view -----------------------------------------------------------------------
 

@@ -33,17 +33,23 @@ def test_many_seeds_hold_every_invariant(n, count):
 
 
 def test_a_failure_is_shrunk():
-    defect = next(d for d in DEFECTS if d.name == "forgets_accepted_rows")
+    """Here a plan fails that holds a cut and a liar, whatever else is in it."""
+
+    def fails(plan):
+        return bool(plan.byzantine) and any(fault.kind == "cut" for fault in plan.faults)
+
+    plan = next(p for p in map(make_plan, range(500), [7] * 500) if fails(p) and len(p.faults) > 4)
+    small = shrink(plan, is_failing=fails)
+    assert ([f.kind for f in small.faults], len(small.byzantine)) == (["cut"], 1)
+    assert (small.seed, small.n, small.link) == (plan.seed, plan.n, plan.link)
+
+
+def test_shrinking_keeps_the_breach():
+    defect = next(d for d in DEFECTS if d.name == "committed_too_early")
     with applied(defect):
-        plan = next(p for p in (make_plan(s, 4) for s in range(50)) if fails(p))
-        small = shrink(plan)
-        assert fails(small)
-    assert 0 < small.count_faults() < max(2, plan.count_faults())
-    assert not fails(small)
-
-
-def fails(plan):
-    return bool(run_world(plan).judge.violations)
+        plan = shrink(make_plan(1, 4))
+        assert run_world(plan).judge.violations
+    assert plan.count_faults() == 0
 
 
 def test_run_prints_one_document():
