@@ -1,6 +1,7 @@
-"""Plans of worlds that broke an invariant once: they hold now, and still bite.
+"""Plans of worlds that broke an invariant once: they hold now.
 
-Each file names the seeded defect that puts the mistake back: with it the plan must fail again.
+`what` says what was found. Where a file names a seeded defect that puts the mistake back, the plan
+must fail with it again, so it still bites.
 """
 
 from pathlib import Path
@@ -17,8 +18,9 @@ FILES = sorted(Path(__file__).parent.glob("*.json"))
 
 
 class Crasher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    defect: str
-    breach: str
+    what: str
+    defect: str | None
+    breach: str | None
     plan: Plan
 
 
@@ -26,12 +28,15 @@ def read(path):
     return msgspec.json.decode(path.read_bytes(), type=Crasher)
 
 
+BITING = [path for path in FILES if read(path).defect is not None]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_it_holds_now(path):
     assert run_world(read(path).plan).judge.violations == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BITING, ids=lambda path: path.stem)
 def test_it_fails_with_its_defect(path):
     crasher = read(path)
     with applied(next(d for d in DEFECTS if d.name == crasher.defect)):
