@@ -1,5 +1,6 @@
 """econode sim: the product's own code in a simulated world, by the thousand seeds."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ if TYPE_CHECKING:  # these take long to import, and `econode --help` needs none 
     from devnet.sim.defects.search import DefectReport
     from devnet.sim.plan import Plan
     from devnet.sim.run import RunReport, SeedResult
+    from devnet.sim.twins import TwinsReport
 
 app = make_app("Simulate committees with faults; docs/simulator.md explains how.")
 
@@ -78,6 +80,56 @@ def replay(
     }
     show(document, json, lambda: [*_render_plan(plan), *trace[-lines:], *_render_seed(result)])
     raise typer.Exit(1 if result.violations else 0)
+
+
+@app.command("twins")
+def twins(
+    scenarios: Annotated[int, typer.Option(min=1, max=100_000_000, help="How many.")] = 100,
+    start: Annotated[int, typer.Option(min=0, help="The number of the first.")] = 0,
+    nodes: Annotated[
+        int | None,
+        typer.Option(min=1, max=31, metavar="N", help="Members. [4, 5, 6, 7 or 10]"),
+    ] = None,
+    read: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Run these instead."),
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, metavar="FILE", help="Write the scenarios that were run."),
+    ] = None,
+    jobs: JobsOption = 1,
+    json: JsonOption = False,
+) -> None:
+    """Run Twins scenarios: Byzantine members are two processes of one key each.
+
+    A scenario fixes the leader and the partition of each round; afterwards everything is healed
+    and must commit. Ends with 1 if one breaks an invariant.
+
+    \b
+    Example:
+      econode sim twins --scenarios 1000 --write twins.json
+      econode sim twins --read twins.json
+    """
+    from devnet.sim import twins as runner
+    from node.problem import Problem
+
+    if read is not None:
+        try:
+            chosen = runner.load_scenarios(read.read_bytes())
+        except runner.InvalidScenario as error:
+            raise Problem(
+                "scenario-file", str(error), where=str(read), remedy="see docs/simulator.md"
+            ) from None
+    else:
+        numbers = range(start, start + scenarios)
+        chosen = tuple(runner.make_scenario(number, nodes) for number in numbers)
+    if write is not None:
+        write.write_bytes(runner.dump_scenarios(chosen))
+    with _open_progress("scenarios", len(chosen), json) as advance:
+        report = runner.run_scenarios(iter(chosen), jobs, advance)
+    show(report, json, lambda: _render_twins(report))
+    raise typer.Exit(1 if report.violations else 0)
 
 
 @app.command("defects")
@@ -169,6 +221,24 @@ def _render_run(report: "RunReport") -> list[str]:
         lines += ["", f"seed {failure.seed}: {failure.violations[0]}"]
         lines += [f"  {item}" for item in (*failure.byzantine, *failure.faults)]
         lines.append(f"  {failure.replay}")
+    return lines
+
+
+def _render_twins(report: "TwinsReport") -> list[str]:
+    lines = render_pairs(
+        [
+            ("scenarios", report.scenarios),
+            ("violations", report.violations),
+            ("commits", f"{report.commits} once healed (at least {report.commits_min})"),
+            ("view changes", report.view_changes),
+            ("simulated", f"{report.sim_seconds:.0f} s"),
+        ]
+    )
+    for result in report.failures:
+        lines += ["", result.violations[0], f"  {result.scenario}"]
+    if not report.violations:
+        bound = report.failure_probability_max
+        lines.append(f"A scenario fails with a probability below {bound:.2g} (95 %).")
     return lines
 
 

@@ -5,6 +5,7 @@ from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
+from devnet.sim.byzantine import Sender
 from devnet.sim.disk import Disk, DiskFull
 from identity.errors import EconodeError, InvalidBytes
 from identity.keys import PrivateKey
@@ -24,7 +25,6 @@ from protocols.requests import parse_request
 from protocols.step import Send, ServeBatches, Step
 
 if TYPE_CHECKING:
-    from devnet.sim.byzantine import Sender
     from devnet.sim.world import World
 
 INBOX_FRAMES_MAX = 2_000
@@ -44,10 +44,10 @@ class Member:
         self, world: "World", id_: int, index: int, key: PrivateKey, name: str, honest: bool
     ) -> None:
         self.world, self.id, self.index, self.key, self.name = world, id_, index, key, name
-        self.sender: Sender
         self.public = key.public
         self.is_honest = honest
         self.disk = Disk()
+        self.sender = Sender(world, self)
         self.skew_ms = 0
         self.is_up = False
         self.is_paused = False

@@ -3,7 +3,7 @@
 Within `shortcuts()` equal bytes are taken apart and verified once for the whole world: statements,
 payloads and frames are frozen, so members may share them. Signatures of `SimKey` are a keyed hash
 instead of Ed25519: only the holder of the seed can make one, and the world, which holds all
-seeds, can check each. `tests/sim/test_memo.py` runs the same seeds with and without shortcuts.
+seeds, can check each. `tests/sim/test_determinism.py` runs the same plans without them.
 """
 
 import hashlib
@@ -61,8 +61,16 @@ class Memory:
 
 
 @contextmanager
+def quick_signatures() -> Iterator[Memory]:
+    """Within the block the signatures of `SimKey` are good, and nothing is remembered."""
+    memory = Memory()
+    with patched([(keys, "verify", _make_verify(memory, keys.verify))]):
+        yield memory
+
+
+@contextmanager
 def shortcuts() -> Iterator[Memory]:
-    """Within the block this process uses the shortcuts; worlds must not overlap."""
+    """Within the block this process uses all shortcuts; worlds must not overlap."""
     memory = Memory()
     patches: list[tuple[Any, str, Any]] = [
         (envelope, "parse", _make_parse(memory, envelope.parse)),

@@ -90,6 +90,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     safety_ms: int = SAFETY_MS
     healed_ms: int = HEALED_MS
     healed_ms_max: int = HEALED_MS_MAX
+    commits_min: int = COMMITS_MIN
     link: Link = Link()
     healed_link: Link = HEALED_LINK
     sync_ms: int = 0
@@ -130,8 +131,11 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
 def _choose_byzantine(random: Random, n: int) -> tuple[Byzantine, ...]:
     f = compute_faults(n)
     count = random.choice((0, *range(1, f + 1), f)) if f else 0
-    nodes = sorted(random.sample(range(n), count))
-    return tuple(Byzantine(node, random.choice(BEHAVIOURS)) for node in nodes)
+    nodes = random.sample(range(n), count)
+    if nodes and random.random() < 0.4 and 0 not in nodes:
+        nodes[0] = 0  # the first primary can do most harm
+    nodes.sort()
+    return tuple(Byzantine(node, random.choice((*BEHAVIOURS, "mutate"))) for node in nodes)
 
 
 def _choose_link(random: Random) -> Link:

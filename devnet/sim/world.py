@@ -25,6 +25,7 @@ from devnet.sim.network import Network
 from devnet.sim.plan import Plan
 from devnet.sim.worker import Worker
 from node import router
+from protocols.committee import Committee
 from protocols.messages import Hop
 
 CLIENT_ID = 1_000
@@ -38,13 +39,21 @@ class World:
     """Use it inside `memo.shortcuts()`, whose memory it is given; without one it takes no
     shortcut at all."""
 
-    def __init__(self, plan: Plan, memory: Memory | None, lines: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        memory: Memory | None,
+        lines: list[str] | None = None,
+        committee: Committee | None = None,
+    ) -> None:
+        """`lines` gets the readable trace; `committee` may stand for the plan's usual one."""
         self.plan = plan
         self.lines = lines
         self.now_ms = 0
         self.is_healed = False
         self.foundation: Foundation = make_foundation(plan.n, exact=memory is None)
-        self.genesis, self.committee = self.foundation.genesis, self.foundation.committee
+        self.genesis = self.foundation.genesis
+        self.committee = committee or self.foundation.committee
         self.network, self.check_receipt = self.foundation.network, self.foundation.check_receipt
         self.start_ms = self.genesis.created_ms + 1_000
         if memory is not None:
@@ -106,18 +115,18 @@ class World:
         for client in self.clients:
             client.start()
         schedule_faults(self)
-        self._run_until(plan.safety_ms)
+        self.run_until(plan.safety_ms)
         self.heal()
         end_ms = plan.safety_ms + plan.healed_ms
-        self._run_until(end_ms)
+        self.run_until(end_ms)
         while not self.judge.violations and not self.judge.is_at_rest():
             if end_ms >= plan.safety_ms + plan.healed_ms_max:
                 break
             end_ms += REST_MS
-            self._run_until(end_ms)
+            self.run_until(end_ms)
         self.judge.finish()
 
-    def _run_until(self, end_ms: int) -> None:
+    def run_until(self, end_ms: int) -> None:
         events, violations, pop = self._events, self.judge.violations, heapq.heappop
         while events and not violations:
             at_ms = events[0][0]

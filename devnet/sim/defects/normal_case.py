@@ -43,7 +43,7 @@ DEFECTS = (
         (f"{_CORE}._on_slot_vote", "self.check(statement)", "pass"),
     ),
     _make(
-        "strangers_vote",
+        "unchecked_evidence",
         "evidence is made of votes that nobody checked",
         (f"{_CORE}._on_slot_vote", "not (direct or known)", "not direct"),
         nodes=7,
@@ -134,10 +134,7 @@ DEFECTS = (
         (
             f"{_CORE}.execute_ready",
             "slot = self.slots.get(self.executed + 1)",
-            (
-                "slot = next("
-                "(s for s in self.slots.values() if s.proof and s.seq > self.executed), None)"
-            ),
+            "slot = next((s for s in self.slots.values() if s.proof), None)",
         ),
     ),
     _make(
@@ -189,6 +186,15 @@ DEFECTS = (
         "never_truncates",
         "slots below the stable checkpoint are kept",
         ("protocols.pbft.checkpoint:Checkpoints._try_stabilise", "if s <= seq", "if False"),
+    ),
+    _make(
+        "heads_before_durable",
+        "a head is signed before the ledger holds what it covers",
+        (
+            "protocols.pbft.heads:Heads.note_executed",
+            "self._try_certify(position, step)",
+            "self.sign(position, step)",
+        ),
     ),
     # --- durability ---------------------------------------------------------------------------
     _make(

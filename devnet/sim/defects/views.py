@@ -43,6 +43,15 @@ DEFECTS = (
         ),
     ),
     _make(
+        "blames_whoever_passes_on",
+        "a passed-on proposal that does not fit one's NEW-VIEW is blamed on the peer",
+        (
+            f"{_CORE}.on_propose",
+            "return step  # no blame",
+            'raise InvalidSchema("a proposal other than announced")  #',
+        ),
+    ),
+    _make(
         "lowest_base",
         "the lowest of the proven bases is chosen",
         (f"{_NEW_VIEW}:compute_proposals", "base = max(", "base = min("),
@@ -167,7 +176,7 @@ DEFECTS = (
         (f"{_VIEWS}.resend", "if self.is_active:", "if False:"),
     ),
     _make(
-        "new_view_needs_no_settling",
+        "proposes_again_after_leaving",
         "what the former view was to propose again is proposed in the next",
         (f"{_VIEWS}._leave", "core.again.clear()", "pass"),
     ),
