@@ -59,6 +59,15 @@ def read_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+_STARTED_NS = time.time_ns() - time.monotonic_ns()
+
+
+def read_timer_ms() -> int:
+    """The time that timers count: starts with the wall clock and goes on when that is set. A
+    clock that was an hour ahead and is put right would otherwise stop every timer for an hour."""
+    return (_STARTED_NS + time.monotonic_ns()) // 1_000_000
+
+
 class Driver:
     """Drives the seats of a node. Only its own task touches them."""
 
@@ -121,7 +130,7 @@ class Driver:
             return None
         delay = float("inf")
         if self._wake_ms is not None:
-            delay = max(0, self._wake_ms - read_clock_ms()) / 1000
+            delay = max(0, self._wake_ms - read_timer_ms()) / 1000
         with trio.move_on_after(delay) as self._waiting:
             try:
                 return await self._transport.inbound.receive()
@@ -130,7 +139,9 @@ class Driver:
         return None
 
     def _handle_chunk(self, inbound: Inbound | None) -> Step:
-        now_ms = read_clock_ms()
+        now_ms = read_timer_ms()
+        for seat in self.router.seats.values():
+            seat.set_clock_offset(read_clock_ms() - now_ms)
         step = Step()
         if inbound is not None:
             self._handle_frame(inbound, now_ms, step)

@@ -22,7 +22,7 @@ from node.blob_store import AsyncBlobStore, BlobStore
 from node.blobs import Blobs
 from node.capabilities import CapabilitySpec, Executor, Limits
 from node.config import Config
-from node.driver import Driver, read_clock_ms
+from node.driver import Driver, read_clock_ms, read_timer_ms
 from node.home import Home
 from node.journal import Journal
 from node.keeper import Keeper
@@ -112,7 +112,7 @@ class Node:
         self.driver.add_listener(Journal(self))
         self.driver.add_accuser(Accuser(self).on_evidence)
         self.driver.add_listener(Keeper(self.chain.state, self.blobs.store.store))
-        step = self.seat.restore(vote_log.read_rows(self.committee.id), read_clock_ms())
+        step = self.seat.restore(vote_log.read_rows(self.committee.id), read_timer_ms())
         await self.driver.drive(step)
 
     def handle(self, peer: bytes, message: AnyHop) -> None:

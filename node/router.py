@@ -64,6 +64,10 @@ class Seat:
     def on_timer(self, now_ms: int) -> Step:
         return self.catch_up.on_timer(now_ms)
 
+    def set_clock_offset(self, offset_ms: int) -> None:
+        """The wall clock reads this much more than the `now_ms` that the cores are given."""
+        self.core.clock.offset_ms = offset_ms
+
     def on_durable(self, position: int, now_ms: int) -> Step:
         """The ledger has synced everything up to `position`."""
         return self.core.on_durable(position, now_ms)

@@ -48,7 +48,7 @@ class Member:
         self.is_honest = honest
         self.disk = Disk()
         self.sender = Sender(world, self)
-        self.skew_ms = 0
+        self.skew_ms = self._timer_skew_ms = 0
         self.is_up = False
         self.is_paused = False
         self.ends_at: str | None = None
@@ -80,10 +80,11 @@ class Member:
         self.seat = Seat(self.core)
         self.router = Router([self.seat])
         self.is_up = True
+        self._timer_skew_ms = self.skew_ms
         self._confirmed = self.disk.durable
         self._wake_ms = 0
         world.on_started(self)
-        self.drive(self.seat.restore(self.disk.read_rows(), self.read_clock_ms()))
+        self.drive(self.seat.restore(self.disk.read_rows(), self.read_timer_ms()))
 
     def lose_power(self, *, torn: bool = False) -> None:
         """End at once; what was being written is gone, or torn."""
@@ -106,13 +107,14 @@ class Member:
             self._go_on()
 
     def set_skew_ms(self, skew_ms: int) -> None:
-        """Set the clock: it reads `skew_ms` more than the world's from now on."""
+        """Set the clock: it reads `skew_ms` more than the world's from now on. Timers go on."""
         self.skew_ms = skew_ms
-        self._timer_at_ms = None
-        self._schedule()
+        if self.is_up:
+            self.seat.set_clock_offset(skew_ms - self._timer_skew_ms)
 
-    def read_clock_ms(self) -> int:
-        return self.world.start_ms + self.world.now_ms + self.skew_ms
+    def read_timer_ms(self) -> int:
+        """What `node/driver.py` reads for timers: the clock as it was at the start, and since."""
+        return self.world.start_ms + self.world.now_ms + self._timer_skew_ms
 
     # --- inputs -------------------------------------------------------------------------------
 
@@ -138,7 +140,7 @@ class Member:
 
     def _run(self, frames: "tuple[tuple[bytes, bytes], ...]") -> None:
         """Handle frames as one chunk, and the timer if it is due."""
-        now_ms = self.read_clock_ms()
+        now_ms = self.read_timer_ms()
         step: Step | None = None
         try:
             for peer, frame in frames:
@@ -260,7 +262,7 @@ class Member:
         """Tell the core what the ledger holds for good."""
         if self.is_up and self.disk.durable > self._confirmed:
             self._confirmed = self.disk.durable
-            self.drive(self.seat.on_durable(self._confirmed, self.read_clock_ms()))
+            self.drive(self.seat.on_durable(self._confirmed, self.read_timer_ms()))
 
     def _stop_cleanly(self) -> None:
         """Nothing could be written, so nothing was sent: the process ends by itself."""
@@ -297,7 +299,7 @@ class Member:
         if self._wake_ms is None or not self.is_up:
             return
         world = self.world
-        at_ms = max(world.now_ms, self._wake_ms - world.start_ms - self.skew_ms)
+        at_ms = max(world.now_ms, self._wake_ms - world.start_ms - self._timer_skew_ms)
         if self._timer_at_ms is None or at_ms < self._timer_at_ms:
             self._timer_at_ms = at_ms
             world.at(at_ms, self.on_timer, self.life, at_ms)

@@ -82,7 +82,7 @@ class Worker:
 
     def _submit(self, requests: list[Request]) -> None:
         member, committee = self._member, self._world.committee.id
-        step = member.seat.on_own_requests(requests, member.read_clock_ms())
+        step = member.seat.on_own_requests(requests, member.read_timer_ms())
         step.sends += [Send(None, submit) for submit in pack_submits(committee, requests)]
         member.drive(step)
 

@@ -30,6 +30,9 @@ class ClockReadings:
         self._committee = committee
         self._newest: dict[bytes, tuple[Commit, Statement]] = {}
         self._noted_ms = 0
+        self.offset_ms = 0
+        """The wall clock's reading less the time that timers count; it changes when somebody
+        sets the clock, and timers must not."""
 
     def note(self, statement: Statement, commit: Commit, now_ms: int) -> None:
         """Keep a verified COMMIT if it is its signer's newest."""

@@ -10,8 +10,8 @@ A slot's votes are counted by distinct signer and equal digest (`quorum.py`). A 
 its primary's prepare. The agreed time of a batch is the median of readings in COMMITs
 (`clock.py`). Checkpoints, catching up and view changes stand in files of their own.
 
-`Core` owns no clock: `now_ms` is the member's local time, used for its own clock reading and for
-timers only. Inputs that are late, early or repeated change nothing; what no honest member sends
+`Core` owns no clock: `now_ms` is for timers and never jumps; with `clock.offset_ms`, what the wall
+clock says beyond it, it is the member's reading of the time. Inputs that are late, early or repeated change nothing; what no honest member sends
 raises InvalidBytes, and the caller blames the peer it came from.
 """
 
@@ -336,7 +336,9 @@ class Core:
         prepares = slot.prepares.collect(message.digest, backups, self.check) if backups else {}
         if prepares is None:
             return
-        vote = Commit(message.view, message.seq, message.digest, now_ms)
+        vote = Commit(
+            message.view, message.seq, message.digest, max(0, now_ms + self.clock.offset_ms)
+        )
         slot.own_commit = self.sign(COMMIT_KIND, vote)
         assert slot.proposal is not None
         chosen = [statement.data for _, statement in sorted(prepares.items())][:backups]
