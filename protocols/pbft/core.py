@@ -11,8 +11,9 @@ its primary's prepare. The agreed time of a batch is the median of readings in C
 (`clock.py`). Checkpoints, catching up and view changes stand in files of their own.
 
 `Core` owns no clock: `now_ms` is for timers and never jumps; with `clock.offset_ms`, what the wall
-clock says beyond it, it is the member's reading of the time. Inputs that are late, early or repeated change nothing; what no honest member sends
-raises InvalidBytes, and the caller blames the peer it came from.
+clock says beyond it, it is the member's reading of the time. Inputs that are late, early or
+repeated change nothing; what no honest member sends raises InvalidBytes, and the caller blames the
+peer it came from.
 """
 
 from collections.abc import Callable, Iterable, Sequence
