@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from devnet.sim.plan import Fault
+import msgspec
+
+from devnet.sim.plan import PRIMARY, Fault
 
 if TYPE_CHECKING:
     from devnet.sim.member import Member
@@ -15,8 +17,18 @@ BURST_DELAY_MS_MAX = 400
 def schedule_faults(world: "World") -> None:
     """Have every fault of the plan begin and end in its time."""
     for fault in world.plan.faults:
-        world.at(fault.at_ms, _begin, world, fault)
-        world.at(fault.until_ms, _end, world, fault)
+        world.at(fault.at_ms, _start, world, fault)
+
+
+def _start(world: "World", fault: Fault) -> None:
+    """Fix who is meant, so that the end undoes what the beginning did."""
+    if PRIMARY in fault.nodes:
+        view = max(member.core.view for member in world.members if member.is_honest)
+        primary = world.committee.members.index(world.committee.get_primary(view))
+        nodes = tuple(primary if node == PRIMARY else node for node in fault.nodes)
+        fault = msgspec.structs.replace(fault, nodes=nodes)
+    world.at(fault.until_ms, _end, world, fault)
+    _begin(world, fault)
 
 
 def _begin(world: "World", fault: Fault) -> None:

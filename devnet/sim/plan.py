@@ -37,6 +37,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     "equivocate",
     "censor",
 )
+PRIMARY = -1
+"""In a fault's nodes: whoever leads the highest view when the fault begins."""
 SAFETY_MS = 30_000
 HEALED_MS = 30_000
 HEALED_MS_MAX = 400_000
@@ -48,8 +50,8 @@ JUMP_MS_MAX = 3_600_000
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One fault from `at_ms` until `until_ms`. `nodes` are indexes of members; `value` and
-    `detail` depend on the kind (see `world.py`)."""
+    """One fault from `at_ms` until `until_ms`. `nodes` are indexes of members, or `PRIMARY`;
+    `value` and `detail` depend on the kind (see `faults.py`)."""
 
     kind: FaultKind
     at_ms: int
@@ -158,12 +160,18 @@ def _choose_faults(random: Random, n: int, safety_ms: int, liars: set[int]) -> t
     random.shuffle(jumpers)
     jumpers = jumpers[: max(0, compute_faults(n) - len(liars))]
     count = random.choice((0, 1, 2, 3, 5, FAULTS_MAX))
-    faults = [_choose_fault(random, n, safety_ms, jumpers) for _ in range(count)]
+    faults: list[Fault] = []
+    for _ in range(count):
+        at_ms = random.randrange(200, safety_ms - 100)
+        if faults and random.random() < 0.5:
+            # Close to the one before: what happens during a view change is worth the most.
+            at_ms = min(safety_ms - 100, faults[-1].at_ms + random.randrange(3_000))
+        faults.append(_choose_fault(random, n, at_ms, safety_ms, jumpers))
     return tuple(sorted(faults, key=lambda fault: (fault.at_ms, fault.until_ms, fault.kind)))
 
 
-def _choose_fault(random: Random, n: int, safety_ms: int, jumpers: list[int]) -> Fault:
-    at_ms = random.randrange(200, safety_ms - 100)
+def _choose_fault(random: Random, n: int, at_ms: int, safety_ms: int, jumpers: list[int]) -> Fault:
+    node = PRIMARY if random.random() < 0.4 else random.randrange(n)
     until_ms = min(safety_ms, at_ms + random.choice((50, 400, 1_500, 4_000, 10_000)))
     kinds: tuple[FaultKind, ...] = (
         *("power_loss", "power_loss", "power_loss", "cut", "cut", "partition", "partition"),
@@ -174,22 +182,25 @@ def _choose_fault(random: Random, n: int, safety_ms: int, jumpers: list[int]) ->
     match kind:
         case "power_loss":
             # Sometimes everybody at once: a common socket.
-            everyone = random.random() < 0.15
-            nodes = tuple(range(n)) if everyone else (random.randrange(n),)
+            everyone = random.random() < 0.3
+            nodes = tuple(range(n)) if everyone else (node,)
             detail: str = random.choice(POWER_LOSSES)
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes, detail=detail)
         case "cut":
-            nodes = tuple(random.sample(range(n), 2)) if n > 1 else (0, 0)
+            other = random.randrange(n)
+            nodes = random.choice(((node, other), (other, node)))
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes)
         case "partition":
             size = random.randrange(1, max(2, n))
             nodes = tuple(sorted(random.sample(range(n), size)))
+            if random.random() < 0.4:
+                nodes = (PRIMARY,)
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes)
         case "clock_jump":
             value = random.choice((-JUMP_MS_MAX, -5_000, 5_000, JUMP_MS_MAX))
-            node = random.choice(jumpers)
+            node = random.choice(jumpers)  # not the primary as such: it may be an honest clock
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(node,), value=value)
         case "loss_burst" | "corrupt_burst" | "delay_burst":
             value = random.choice((20_000, 100_000, 400_000))
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, value=value)
-    return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(random.randrange(n),))
+    return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(node,))

@@ -8,13 +8,15 @@ import msgspec
 from devnet.sim.defects import normal_case, views
 from devnet.sim.defects.patch import Defect, applied
 from devnet.sim.run import map_in_processes, run_seed
+from devnet.sim.twins import make_scenario, run_scenario
 
 SEEDS_MAX = 10_000
 DEFECTS: tuple[Defect, ...] = (*normal_case.DEFECTS, *views.DEFECTS)
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a defect: the first seed whose run breaks an invariant, or why none can."""
+    """What became of a defect: the first seed whose run, or whose Twins scenario, breaks an
+    invariant, or why none can."""
 
     name: str
     what: str
@@ -64,9 +66,12 @@ def _search(item: tuple[str, int]) -> Found:
 
 
 def search(defect: Defect, seeds: range) -> Found:
-    """Run seeds with the defect until one breaks an invariant."""
+    """Run seeds and Twins scenarios with the defect until one breaks an invariant."""
     with applied(defect):
         for seed in seeds:
+            scenario = run_scenario(make_scenario(seed, defect.nodes))
+            if scenario.violations:
+                return _make_found(defect, seed, f"twins: {scenario.violations[0]}")
             result = run_seed(seed, defect.nodes)
             if result.violations:
                 return _make_found(defect, seed, result.violations[0])
