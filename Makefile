@@ -1,7 +1,7 @@
 # Everything a person or CI does with Econode; `make` lists it. Needs Python 3.11 to 3.13 with venv.
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev test test-full lint types check devnet bench lock debian-test clean
+.PHONY: help setup setup-dev test test-full lint types check devnet bench sim-nightly lock debian-test clean
 
 BIN = .venv/bin
 ARGS =
@@ -48,6 +48,13 @@ devnet: setup ## Run the main job on a local network; ARGS="--nodes 7 --exit"
 
 bench: setup ## Measure; ARGS="limits"
 	@$(BIN)/econode bench $(ARGS)
+
+sim-nightly: setup ## Simulate all night: seeds, Twins scenarios, defects; ends with 1 at a violation
+	$(BIN)/econode sim run --seeds 20000 --jobs 2 $(ARGS)
+	@for nodes in 5 6 7 10; do \
+	    $(BIN)/econode sim run --seeds 3000 --nodes $$nodes --jobs 2 $(ARGS) || exit 1; done
+	$(BIN)/econode sim twins --scenarios 200000 --jobs 2 $(ARGS)
+	$(BIN)/econode sim defects --jobs 2 $(ARGS)
 
 lock: ## Resolve requirements/*.in into the locks; ARGS=--upgrade lifts pins
 	@sh requirements/lock.sh $(ARGS)
