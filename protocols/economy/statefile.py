@@ -14,8 +14,8 @@ from identity import cbor, schema
 from identity.errors import InvalidSchema
 from protocols.economy.books import Books
 from protocols.economy.model import Agent, Bid, Stage, Task, Work
+from protocols.state_tree import STATE_BYTES_MAX
 
-STATE_BYTES_MAX = 256 * 1024 * 1024
 VERSION = 1
 
 

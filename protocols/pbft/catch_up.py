@@ -4,7 +4,8 @@ Members tell each other where they stand (`Status`), at leisure when all is well
 they are stuck. Whoever is ahead repeats its own statements for the slots that are still open.
 What is already committed is fetched from a peer's ledger, each batch with q COMMITs over its
 digest: nothing that a peer merely claims, its height included, is believed. A peer that does not
-answer a fetch is left alone for a while and another one is asked.
+answer a fetch is left alone for a while and another one is asked. Who is very far behind, or finds
+nobody who still holds the batches, fetches a state instead (`state_transfer.py`).
 """
 
 from identity.errors import InvalidBytes
@@ -18,6 +19,8 @@ from protocols.messages import (
 )
 from protocols.pbft.core import Core, Load
 from protocols.pbft.proof import check_commit_proof
+from protocols.pbft.state_server import StateServer
+from protocols.pbft.state_transfer import StateTransfer
 from protocols.step import Fault, Send, ServeBatches, Step
 
 STATUS_STUCK_MS = 300
@@ -26,6 +29,8 @@ RESEND_MS = 200
 FETCH_TIMEOUT_MS = 2_000
 SHUN_MS = 10_000
 RESEND_SLOTS_MAX = 32
+TRANSFER_WINDOWS_MIN = 4
+"""So many windows behind, the state is fetched instead of the batches: 800 batches at K = 100."""
 
 
 class CatchUp:
@@ -39,21 +44,31 @@ class CatchUp:
         self._shunned_until_ms: dict[bytes, int] = {}
         self._fetch: tuple[bytes, int] | None = None
         self._claims: dict[bytes, int] = {}
+        self._lacking: set[bytes] = set()
+        """Members that did not give the batch that comes next."""
+        self.transfer = StateTransfer(core)
+        self.server = StateServer(core)
 
     def is_behind(self) -> bool:
         """True while f+1 members say that they executed more than this one: one of them is
         honest."""
+        return self._get_lead() > 0
+
+    def _get_lead(self) -> int:
+        """How far ahead f+1 members say they are."""
         claims = sorted(self._claims.values(), reverse=True)
         f = self._core.committee.f
-        return len(claims) > f and claims[f] > self._core.executed
+        return claims[f] - self._core.executed if len(claims) > f else 0
 
     def on_timer(self, now_ms: int) -> Step:
         """Tell where we stand when it is time to; says when to be called again."""
         step = Step()
         core = self._core
         if self._fetch is not None and now_ms >= self._fetch[1]:
-            self._shunned_until_ms[self._fetch[0]] = now_ms + SHUN_MS
+            self._give_up(self._fetch[0], now_ms)
             self._fetch = None
+        self._seek_state(now_ms, step)
+        self.transfer.on_timer(now_ms, step)
         progress = (core.executed, core.heads.certified, core.checkpoints.low)
         is_stuck = self._is_waiting() and progress == self._progress
         if is_stuck or now_ms >= self._next_status_ms:
@@ -76,15 +91,15 @@ class CatchUp:
         if core.committee.is_member(peer):
             self._claims[peer] = status.executed
         if status.executed > core.executed:
+            self._seek_state(now_ms, step)
             self._start_fetch(peer, now_ms, step)
         if now_ms < self._resend_after_ms.get(peer, 0):
             return step
         self._resend_after_ms[peer] = now_ms + RESEND_MS
-        if not core.committee.is_member(peer):
-            # An observer: members send it nothing unasked, so it learns here that it is behind.
-            if status.executed < core.executed:
-                step.sends.append(Send(peer, self._get_status(False)))
-        elif status.waiting:
+        if status.executed < core.executed:
+            # It learns at once that it is behind; an observer is sent nothing else unasked.
+            step.sends.append(Send(peer, self._get_status(False)))
+        if core.committee.is_member(peer) and status.waiting:
             core.views.resend(peer, status.view, status.active, step)
             self._resend(peer, status, step)
         return step
@@ -113,17 +128,39 @@ class CatchUp:
         except InvalidBytes as error:
             # What was executed before stands, and its step must reach the ledger.
             step.faults.append(Fault(peer, str(error)))
-            self._shunned_until_ms[peer] = now_ms + SHUN_MS
+            self._give_up(peer, now_ms)
         if core.executed > before:
+            self._lacking.clear()
             core.execute_ready(now_ms, step)
             if core.executed < self._claims.get(peer, 0):
                 self._start_fetch(peer, now_ms, step)
         else:
-            self._shunned_until_ms[peer] = now_ms + SHUN_MS
+            self._give_up(peer, now_ms)
+            self._seek_state(now_ms, step)
         return step
+
+    def _give_up(self, peer: bytes, now_ms: int) -> None:
+        """It did not give the batch that comes next."""
+        self._shunned_until_ms[peer] = now_ms + SHUN_MS
+        if self._core.committee.is_member(peer):
+            self._lacking.add(peer)
+
+    def _seek_state(self, now_ms: int, step: Step) -> None:
+        """Fetch a state when the batches are too many, or when none of the members that say they
+        are ahead, f+1 at least, has given the next one."""
+        core, lead = self._core, self._get_lead()
+        window = core.checkpoints.window
+        if lead > TRANSFER_WINDOWS_MIN * window:
+            self.transfer.seek(window, now_ms, step)
+        elif lead > 0:
+            ahead = {peer for peer, claim in self._claims.items() if claim > core.executed}
+            if ahead <= self._lacking:
+                self.transfer.seek(1, now_ms, step)
 
     def _start_fetch(self, peer: bytes, now_ms: int, step: Step) -> None:
         core = self._core
+        if self.transfer.is_active:
+            return
         if self._fetch is not None or now_ms < self._shunned_until_ms.get(peer, 0):
             return
         self._fetch = (peer, now_ms + FETCH_TIMEOUT_MS)
