@@ -103,7 +103,7 @@ class Seat:
             case FetchState():
                 return self.catch_up.server.on_fetch(peer, message, now_ms)
             case GiveState():
-                return self.catch_up.transfer.on_chunk(peer, message, now_ms)
+                return self.catch_up.on_chunk(peer, message, now_ms)
             case CarryViewChange():
                 statement = self._parse_change(message.statement, VIEW_CHANGE_KIND)
                 return self.core.views.on_view_change(statement, now_ms)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from devnet.sim.byzantine import Sender
 from devnet.sim.disk import Disk, DiskFull
+from identity import schema
+from identity.certificate import Certificate
 from identity.errors import EconodeError, InvalidBytes
 from identity.keys import PrivateKey
 from node import router
@@ -14,15 +16,26 @@ from node.router import Router, Seat, pack_votes
 from protocols.economy.chain import Chain
 from protocols.messages import (
     BATCHES_MAX,
+    CHECKPOINT_CERTIFICATE_BYTES_MAX,
     FRAME_BYTES_MAX,
+    VOTE_BYTES_MAX,
     Batches,
+    Checkpoint,
     CommittedBatch,
     CommitteeMessage,
     Hop,
 )
 from protocols.pbft.core import Core
 from protocols.requests import parse_request
-from protocols.step import Send, ServeBatches, Step
+from protocols.step import (
+    Executed,
+    History,
+    Persist,
+    Send,
+    ServeBatches,
+    Step,
+    Transferred,
+)
 
 if TYPE_CHECKING:
     from devnet.sim.world import World
@@ -67,15 +80,18 @@ class Member:
         """Start the process from what the disk holds."""
         world = self.world
         self.chain = Chain(world.genesis, world.committee, world.check_receipt)
-        for batch in self.disk.batches:
+        rows = [*self.disk.read_rows(), *self._load_state()]
+        for batch in self.disk.find_batches(self.chain.get_position() + 1, len(self.disk.batches)):
             requests = [parse_request(data, world.committee)[0] for data in batch.operations]
             self.chain.execute(batch.seq, batch.time_ms, batch.digest, requests)
+        assert self.chain.get_position() == self.disk.durable
         self.core = Core(
             world.committee,
             self.key,
             self.chain,
             lambda statement: statement.check(world.network),
             checkpoint_batches=world.plan.checkpoint_batches,
+            **world.get_distances(),
         )
         self.seat = Seat(self.core)
         self.router = Router([self.seat])
@@ -84,7 +100,24 @@ class Member:
         self._confirmed = self.disk.durable
         self._wake_ms = 0
         world.on_started(self)
-        self.drive(self.seat.restore(self.disk.read_rows(), self.read_timer_ms()))
+        coming = self.disk.coming
+        if coming is not None:
+            place = (coming.certificate, coming.size, coming.root)
+            self.seat.catch_up.transfer.resume(*place, self.disk.chunks)
+        self.drive(self.seat.restore(rows, self.read_timer_ms()))
+
+    def _load_state(self) -> list[Persist]:
+        """Begin from the newest snapshot, if there is one; the row of its checkpoint."""
+        if not self.disk.snapshots:
+            return []
+        held = self.disk.snapshots[max(self.disk.snapshots)]
+        certificate = Certificate.decode(
+            held.certificate, self.world.network, size_max=CHECKPOINT_CERTIFICATE_BYTES_MAX
+        )
+        checkpoint = schema.decode(certificate.payload, Checkpoint, size_max=VOTE_BYTES_MAX)
+        self.chain.load_state(held.state, held.position, checkpoint.head)
+        committee = self.world.committee.id
+        return [Persist(committee, "stable", 0, held.position, held.certificate)]
 
     def lose_power(self, *, torn: bool = False) -> None:
         """End at once; what was being written is gone, or torn."""
@@ -227,15 +260,19 @@ class Member:
         if step.votes:
             self._send_all(pack_votes(step))
         try:
-            for executed in step.executed:
+            for event in step.get_history() if step.states else step.executed:
                 is_synced = self._random.random() < LEDGER_SYNC_SHARE
-                self.world.judge.on_executed(self, executed)
-                self.disk.append(executed, sync=is_synced)
+                self._report(event)
+                self.disk.append(event, sync=is_synced)
             for certified in step.certified:
                 self.world.judge.on_certified(self, certified)
             for serve in step.serve:
                 self.disk.sync_ledger()
-                self._serve(serve)
+                if isinstance(serve, ServeBatches):
+                    self._serve(serve)
+                else:
+                    for answer in self.disk.answer(serve):
+                        self.world.transmit(self, serve.to, answer)
         except DiskFull:
             self._stop_cleanly()
             return
@@ -243,10 +280,17 @@ class Member:
             self.world.judge.on_blamed(self, fault)
         for evidence in step.evidence:
             self.world.judge.on_evidence(self, evidence)
-        if step.executed:
+        if step.executed or step.states:
             self.world.on_executed(self)
             self.world.at(self.world.now_ms + LEDGER_SYNC_MS, self._on_ledger, self.life)
         self._confirm()
+
+    def _report(self, event: History) -> None:
+        if isinstance(event, Executed):
+            self.world.judge.on_executed(self, event)
+        elif isinstance(event, Transferred):
+            self.world.note_fault(None, "state_transferred")
+            self.world.judge.on_transferred(self, event)
 
     def _on_ledger(self, life: int) -> None:
         """The ledger's own sync, some time after what was appended."""
@@ -288,7 +332,7 @@ class Member:
     def _serve(self, serve: ServeBatches) -> None:
         found: list[CommittedBatch] = []
         size = 0
-        for batch in self.disk.batches[serve.start - 1 : serve.start - 1 + BATCHES_MAX]:
+        for batch in self.disk.find_batches(serve.start, BATCHES_MAX):
             size += sum(map(len, (*batch.operations, *batch.proof)))
             if found and size > SERVE_BYTES_MAX:
                 break

@@ -13,6 +13,7 @@ from protocols.messages import (
     VOTES_MAX,
     Batches,
     FetchBatches,
+    GiveState,
     Status,
     Votes,
     compute_batch_digest,
@@ -29,8 +30,6 @@ RESEND_MS = 200
 FETCH_TIMEOUT_MS = 2_000
 SHUN_MS = 10_000
 RESEND_SLOTS_MAX = 32
-TRANSFER_WINDOWS_MIN = 4
-"""So many windows behind, the state is fetched instead of the batches: 800 batches at K = 100."""
 
 
 class CatchUp:
@@ -139,6 +138,18 @@ class CatchUp:
             self._seek_state(now_ms, step)
         return step
 
+    def on_chunk(self, peer: bytes, given: GiveState, now_ms: int) -> Step:
+        """A chunk of the state that is fetched. After the last one batches follow."""
+        before = self._core.executed
+        step = self.transfer.on_chunk(peer, given, now_ms)
+        if self._core.executed > before:
+            self._lacking.clear()
+            self._shunned_until_ms.clear()
+            for member, claim in self._claims.items():
+                if claim > self._core.executed:
+                    self._start_fetch(member, now_ms, step)
+        return step
+
     def _give_up(self, peer: bytes, now_ms: int) -> None:
         """It did not give the batch that comes next."""
         self._shunned_until_ms[peer] = now_ms + SHUN_MS
@@ -149,9 +160,9 @@ class CatchUp:
         """Fetch a state when the batches are too many, or when none of the members that say they
         are ahead, f+1 at least, has given the next one."""
         core, lead = self._core, self._get_lead()
-        window = core.checkpoints.window
-        if lead > TRANSFER_WINDOWS_MIN * window:
-            self.transfer.seek(window, now_ms, step)
+        if lead > core.transfer_batches_min:
+            gain_min = min(core.checkpoints.window, core.transfer_batches_min)
+            self.transfer.seek(gain_min, now_ms, step)
         elif lead > 0:
             ahead = {peer for peer, claim in self._claims.items() if claim > core.executed}
             if ahead <= self._lacking:

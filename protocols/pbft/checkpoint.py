@@ -34,9 +34,10 @@ class Diverged(EconodeError):
 class Checkpoints:
     """The stable checkpoint, the window above it, and the votes towards the next ones."""
 
-    def __init__(self, core: "Core", interval: int) -> None:
+    def __init__(self, core: "Core", interval: int, snapshot_checkpoints: int) -> None:
         self._core = core
         self._interval = interval
+        self._snapshot_interval = snapshot_checkpoints * interval
         self._tallies: dict[int, Tally] = {}
         self._own: dict[int, Checkpoint] = {}
         self.window = 2 * interval
@@ -61,7 +62,7 @@ class Checkpoints:
         core = self._core
         state = core.application.dump_state()
         self._own[seq] = Checkpoint(seq, core.application.get_head(), digest_state(state))
-        if seq % (SNAPSHOT_CHECKPOINTS * self._interval) == 0:
+        if seq % self._snapshot_interval == 0:
             self._states[seq] = state
             for old in sorted(self._states)[:-STATES_PENDING_MAX]:
                 del self._states[old]

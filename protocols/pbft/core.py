@@ -42,7 +42,7 @@ from protocols.messages import (
     compute_batch_digest,
 )
 from protocols.pbft.application import Application
-from protocols.pbft.checkpoint import Checkpoints, Diverged
+from protocols.pbft.checkpoint import SNAPSHOT_CHECKPOINTS, Checkpoints, Diverged
 from protocols.pbft.clock import ClockReadings
 from protocols.pbft.heads import Heads
 from protocols.pbft.memory import Memory
@@ -54,6 +54,8 @@ from protocols.pbft.state_transfer import Target
 from protocols.pbft.view_change import ViewChanger
 from protocols.step import Equivocation, Executed, Persist, Send, Step, Transferred
 
+TRANSFER_WINDOWS_MIN = 4
+"""So many windows behind, the state is fetched instead of the batches: 800 batches at K = 100."""
 PIPELINE_MAX = 4
 """Proposals of a primary that may be unexecuted at once. Batches grow while it is full."""
 UNCERTIFIED_MAX = 64
@@ -77,7 +79,12 @@ class Core:
         check: Check,
         *,
         checkpoint_batches: int,
+        snapshot_checkpoints: int = SNAPSHOT_CHECKPOINTS,
+        transfer_batches_min: int | None = None,
     ) -> None:
+        """A checkpoint follows every `checkpoint_batches`, and of every `snapshot_checkpoints` the
+        state is kept. Who is behind by more than `transfer_batches_min` (TRANSFER_WINDOWS_MIN
+        windows, if it is None) fetches a state."""
         self.committee = committee
         self._key = key
         self.application = application
@@ -87,7 +94,12 @@ class Core:
         self.views = ViewChanger(self)
         self.again = Reproposals(self)
         self.memory = Memory(self)
-        self.checkpoints = Checkpoints(self, checkpoint_batches)
+        self.checkpoints = Checkpoints(self, checkpoint_batches, snapshot_checkpoints)
+        self.transfer_batches_min = (
+            TRANSFER_WINDOWS_MIN * self.checkpoints.window
+            if transfer_batches_min is None
+            else transfer_batches_min
+        )
         self.heads = Heads(self)
         self.check = check
         self.slots: dict[int, Slot] = {}

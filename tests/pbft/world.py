@@ -5,9 +5,12 @@ from collections import deque
 from collections.abc import Sequence
 
 from crdt import log
-from crdt.facts import Charged, encode_fact
-from identity import envelope, schema
+from crdt.facts import Bucket, Charged, encode_fact
+from crdt.tasks import TaskRow
+from identity import cbor, envelope, schema
+from identity.certificate import Certificate
 from identity.envelope import Context, Statement
+from identity.errors import InvalidSchema
 from identity.keys import PrivateKey
 from node.router import Router, Seat, decode_frame, encode_frame, pack_votes
 from protocols.committee import Committee
@@ -15,16 +18,32 @@ from protocols.economy.operations import OPERATION_KIND, Operation, Transfer
 from protocols.messages import (
     VOTE_TYPES,
     Batches,
+    Checkpoint,
     Commit,
     CommittedBatch,
     CommitteeMessage,
+    GiveState,
+    Hop,
+    OfferState,
     Prepare,
     Submit,
 )
 from protocols.pbft.application import Outcome
 from protocols.pbft.core import Core
 from protocols.pbft.pool import Request
-from protocols.step import Executed, Persist, Step
+from protocols.state_tree import STATE_BYTES_MAX, StateTree, cut, digest_state, hash_chunks
+from protocols.step import (
+    ChunkFetched,
+    Executed,
+    Persist,
+    ServeBatches,
+    ServeChunks,
+    ServeOffer,
+    Snapshot,
+    Step,
+    TransferBegun,
+    Transferred,
+)
 
 NETWORK = hashlib.sha256(b"test network").digest()
 COMMITTEE = b"committee-of-16b"
@@ -46,6 +65,8 @@ class NonceApplication:
         self.time_ms = 0
         self.deadline_ms: int | None = None
         self.order: list[bytes] = []
+        self.padding = 0
+        """Bytes that make the state large."""
 
     def get_position(self) -> int:
         return self.position
@@ -84,8 +105,88 @@ class NonceApplication:
         self.head = entry.header.hash()
         return Outcome(entry, tuple(facts))
 
-    def compute_state_digest(self) -> bytes:
-        return hashlib.sha256(repr(sorted(self.nonces.items())).encode()).digest()
+    def dump_state(self) -> bytes:
+        nonces = [[account, nonce] for account, nonce in sorted(self.nonces.items())]
+        return cbor.encode([self.position, self.time_ms, nonces, bytes(self.padding)])
+
+    def load_state(self, data: bytes, position: int, head: bytes) -> None:
+        match cbor.decode(data, size_max=STATE_BYTES_MAX):
+            case [int(found), int(time_ms), [*nonces], bytes(padding)] if found == position:
+                self.position, self.time_ms, self.head = position, time_ms, head
+                self.nonces = dict(nonces)
+                self.padding = len(padding)
+            case _:
+                raise InvalidSchema("not a state of this position")
+
+    def list_balances(self) -> tuple[tuple[bytes, Bucket, int], ...]:
+        return ()
+
+    def list_tasks(self) -> tuple[TaskRow, ...]:
+        return ()
+
+
+class States:
+    """The states that one node keeps: its snapshots, and the one that it fetches."""
+
+    def __init__(self) -> None:
+        self.snapshots: dict[int, Snapshot] = {}
+        self.coming: TransferBegun | None = None
+        self.chunks: dict[int, bytes] = {}
+
+    def keep(self, event: Snapshot | TransferBegun | ChunkFetched | Transferred) -> None:
+        match event:
+            case Snapshot():
+                self.snapshots[event.position] = event
+                for old in sorted(self.snapshots)[:-2]:
+                    del self.snapshots[old]
+            case TransferBegun():
+                self.coming, self.chunks = event, {}
+            case ChunkFetched():
+                assert self.coming is not None
+                assert self.coming.position == event.position
+                self.chunks[event.chunk] = event.data
+            case Transferred():
+                state = b"".join(data for _, data in sorted(self.chunks.items()))
+                assert len(state) == event.size
+                place = (event.committee, event.position, event.certificate)
+                self.snapshots[event.position] = Snapshot(*place, state)
+                self.coming, self.chunks = None, {}
+
+    def load(self, application: NonceApplication) -> list[Persist]:
+        """Begin from the newest; the row of its stable checkpoint."""
+        if not self.snapshots:
+            return []
+        newest = self.snapshots[max(self.snapshots)]
+        certificate = Certificate.decode(newest.certificate, NETWORK, size_max=1 << 16)
+        checkpoint = schema.decode(certificate.payload, Checkpoint, size_max=1 << 10)
+        assert checkpoint.state == digest_state(newest.state)
+        application.load_state(newest.state, newest.position, checkpoint.head)
+        return [Persist(COMMITTEE, "stable", 0, newest.position, newest.certificate)]
+
+    def answer(self, serve: ServeOffer | ServeChunks) -> list[Hop]:
+        if isinstance(serve, ServeOffer):
+            newest = max(self.snapshots, default=0)
+            if newest <= serve.after:
+                return []
+            state = self.snapshots[newest].state
+            root = StateTree(hash_chunks(cut(state))).root
+            certificate = self.snapshots[newest].certificate
+            return [
+                OfferState(committee=COMMITTEE, certificate=certificate, size=len(state), root=root)
+            ]
+        held = self.snapshots.get(serve.position)
+        chunks = cut(held.state) if held is not None else []
+        tree = StateTree(hash_chunks(chunks))
+        return [
+            GiveState(
+                committee=COMMITTEE,
+                position=serve.position,
+                chunk=index,
+                data=chunks[index] if index < len(chunks) else b"",
+                path=tree.get_path(index) if index < len(chunks) else (),
+            )
+            for index in serve.chunks
+        ]
 
 
 class Node:
@@ -95,12 +196,14 @@ class Node:
         self.world, self.key = world, key
         self.rows: dict[tuple[str, int], Persist] = {}
         self.ledger: list[Executed] = []
+        self.states = States()
         self.certified = 0
         self.start()
 
     def start(self) -> None:
         world = self.world
         self.application = NonceApplication()
+        self.application.padding = world.padding
         core = Core(
             world.committee,
             self.key,
@@ -110,12 +213,20 @@ class Node:
         )
         self.seat = Seat(core)
         self.router = Router([self.seat])
+        rows = list(self.rows.values())
+        rows += self.states.load(self.application)
         for done in self.ledger:
+            if done.seq <= self.application.position:
+                continue
             requests = self.seat.load(done.operations)
             self.application.execute(done.seq, done.time_ms, done.digest, requests)
         core.next_seq = core.executed + 1
         self.is_up = True
-        self.drive(self.seat.restore(list(self.rows.values()), world.now_ms))
+        if self.states.coming is not None:
+            place = self.states.coming
+            chunks = self.states.chunks
+            self.seat.catch_up.transfer.resume(place.certificate, place.size, place.root, chunks)
+        self.drive(self.seat.restore(rows, world.now_ms))
 
     def crash(self) -> None:
         self.is_up = False
@@ -133,7 +244,11 @@ class Node:
                     if k[1] <= row.seq and k[0] != "view" and k != ("stable", row.seq)
                 ]:
                     del self.rows[known]
-        self.ledger += step.executed
+        for event in step.get_history():
+            if isinstance(event, Executed):
+                self.ledger.append(event)
+            else:
+                self.states.keep(event)
         for _, data in step.votes:
             self._note_signed(data)
         for certified in step.certified:
@@ -143,9 +258,14 @@ class Node:
             for to in [send.to] if send.to else self.world.others(self):
                 self.world.queues[self.key.public, to].append(encode_frame(send.message))
         for serve in step.serve:
-            self.world.serve(self, serve.to, serve.start)
-        if step.executed:
-            self.drive(self.seat.on_durable(step.executed[-1].seq, self.world.now_ms))
+            if isinstance(serve, ServeBatches):
+                self.world.serve(self, serve.to, serve.start)
+            else:
+                self.world.serve_state(self, serve)
+        reached = max([0, *(executed.seq for executed in step.executed)])
+        reached = max([reached, *(s.position for s in step.states if isinstance(s, Transferred))])
+        if reached:
+            self.drive(self.seat.on_durable(reached, self.world.now_ms))
         self.world.evidence += step.evidence
         self.world.faults += step.faults
 
@@ -163,10 +283,11 @@ class Node:
 
 
 class World:
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, *, padding: int = 0) -> None:
         self.keys = make_keys(n)
         self.committee = Committee(NETWORK, COMMITTEE, 0, tuple(k.public for k in self.keys))
         self.now_ms = 1_000_000
+        self.padding = padding
         members = self.committee.members
         self.queues: dict[tuple[bytes, bytes], deque[bytes]] = {
             (a, b): deque() for a in members for b in members if a != b
@@ -207,13 +328,19 @@ class World:
         node.drive(node.router.handle(peer, message, self.now_ms))
 
     def serve(self, node: Node, to: bytes, start: int) -> None:
-        batches = tuple(
+        batches = [
             CommittedBatch(b.seq, b.time_ms, b.operations, b.proof)
             for b in node.ledger
             if b.seq >= start
-        )[:8]
-        answer = Batches(committee=COMMITTEE, batches=batches)
+        ][:8]
+        if batches and batches[0].seq != start:
+            batches = []
+        answer = Batches(committee=COMMITTEE, batches=tuple(batches))
         self.queues[node.key.public, to].append(encode_frame(answer))
+
+    def serve_state(self, node: Node, serve: ServeOffer | ServeChunks) -> None:
+        for answer in node.states.answer(serve):
+            self.queues[node.key.public, serve.to].append(encode_frame(answer))
 
     def settle(self, moves_max: int = 200_000) -> None:
         """Deliver until nothing is under way."""
