@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from crdt.facts import OfferedCapability
 from crdt.items import Card
 from node.driver import read_clock_ms
-from protocols.step import Certified, Executed
+from protocols.step import Certified, Executed, Transferred
 
 if TYPE_CHECKING:
     from node.node import Node
@@ -24,6 +24,9 @@ class CardWriter:
 
     def on_executed(self, executed: Executed) -> None:
         """Nothing to do: offers are looked at once they are certified."""
+
+    def on_transferred(self, transferred: Transferred) -> None:
+        """Nothing to do: see above."""
 
     def on_certified(self, certified: Certified) -> None:
         """A certificate shows that the node is up to date enough for a card."""

@@ -52,6 +52,9 @@ class Service:
         self._executed.set()
         self._executed = trio.Event()
 
+    def on_transferred(self, _: object) -> None:
+        self.on_executed(_)
+
     def on_certified(self, _: object) -> None:
         """Certificates are read from the ledger."""
 
@@ -297,7 +300,9 @@ class Service:
             executed = self._executed
             if position <= self._place.chain.get_position():
                 await self._node.ledger.flush()
-                return await self.facts(position, limit)
+                page = await self.facts(position, limit)
+                if page.entries:  # else it stands in a gap, and nothing behind that yet
+                    return page
             await executed.wait()
 
     async def submit_operation(self, statement: bytes) -> service.Accepted:

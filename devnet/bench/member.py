@@ -27,7 +27,7 @@ from node.home import Home
 from node.links import PeerAddress
 from node.node import Node, open_node
 from protocols.economy.operations import Transfer
-from protocols.step import Certified, Executed
+from protocols.step import Certified, Executed, Transferred
 from protocols.submitter import Submitter
 
 ACCOUNT_OUTSTANDING_MAX = 32
@@ -59,6 +59,9 @@ class Generator:
         self.operations += len(executed.operations)
 
     def on_certified(self, certified: Certified) -> None:
+        """Not counted."""
+
+    def on_transferred(self, transferred: Transferred) -> None:
         """Not counted."""
 
     async def set_load(self, outstanding: int) -> None:
