@@ -10,8 +10,9 @@ from pathlib import Path
 
 from crdt.facts import decode_fact
 from identity.errors import EconodeError
+from node.ledger_states import SELECT_GAPS
 from node.problem import Problem
-from node.service import LogEntry, LogPage, describe_fact
+from node.service import LogEntry, LogPage, choose_gaps, describe_fact
 
 BUSY_S_MAX = 5.0
 
@@ -45,7 +46,12 @@ def read_log(path: Path, committee: bytes, start: int, limit: int) -> LogPage:
             )
             for position, time_ms, digest, certified in rows
         ]
-    return LogPage(entries=tuple(entries), next=entries[-1].position + 1 if entries else start)
+        gaps = connection.execute(SELECT_GAPS, (committee,)).fetchall()
+    return LogPage(
+        entries=tuple(entries),
+        next=entries[-1].position + 1 if entries else start,
+        not_held=choose_gaps(gaps, start, entries, limit),
+    )
 
 
 def _read_facts(

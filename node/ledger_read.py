@@ -17,7 +17,7 @@ from node.ledger_rows import (
     LedgerError,
     decode_list,
 )
-from node.ledger_states import StoredState, read_checkpoint
+from node.ledger_states import SELECT_GAPS, StoredState, read_checkpoint
 
 READ_COUNT_MAX = 1_000
 READ_BYTES_MAX = 64 * 1024 * 1024
@@ -78,6 +78,10 @@ class LedgerReader:
         found = await self._read_states(committee, "kind <> 'coming'", READ_COUNT_MAX)
         begins = [i for i, state in enumerate(found) if state.kind == "begin"]
         return found[: begins[0] + 1] if begins else found
+
+    async def read_gaps(self, committee: bytes) -> list[tuple[int, int]]:
+        """First and last position of each stretch of the log that is not held, ascending."""
+        return [(row[0], row[1]) for row in await self._fetch(SELECT_GAPS, committee)]
 
     async def get_snapshot(self, committee: bytes, position: int) -> StoredState | None:
         """The whole state at `position`."""

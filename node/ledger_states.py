@@ -6,6 +6,7 @@ whole, and a stretch of batches begins behind it. What lies between the last bat
 position is not held.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,14 @@ from protocols.messages import (
     VOTE_BYTES_MAX,
     Checkpoint,
 )
-from protocols.state_tree import StateTree, compute_digest, cut, digest_state, hash_chunks
+from protocols.state_tree import (
+    StateTree,
+    compute_digest,
+    count_chunks,
+    cut,
+    digest_state,
+    hash_chunks,
+)
 from protocols.step import Snapshot, TransferBegun, Transferred
 
 SNAPSHOTS_OWN_MAX = 2
@@ -48,6 +56,14 @@ _FORGET_OLD = (
         "(SELECT position FROM snapshots WHERE committee = ?1)"
     ),
 )
+
+
+SELECT_GAPS = (
+    "SELECT (SELECT COALESCE(MAX(e.position), -1) + 1 FROM entries e WHERE "
+    "e.committee = s.committee AND e.position <= s.position), s.position FROM snapshots s "
+    "WHERE s.committee = ? AND s.kind = 'begin' ORDER BY s.position"
+)
+"""First and last position of each stretch of a committee's log that is not held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +96,16 @@ class StoredState:
             raise InvalidSchema("the certificate is of another state")
         return checkpoint
 
-    def check_data(self, data: bytes) -> None:
-        """Raises InvalidSchema unless `data` is this state."""
-        if len(data) != self.size or digest_state(data) != compute_digest(self.size, self.root):
+    def join(self, chunks: Mapping[int, bytes]) -> bytes:
+        """The state that its chunks make. Raises InvalidSchema when they make another."""
+        data = b"".join(chunk for _, chunk in sorted(chunks.items()))
+        if (
+            sorted(chunks) != list(range(count_chunks(self.size)))
+            or len(data) != self.size
+            or digest_state(data) != compute_digest(self.size, self.root)
+        ):
             raise InvalidSchema("its chunks are not the certified state")
+        return data
 
 
 def read_checkpoint(certificate: bytes) -> Checkpoint:

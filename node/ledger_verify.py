@@ -2,9 +2,10 @@
 
 Hash chains, Merkle roots, each operation's signature, each commit proof and each certificate are
 recomputed, all batches are executed again and their facts compared byte by byte, credits are
-counted by a fold over the stored facts, and the projections are folded again. What does not fit
-is reported by table and row. Whoever forges a whole ledger with keys of their own does not have
-the keys of the members that the genesis names.
+counted by a fold over the stored facts, and the projections are folded again. Behind a state that
+was fetched instead of the batches before it, all of this begins anew with that state, which q
+members certified. What does not fit is reported by table and row. Whoever forges a whole ledger
+with keys of their own does not have the keys of the members that the genesis names.
 """
 
 import sqlite3
@@ -65,6 +66,8 @@ class Report:
     position: int = -1
     head: bytes = b""
     totals: dict[str, int] = field(default_factory=dict)
+    held: list[tuple[int, int]] = field(default_factory=list)
+    """First and last position of each stretch of the log."""
 
     @property
     def is_valid(self) -> bool:
@@ -82,10 +85,18 @@ class Report:
             "records": self.records,
             "certificates": self.certificates,
             "log_entries": self.log_entries,
+            "held": [list(stretch) for stretch in self.held],
             "totals": self.totals,
             "problems": self.problems,
             "findings": [asdict(finding) for finding in self.findings],
         }
+
+    def note_held(self, position: int) -> None:
+        """The entry at `position` is here; positions ascend."""
+        if self.held and self.held[-1][1] >= position - 1:
+            self.held[-1] = (self.held[-1][0], position)
+        else:
+            self.held.append((position, position))
 
     def add(self, table: str, row: str, problem: str) -> None:
         self.problems += 1
@@ -167,7 +178,10 @@ def _report_strangers(connection: sqlite3.Connection, committee: Committee, repo
 
 
 def _list_tables() -> Iterator[tuple[str, str]]:
-    for table in ("batches", "entries", "records", "certificates", "record_accounts"):
+    for table in (
+        *("batches", "entries", "records", "certificates", "record_accounts"),
+        *("snapshots", "chunks"),
+    ):
         yield table, "position"
     yield "tasks", "task"
     yield "balances", "account"

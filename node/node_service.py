@@ -291,8 +291,11 @@ class Service:
             )
             for batch in batches
         )
+        gaps = await self._node.ledger.read_gaps(self._committee)
         return service.LogPage(
-            entries=entries, next=entries[-1].position + 1 if entries else position
+            entries=entries,
+            next=entries[-1].position + 1 if entries else position,
+            not_held=service.choose_gaps(gaps, position, entries, limit),
         )
 
     async def wait_facts(self, position: int, limit: int) -> service.LogPage:

@@ -56,9 +56,7 @@ async def _load_newest(ledger: Ledger, path: Path, chain: Chain) -> StoredState 
         try:
             checkpoint = state.check(committee)
             chunks = await ledger.read_chunks(committee.id, state.position)
-            data = b"".join(data for _, data in sorted(chunks.items()))
-            state.check_data(data)
-            chain.load_state(data, state.position, checkpoint.head)
+            chain.load_state(state.join(chunks), state.position, checkpoint.head)
         except InvalidBytes as error:
             if state.kind == "begin":
                 raise EconodeError(

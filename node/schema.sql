@@ -57,7 +57,7 @@ CREATE TABLE certificates (
 CREATE TABLE snapshots (
     committee BLOB NOT NULL,
     position INTEGER NOT NULL,
-    kind TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('own', 'coming', 'begin')),
     certificate BLOB NOT NULL,
     size INTEGER NOT NULL,
     root BLOB NOT NULL,

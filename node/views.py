@@ -10,8 +10,9 @@ import trio
 
 from crdt.document import Document
 from crdt.facts import decode_fact
-from identity.errors import InvalidBytes
+from identity.errors import InvalidBytes, InvalidSchema
 from node.ledger import Ledger, LedgerError
+from node.ledger_states import read_checkpoint
 from protocols.economy.chain import Chain
 
 CLIENT_ID = 1
@@ -56,10 +57,13 @@ class Views:
 
     async def _skip_to(self, position: int) -> None:
         """Show the state that was fetched at `position` instead of the facts up to it."""
+        state = await self._ledger.get_snapshot(self._committee, position)
         chunks = await self._ledger.read_chunks(self._committee, position)
         chain = self._make_chain()
         try:
-            chain.load_state(b"".join(data for _, data in sorted(chunks.items())), position, b"")
+            if state is None:
+                raise InvalidSchema("it is not there")
+            chain.load_state(state.join(chunks), position, read_checkpoint(state.certificate).head)
         except InvalidBytes as error:
             raise LedgerError(f"the state at {position} is damaged: {error}") from None
         self._document.restore(
