@@ -136,7 +136,7 @@ async def _run(path: Path, *, batches_only: bool) -> None:
         trio.open_nursery() as nursery,
     ):
         if batches_only:
-            node.main.seat.core.transfer_batches_min = U63_MAX
+            node.main.seat.catch_up.transfer_batches_min = U63_MAX
         generator = Generator(node, nursery)
         address = node.transport.listen_addresses()[0]
         _say(Ready(compute_peer_id(node.key.public), address))

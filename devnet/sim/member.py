@@ -91,9 +91,11 @@ class Member:
             self.chain,
             lambda statement: statement.check(world.network),
             checkpoint_batches=world.plan.checkpoint_batches,
-            **world.get_distances(),
+            **({"snapshot_checkpoints": 1} if world.plan.transfer_batches_min else {}),
         )
         self.seat = Seat(self.core)
+        if world.plan.transfer_batches_min:
+            self.seat.catch_up.transfer_batches_min = world.plan.transfer_batches_min
         self.router = Router([self.seat])
         self.is_up = True
         self._timer_skew_ms = self.skew_ms

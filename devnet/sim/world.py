@@ -209,15 +209,6 @@ class World:
         self.trace(f"{member.name} starts at position {member.core.executed}")
         self.judge.on_started(member)
 
-    def get_distances(self) -> dict[str, int]:
-        """How far apart snapshots are and how far behind somebody fetches one, if not as usual."""
-        if not self.plan.transfer_batches_min:
-            return {}
-        return {
-            "snapshot_checkpoints": 1,
-            "transfer_batches_min": self.plan.transfer_batches_min,
-        }
-
     def on_executed(self, member: Member) -> None:
         if self.workers and member.is_up:
             self.workers[self.members.index(member)].on_executed()

@@ -30,6 +30,8 @@ RESEND_MS = 200
 FETCH_TIMEOUT_MS = 2_000
 SHUN_MS = 10_000
 RESEND_SLOTS_MAX = 32
+TRANSFER_WINDOWS_MIN = 4
+"""So many windows behind, the state is fetched instead of the batches: 800 batches at K = 100."""
 
 
 class CatchUp:
@@ -45,6 +47,8 @@ class CatchUp:
         self._claims: dict[bytes, int] = {}
         self._lacking: set[bytes] = set()
         """Members that did not give the batch that comes next."""
+        self.transfer_batches_min = TRANSFER_WINDOWS_MIN * core.checkpoints.window
+        """Who is further behind than this fetches a state."""
         self.transfer = StateTransfer(core)
         self.server = StateServer(core)
 
@@ -160,8 +164,8 @@ class CatchUp:
         """Fetch a state when the batches are too many, or when none of the members that say they
         are ahead, f+1 at least, has given the next one."""
         core, lead = self._core, self._get_lead()
-        if lead > core.transfer_batches_min:
-            gain_min = min(core.checkpoints.window, core.transfer_batches_min)
+        if lead > self.transfer_batches_min:
+            gain_min = min(core.checkpoints.window, self.transfer_batches_min)
             self.transfer.seek(gain_min, now_ms, step)
         elif lead > 0:
             ahead = {peer for peer, claim in self._claims.items() if claim > core.executed}

@@ -23,7 +23,7 @@ import msgspec
 from crdt.log import Head
 from identity import envelope, schema
 from identity.envelope import Context, Statement
-from identity.errors import InvalidBytes, InvalidSchema
+from identity.errors import InvalidSchema
 from identity.keys import PrivateKey
 from protocols.committee import Committee
 from protocols.messages import (
@@ -42,7 +42,7 @@ from protocols.messages import (
     compute_batch_digest,
 )
 from protocols.pbft.application import Application
-from protocols.pbft.checkpoint import SNAPSHOT_CHECKPOINTS, Checkpoints, Diverged
+from protocols.pbft.checkpoint import SNAPSHOT_CHECKPOINTS, Checkpoints
 from protocols.pbft.clock import ClockReadings
 from protocols.pbft.heads import Heads
 from protocols.pbft.memory import Memory
@@ -50,12 +50,9 @@ from protocols.pbft.pool import Pool, Request
 from protocols.pbft.quorum import Check
 from protocols.pbft.reproposals import Reproposals
 from protocols.pbft.slot import Prepared, PreparedRow, Proposal, Slot
-from protocols.pbft.state_transfer import Target
 from protocols.pbft.view_change import ViewChanger
-from protocols.step import Equivocation, Executed, Persist, Send, Step, Transferred
+from protocols.step import Equivocation, Executed, Persist, Send, Step
 
-TRANSFER_WINDOWS_MIN = 4
-"""So many windows behind, the state is fetched instead of the batches: 800 batches at K = 100."""
 PIPELINE_MAX = 4
 """Proposals of a primary that may be unexecuted at once. Batches grow while it is full."""
 UNCERTIFIED_MAX = 64
@@ -80,11 +77,7 @@ class Core:
         *,
         checkpoint_batches: int,
         snapshot_checkpoints: int = SNAPSHOT_CHECKPOINTS,
-        transfer_batches_min: int | None = None,
     ) -> None:
-        """A checkpoint follows every `checkpoint_batches`, and of every `snapshot_checkpoints` the
-        state is kept. Who is behind by more than `transfer_batches_min` (TRANSFER_WINDOWS_MIN
-        windows, if it is None) fetches a state."""
         self.committee = committee
         self._key = key
         self.application = application
@@ -95,11 +88,6 @@ class Core:
         self.again = Reproposals(self)
         self.memory = Memory(self)
         self.checkpoints = Checkpoints(self, checkpoint_batches, snapshot_checkpoints)
-        self.transfer_batches_min = (
-            TRANSFER_WINDOWS_MIN * self.checkpoints.window
-            if transfer_batches_min is None
-            else transfer_batches_min
-        )
         self.heads = Heads(self)
         self.check = check
         self.slots: dict[int, Slot] = {}
@@ -421,41 +409,6 @@ class Core:
         )
         self.heads.note_executed(step)
         self.checkpoints.on_executed(seq, step)
-
-    def adopt_state(
-        self, target: Target, data: bytes, leaves: bytes, now_ms: int, step: Step
-    ) -> None:
-        """Go on from a certified state: `data`, proven against `target`, whose chunks have these
-        leaves. Raises Diverged when it cannot be loaded."""
-        checkpoint, application = target.checkpoint, self.application
-        position = checkpoint.seq
-        try:
-            application.load_state(data, position, checkpoint.head)
-        except InvalidBytes as error:
-            raise Diverged(
-                f"the state that a quorum certified at {position} cannot be loaded: {error}. Is "
-                "this program older than the others'?"
-            ) from error
-        step.states.append(
-            Transferred(
-                committee=self.committee.id,
-                position=position,
-                certificate=target.certificate.encode(),
-                head=checkpoint.head,
-                digest=checkpoint.state,
-                size=target.size,
-                root=target.root,
-                leaves=leaves,
-                balances=application.list_balances(),
-                tasks=application.list_tasks(),
-            )
-        )
-        self.next_seq = max(self.next_seq, position + 1)
-        self.checkpoints.adopt(target.certificate, position)
-        self.again.forget(position)
-        self.pool.forget_executed(now_ms)
-        self.heads.note_executed(step)
-        self.execute_ready(now_ms, step)
 
     def on_durable(self, position: int, now_ms: int) -> Step:
         """The ledger holds everything up to `position` for good: only now the heads and

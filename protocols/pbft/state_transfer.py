@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from identity import schema
 from identity.certificate import Certificate
-from identity.errors import InvalidCertificate, InvalidSchema
+from identity.errors import InvalidBytes, InvalidCertificate, InvalidSchema
 from protocols.messages import (
     CHECKPOINT_CERTIFICATE_BYTES_MAX,
     CHECKPOINT_KIND,
@@ -32,6 +32,7 @@ from protocols.messages import (
     GiveState,
     OfferState,
 )
+from protocols.pbft.checkpoint import Diverged
 from protocols.state_tree import (
     StateTree,
     compute_digest,
@@ -40,7 +41,7 @@ from protocols.state_tree import (
     hash_chunks,
     is_chunk,
 )
-from protocols.step import ChunkFetched, Fault, Send, Step, TransferBegun
+from protocols.step import ChunkFetched, Fault, Send, Step, TransferBegun, Transferred
 
 if TYPE_CHECKING:
     from protocols.pbft.core import Core
@@ -303,4 +304,36 @@ class StateTransfer:
             return
         self._rest(0)
         self._target, self._chunks = None, {}
-        self._core.adopt_state(target, data, leaves, now_ms, step)
+        self._load(target, data, leaves, now_ms, step)
+
+    def _load(self, target: Target, data: bytes, leaves: bytes, now_ms: int, step: Step) -> None:
+        """Go on from a proven state. Raises Diverged when it cannot be loaded."""
+        core, checkpoint = self._core, target.checkpoint
+        position, application = checkpoint.seq, core.application
+        try:
+            application.load_state(data, position, checkpoint.head)
+        except InvalidBytes as error:
+            raise Diverged(
+                f"the state that a quorum certified at {position} cannot be loaded: {error}. Is "
+                "this program older than the others'?"
+            ) from error
+        step.states.append(
+            Transferred(
+                committee=core.committee.id,
+                position=position,
+                certificate=target.certificate.encode(),
+                head=checkpoint.head,
+                digest=checkpoint.state,
+                size=target.size,
+                root=target.root,
+                leaves=leaves,
+                balances=application.list_balances(),
+                tasks=application.list_tasks(),
+            )
+        )
+        core.next_seq = max(core.next_seq, position + 1)
+        core.checkpoints.adopt(target.certificate, position)
+        core.again.forget(position)
+        core.pool.forget_executed(now_ms)
+        core.heads.note_executed(step)
+        core.execute_ready(now_ms, step)

@@ -23,8 +23,8 @@ from protocols.messages import (
     Hop,
     OfferState,
 )
+from protocols.pbft.catch_up import TRANSFER_WINDOWS_MIN
 from protocols.pbft.checkpoint import SNAPSHOT_CHECKPOINTS, Diverged
-from protocols.pbft.core import TRANSFER_WINDOWS_MIN
 from protocols.pbft.state_server import BURST_CHUNKS
 from protocols.pbft.state_transfer import CHUNK_TIMEOUT_MS, OFFER_WAIT_MS
 from protocols.state_tree import (
