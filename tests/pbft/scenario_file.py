@@ -79,7 +79,9 @@ def parse(path: Path) -> Scenario:
     sections = []
     for part in parts:
         name, _, body = part.partition("\n")
-        sections.append(Section(name.strip(), [_parse_block(b) for b in body.strip().split("\n\n")]))
+        sections.append(
+            Section(name.strip(), [_parse_block(b) for b in body.strip().split("\n\n")])
+        )
     return Scenario(path.stem, fields, sections)
 
 

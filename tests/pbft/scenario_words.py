@@ -118,9 +118,7 @@ class Words:
         network = OTHER_NETWORK if name.endswith("@") else NETWORK
         body = Transfer(to=self.keys["a"].public, amount=2 if name.endswith("'") else 1)
         place = Context(network, COMMITTEE, 0, OPERATION_KIND)
-        statement = envelope.sign(
-            self.keys[bare[0]], place, schema.encode(Operation(nonce, body))
-        )
+        statement = envelope.sign(self.keys[bare[0]], place, schema.encode(Operation(nonce, body)))
         if name.endswith("!"):
             statement = spoil(statement)
         self.of_bytes[statement.data] = name
@@ -236,8 +234,10 @@ class Words:
             view=view,
             seq=seq,
             digest=self.digest(digest),
-            pre_prepare=self.sign(primary.rstrip("!"), "pre_prepare", {
-                **pre, "sig": "bad" if "!" in primary else "ok"
-            }).data,
+            pre_prepare=self.sign(
+                primary.rstrip("!"),
+                "pre_prepare",
+                {**pre, "sig": "bad" if "!" in primary else "ok"},
+            ).data,
             prepares=tuple(statement.data for statement in prepares),
         )

@@ -326,9 +326,7 @@ class Commands:
             self.hand(peer, answer)
 
     def do_fetch_body(self, peer: str, s: str, d: str) -> None:
-        self.hand(
-            peer, FetchBody(committee=COMMITTEE, seq=int(s), digest=self.words.digest(d))
-        )
+        self.hand(peer, FetchBody(committee=COMMITTEE, seq=int(s), digest=self.words.digest(d)))
 
     def do_give_body(self, peer: str, name: str, s: str) -> None:
         batch = self.words.batches[name]
@@ -385,7 +383,9 @@ class Commands:
                 if phase == "prepare" and voter == primary:
                     continue
                 place = {"v": str(view), "s": str(seq), "d": name}
-                self.do_say(voter, phase, **place, **({"clock": clock} if phase == "commit" else {}))
+                self.do_say(
+                    voter, phase, **place, **({"clock": clock} if phase == "commit" else {})
+                )
 
     def finish(self, seq: int) -> None:
         for name in self.puppets():

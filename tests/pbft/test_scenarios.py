@@ -78,5 +78,6 @@ def test_each_row_has_its_transition_and_an_illegal_twin(path: Path) -> None:
     assert names.index("legal") < min(
         (names.index(name) for name in names if name.startswith(ILLEGAL_INPUT)), default=len(names)
     )
-    assert all(name in ("given", "legal") or ": " in name or name.startswith("also ")
-               for name in names)
+    assert all(
+        name in ("given", "legal") or ": " in name or name.startswith("also ") for name in names
+    )
