@@ -12,8 +12,8 @@ docs/consensus-transitions.md (`title:`, `state:`, `input:`, `guard:`, `output:`
     == illegal state: NAME    the same input in another state (a `world` begins it anew)
 
 The last block of an illegal section must change nothing: no row, vote, message, execution or
-certificate follows that was not there before, and the member stands where it stood. Whether it is silence, a fault of the
-peer or evidence against a signer stands in its trace.
+certificate follows that was not there before, and the member stands where it stood. Whether it is
+silence, a fault of the peer or evidence against a signer stands in its trace.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@
     batch NAME ops=x1,x2 clock=a,c,d at=1 [readings=..] [time=..]       see Words.make_batch
     cert NAME v=0 s=1 d=BATCH by=b,c                        a prepared certificate
     sign NAME SIGNER KIND field=value ...                   keep a statement
-    say SIGNER,.. KIND field=value ... [by=PEER] [to=REAL]  deliver one (itself, or by another)
+    say SIGNER,.. KIND field=value ... [by=PEER] [to=REAL] [times=N]  deliver one
     say NAME,.. [by=PEER]                                   deliver kept ones
     propose SIGNER BATCH v=0 s=1 [by=PEER] [body=BATCH] [d=..] [noclock=1]
     submit x1,x2 [by=PEER]           status a,c executed=5 [waiting=1] [v=] [left=1] [..]
@@ -238,7 +238,13 @@ class Commands:
         self.words.statements[name] = self.words.sign(signer, kind, options)
 
     def do_say(
-        self, who: str, kind: str = "", by: str = "", to: str | None = None, **options: str
+        self,
+        who: str,
+        kind: str = "",
+        by: str = "",
+        to: str | None = None,
+        times: str = "1",
+        **options: str,
     ) -> None:
         for name in names(who):
             if kind:
@@ -253,7 +259,8 @@ class Commands:
                 hop = CarryNewView(committee=COMMITTEE, statement=statement.data)
             else:
                 hop = Votes(committee=COMMITTEE, statements=(statement.data,))
-            self.hand(by or self.words.call(statement.signer), hop, to)
+            for _ in range(int(times)):
+                self.hand(by or self.words.call(statement.signer), hop, to)
 
     def do_propose(
         self, signer: str, name: str, by: str = "", body: str = "", **options: str
