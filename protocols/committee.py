@@ -1,4 +1,8 @@
-"""A committee: the members that run one PBFT instance at one epoch, and its quorum sizes."""
+"""A committee: the members that run one PBFT instance at one epoch, and its quorum sizes.
+
+An epoch begins after the position at which its members were decided, and ends with the position
+that decides the next ones (`protocols/economy/membership.py`).
+"""
 
 from dataclasses import dataclass, field
 
@@ -19,12 +23,16 @@ def compute_quorum(n: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Committee:
-    """`members` are public keys in ascending order; view v is led by members[v mod n]."""
+    """`members` are public keys in ascending order; view v is led by members[v mod n].
+
+    The epoch orders the positions after `start`; epoch 0 begins with genesis, at 0.
+    """
 
     network: bytes
     id: bytes
     epoch: int
     members: tuple[bytes, ...]
+    start: int = 0
     n: int = field(init=False)
     f: int = field(init=False)
     q: int = field(init=False)
