@@ -121,7 +121,8 @@ class Seat:
         anything is said in it."""
         while self.core.is_over():
             former, catch_up = self.core, self.catch_up
-            assert former.end is not None and former.heads.certificate is not None
+            assert former.end is not None
+            assert former.heads.certificate is not None
             self._set_core(former.make_core(former.application.get_committee()))
             committee = self.core.committee
             proof = former.heads.certificate.encode()

@@ -83,7 +83,8 @@ class ViewChange(Statement, frozen=True):
     """Its signer has left the views below `view`.
 
     `certificate` proves the log's head at `base` (or the checkpoint there; empty where the epoch
-    starts: nobody votes in it who does not hold that position's certificate), and `prepared` holds, for each later sequence number, the certificate of the highest view.
+    starts: nobody votes in it without the certificate of that position), and `prepared` holds, for
+    each later sequence number, the certificate of the highest view.
     """
 
     view: U63

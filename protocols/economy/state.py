@@ -125,8 +125,9 @@ class EconomyState:
         """Execute the batch at `position`; the facts are in the order they came true.
 
         What falls due at `time_ms` happens first, then each operation, then openings of auctions,
-        a reputation snapshot, and the next epoch if the members changed. Time never goes back. Raises ValueError for a position that
-        does not follow: that is the caller's error, not a batch's.
+        a reputation snapshot, and the next epoch if the members changed. Time never goes back.
+        Raises ValueError for a position that does not follow: that is the caller's error, not a
+        batch's.
         """
         books = self._books
         if position != books.position + 1:

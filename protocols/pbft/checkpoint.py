@@ -1,8 +1,8 @@
 """Checkpoints and watermarks (section 4.3).
 
-Every K batches, and at the end of the epoch, a member signs the state it has reached. q equal signatures make the checkpoint
-stable: the slots up to it are forgotten and the window moves. A member that finds q others
-agreeing on something else than its own state has diverged and must stop.
+Every K batches, and at the end of the epoch, a member signs the state it has reached. q equal
+signatures make the checkpoint stable: the slots up to it are forgotten and the window moves. A
+member that finds q others agreeing on something else than its own state has diverged and must stop.
 """
 
 from typing import TYPE_CHECKING

@@ -478,7 +478,9 @@ class Core:
         `since_ms`, when this view began: a primary does not answer for the views before it.
         """
         oldest = self.pool.get_oldest_ms()
-        return self.end is None and oldest is not None and now_ms - max(oldest, since_ms) > patience_ms
+        return (
+            self.end is None and oldest is not None and now_ms - max(oldest, since_ms) > patience_ms
+        )
 
     def on_view_entered(self, base: int, last: int) -> None:
         """Begin the present view: `last` is the highest sequence number that it proposes again."""

@@ -2,9 +2,10 @@
 
 The vote log survives a crash. It does not survive being put back from a backup, or a home that was
 copied and started twice: such a member would vote a second time in slots that it has forgotten. So
-after every start, and whenever it enters an epoch, it asks the others for its own newest statements and keeps silent until q-1 of
-them have answered. If one of these, signed with its own key, is newer than what it remembers, it
-only observes until a quorum has signed a head of the log beyond every slot it may have voted in.
+after every start, and whenever it enters an epoch, it asks the others for its own newest statements
+and keeps silent until q-1 of them have answered. If one of these, signed with its own key, is newer
+than what it remembers, it only observes until a quorum has signed a head of the log beyond every
+slot it may have voted in.
 """
 
 from typing import TYPE_CHECKING
