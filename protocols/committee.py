@@ -4,7 +4,10 @@ An epoch begins after the position at which its members were decided, and ends w
 that decides the next ones (`protocols/economy/membership.py`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from crdt.heads import Voters
 
 
 def compute_faults(n: int) -> int:
@@ -49,5 +52,16 @@ class Committee:
     def is_member(self, key: bytes) -> bool:
         return key in self._index
 
+    def make_voters(self, end: int | None = None) -> Voters:
+        """Who certifies heads in this epoch, which ends with position `end` if it has ended."""
+        first = self.start + 1 if self.epoch else 0
+        return Voters(self.epoch, self._index, self.q, first, end)
+
     def get_primary(self, view: int) -> bytes:
         return self.members[view % self.n]
+
+
+def make_epochs(committees: Sequence[Committee]) -> tuple[Voters, ...]:
+    """The voters of consecutive epochs, the last of which goes on."""
+    ends = [*(later.start for later in committees[1:]), None]
+    return tuple(each.make_voters(end) for each, end in zip(committees, ends, strict=True))
