@@ -112,7 +112,8 @@ class Driver:
         committee = seat.core.committee.id
         rows = await self._vote_log.read_rows(committee)
         if start is not None:
-            rows.append(Persist(committee, "stable", 0, start.position, start.certificate))
+            place = (committee, "stable", 0, start.position)
+            rows.append(Persist(*place, start.certificate, start.read_epoch()))
 
         def restore(now_ms: int) -> Step:
             self.router.add(seat)
@@ -238,8 +239,9 @@ class Driver:
                 await self._ledger.keep_state(event)
 
     async def _persist(self, rows: list[Persist]) -> None:
-        """A stable checkpoint lets history be deleted, so the ledger must hold it first."""
-        if any(row.kind == "stable" for row in rows):
+        """A stable checkpoint and a new epoch let history be deleted, so the ledger must hold it
+        first."""
+        if any(row.kind in ("stable", "epoch") for row in rows):
             await self._ledger.flush()
         await self._vote_log.append(rows)
 

@@ -13,7 +13,7 @@ from typing import Any
 from crdt.tasks import ENDED_STATES
 from identity import schema
 from identity.certificate import Certificate
-from identity.errors import EconodeError, InvalidCertificate, InvalidSchema
+from identity.errors import InvalidBytes, InvalidCertificate, InvalidSchema
 from node.ledger_rows import INSERTS, LedgerError, build_task_row
 from protocols.committee import Committee
 from protocols.messages import (
@@ -78,8 +78,15 @@ class StoredState:
     root: bytes
     leaves: bytes
 
-    def check(self, committee: Committee) -> Checkpoint:
-        """The checkpoint that q members certified. Raises InvalidBytes."""
+    def read_epoch(self) -> int:
+        """The epoch whose members certified it. Raises LedgerError."""
+        return _decode(self.certificate).context.epoch
+
+    def check(self, committee: Committee | None) -> Checkpoint:
+        """The checkpoint that q members of `committee`, the one of its epoch, certified. Raises
+        InvalidBytes."""
+        if committee is None:
+            raise InvalidCertificate("a checkpoint of an unknown epoch")
         certificate = Certificate.decode(
             self.certificate, committee.network, size_max=CHECKPOINT_CERTIFICATE_BYTES_MAX
         )
@@ -111,11 +118,16 @@ class StoredState:
 def read_checkpoint(certificate: bytes) -> Checkpoint:
     """What a certificate of our own file is about. Raises LedgerError."""
     try:
-        payload = Certificate.decode(
-            certificate, bytes(32), size_max=CHECKPOINT_CERTIFICATE_BYTES_MAX
-        ).payload
+        payload = _decode(certificate).payload
         return schema.decode(payload, Checkpoint, size_max=VOTE_BYTES_MAX)
-    except EconodeError as error:
+    except InvalidBytes as error:
+        raise LedgerError(f"a damaged certificate of a checkpoint: {error}") from None
+
+
+def _decode(certificate: bytes) -> Certificate:
+    try:
+        return Certificate.decode(certificate, bytes(32), size_max=CHECKPOINT_CERTIFICATE_BYTES_MAX)
+    except InvalidBytes as error:
         raise LedgerError(f"a damaged certificate of a checkpoint: {error}") from None
 
 

@@ -1,7 +1,7 @@
 """The part of the ledger's check that is about certified states: see `node.ledger_verify`."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from identity.errors import EconodeError, InvalidSchema
 from node.ledger_states import StoredState
@@ -17,9 +17,13 @@ Add = Callable[[str, str, str], None]
 class StateCheck:
     """Checks the states of one committee; of a fetched one the replay goes on."""
 
-    def __init__(self, connection: sqlite3.Connection, committee: Committee, add: Add) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, committees: Sequence[Committee], add: Add
+    ) -> None:
+        """`committees` grows with the epochs that the replay reaches."""
         self._connection = connection
-        self._committee = committee
+        self._committees = committees
+        self._id = committees[0].id
         self._add = add
         self.heads: dict[int, bytes] = {}
         """Heads at which a stretch begins."""
@@ -30,7 +34,7 @@ class StateCheck:
                 for row in connection.execute(
                     "SELECT * FROM snapshots WHERE committee = ? AND kind <> 'coming' "
                     "ORDER BY position",
-                    (committee.id,),
+                    (self._id,),
                 )
             )
         }
@@ -77,15 +81,17 @@ class StateCheck:
         for position, count in self._connection.execute(
             "SELECT position, count(*) FROM chunks WHERE committee = ?1 AND position NOT IN "
             "(SELECT position FROM snapshots WHERE committee = ?1) GROUP BY position",
-            (self._committee.id,),
+            (self._id,),
         ):
             self._add("chunks", f"{position}", f"{count} chunks of no state")
 
     def _check(self, state: StoredState) -> tuple[Checkpoint, bytes]:
-        checkpoint = state.check(self._committee)
+        epoch = state.read_epoch()
+        known = {committee.epoch: committee for committee in self._committees}
+        checkpoint = state.check(known.get(epoch))
         rows = self._connection.execute(
             "SELECT item, data FROM chunks WHERE committee = ? AND position = ? ORDER BY item",
-            (self._committee.id, state.position),
+            (self._id, state.position),
         )
         data = state.join(dict(rows))
         if hash_chunks(cut(data)) != state.leaves or StateTree(state.leaves).root != state.root:

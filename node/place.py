@@ -45,10 +45,10 @@ class Place:
         self.node = node
         self._start = start
         self.chain = chain
-        self.id = chain.committee.id
+        self.id = chain.get_committee().id
         self.seat = Seat(
             Core(
-                chain.committee,
+                chain.get_committee(),
                 node.key,
                 chain,
                 lambda statement: statement.check(node.network),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from identity.errors import EconodeError, InvalidBytes
 from node.ledger import Ledger
-from node.ledger_rows import make_genesis_batch
-from node.ledger_states import StoredState
+from node.ledger_rows import LedgerError, make_genesis_batch
+from node.ledger_states import StoredState, read_checkpoint
 from protocols.economy.chain import Chain
 from protocols.requests import parse_request
 
@@ -21,7 +21,7 @@ async def replay(ledger: Ledger, path: Path, chain: Chain) -> StoredState | None
     """Bring `chain`, which stands at its genesis, to the end of what `ledger`, the file at `path`,
     holds of the committee; a ledger without the committee gets the genesis. Gives the state that
     it began from. Raises EconodeError for a damaged ledger."""
-    committee = chain.committee
+    committee = chain.get_committee()
     last = await ledger.get_last(committee.id)
     if last is None:
         ledger.append(make_genesis_batch(committee.network, chain.genesis_entry))
@@ -51,13 +51,14 @@ async def replay(ledger: Ledger, path: Path, chain: Chain) -> StoredState | None
 async def _load_newest(ledger: Ledger, path: Path, chain: Chain) -> StoredState | None:
     """Load the newest state that proves good. A damaged one costs time, not the start, unless it
     is one that batches begin behind."""
-    committee = chain.committee
+    genesis, committee = (chain.dump_state(), 0, chain.get_head()), chain.get_committee()
     for state in await ledger.read_snapshots(committee.id):
         try:
-            checkpoint = state.check(committee)
-            chunks = await ledger.read_chunks(committee.id, state.position)
-            chain.load_state(state.join(chunks), state.position, checkpoint.head)
-        except InvalidBytes as error:
+            data = state.join(await ledger.read_chunks(committee.id, state.position))
+            head = read_checkpoint(state.certificate).head
+            chain.load_state(data, state.position, head)
+            state.check(chain.find_committee(state.read_epoch()))
+        except (InvalidBytes, LedgerError) as error:
             if state.kind == "begin":
                 raise EconodeError(
                     f"{path}: the state at {state.position}, behind which the batches begin, is "
@@ -65,6 +66,7 @@ async def _load_newest(ledger: Ledger, path: Path, chain: Chain) -> StoredState 
                     "fetches it anew from its peers."
                 ) from None
             logger.warning("the state at %d in the ledger is damaged: %s", state.position, error)
+            chain.load_state(*genesis)
         else:
             return state
     return None

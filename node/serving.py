@@ -1,6 +1,7 @@
 """What peers that catch up are told: batches and states, read from the ledger."""
 
-from node.ledger import Ledger
+from crdt.facts import find_epoch_began
+from node.ledger import ExecutedBatch, Ledger
 from protocols.messages import (
     BATCHES_MAX,
     FRAME_BYTES_MAX,
@@ -40,12 +41,20 @@ class Serving:
         found = await self._ledger.read_batches(
             serve.committee, serve.start, count_max=BATCHES_MAX, bytes_max=BYTES_MAX
         )
-        batches = tuple(
-            CommittedBatch(batch.position, batch.time_ms, batch.operations, batch.proof)
+        batches = [
+            await self._make_committed(batch)
             for place, batch in enumerate(found)
             if batch.position == serve.start + place
-        )
-        return Batches(committee=serve.committee, batches=batches)
+        ]
+        return Batches(committee=serve.committee, batches=tuple(batches))
+
+    async def _make_committed(self, batch: ExecutedBatch) -> CommittedBatch:
+        """A batch for a peer; where it ends an epoch, with the certificate that begins the next."""
+        certificate = None
+        if find_epoch_began(batch.entry.items) is not None:
+            certificate = await self._ledger.get_certificate(batch.committee, batch.position)
+        parts = (batch.position, batch.time_ms, batch.operations, batch.proof)
+        return CommittedBatch(*parts, certificate or b"")
 
     async def _offer(self, serve: ServeOffer) -> list[Hop]:
         states = await self._ledger.read_snapshots(serve.committee)

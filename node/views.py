@@ -27,7 +27,7 @@ class Views:
     def __init__(self, make_chain: Callable[[], Chain], ledger: Ledger) -> None:
         """`make_chain` gives the committee's chain at its genesis."""
         self._make_chain = make_chain
-        self._committee = make_chain().committee.id
+        self._committee = make_chain().get_committee().id
         self._ledger = ledger
         self._document = Document(CLIENT_ID)
         self._next = 0

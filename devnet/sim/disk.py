@@ -42,9 +42,11 @@ class Disk:
         self.chunks: dict[int, bytes] = {}
         self.begins: dict[int, Transferred] = {}
         """Fetched states, by the position at which they begin a stretch of batches."""
-        self._rows: dict[tuple[bytes, str, int], Persist] = {}
         self._history: list[History] = []
         self._synced = 0
+        self._rows: dict[tuple[bytes, int, str, int], Persist] = {}
+        self.certificates: dict[int, bytes] = {}
+        """Of the positions that ended an epoch."""
         self.durable = 0
         """The position up to which everything is synced."""
 
@@ -54,16 +56,19 @@ class Disk:
         """Write and sync. Raises DiskFull and writes nothing."""
         if self.is_full:
             raise DiskFull
-        if any(row.kind == "stable" for row in rows):
-            self.sync_ledger()  # a stable checkpoint lets history be deleted
+        if any(row.kind in ("stable", "epoch") for row in rows):
+            self.sync_ledger()  # a stable checkpoint and a new epoch let history be deleted
         for row in rows:
-            self._rows[row.committee, row.kind, row.seq] = row
+            self._rows[row.committee, row.epoch, row.kind, row.seq] = row
             if row.kind == "stable":
                 self._forget(row)
+            elif row.kind == "epoch":
+                for key in [key for key in self._rows if key[1] < row.epoch]:
+                    del self._rows[key]
 
     def read_rows(self) -> list[Persist]:
         """In the order that the vote log gives them."""
-        return sorted(self._rows.values(), key=lambda row: (row.seq, row.kind))
+        return sorted(self._rows.values(), key=lambda row: (row.epoch, row.seq, row.kind))
 
     def count_rows(self) -> int:
         return len(self._rows)
@@ -72,10 +77,10 @@ class Disk:
         old = [
             key
             for key in self._rows
-            if key[0] == stable.committee
-            and key[2] <= stable.seq
-            and key[1] != VIEW_KIND
-            and key[1:] != ("stable", stable.seq)
+            if key[:2] == (stable.committee, stable.epoch)
+            and key[3] <= stable.seq
+            and key[2] not in (VIEW_KIND, "epoch")
+            and key[2:] != ("stable", stable.seq)
         ]
         for key in old:
             del self._rows[key]

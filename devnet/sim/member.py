@@ -5,6 +5,7 @@ from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
+from crdt.facts import EpochBegan
 from devnet.sim.byzantine import Sender
 from devnet.sim.disk import Disk, DiskFull
 from identity import schema
@@ -28,6 +29,7 @@ from protocols.messages import (
 from protocols.pbft.core import Core
 from protocols.requests import parse_request
 from protocols.step import (
+    Certified,
     Executed,
     History,
     Persist,
@@ -74,6 +76,11 @@ class Member:
         self._timer_at_ms: int | None = None
         self._confirmed = 0
 
+    @property
+    def core(self) -> Core:
+        """The core of the present epoch."""
+        return self.seat.core
+
     # --- life ---------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -85,15 +92,15 @@ class Member:
             requests = [parse_request(data, world.committee)[0] for data in batch.operations]
             self.chain.execute(batch.seq, batch.time_ms, batch.digest, requests)
         assert self.chain.get_position() == self.disk.durable
-        self.core = Core(
-            world.committee,
+        core = Core(
+            self.chain.get_committee(),
             self.key,
             self.chain,
             lambda statement: statement.check(world.network),
             checkpoint_batches=world.plan.checkpoint_batches,
             **({"snapshot_checkpoints": 1} if world.plan.transfer_batches_min else {}),
         )
-        self.seat = Seat(self.core)
+        self.seat = Seat(core)
         if world.plan.transfer_batches_min:
             self.seat.catch_up.transfer_batches_min = world.plan.transfer_batches_min
         self.router = Router([self.seat])
@@ -118,8 +125,8 @@ class Member:
         )
         checkpoint = schema.decode(certificate.payload, Checkpoint, size_max=VOTE_BYTES_MAX)
         self.chain.load_state(held.state, held.position, checkpoint.head)
-        committee = self.world.committee.id
-        return [Persist(committee, "stable", 0, held.position, held.certificate)]
+        place = (held.committee, "stable", 0, held.position)
+        return [Persist(*place, held.certificate, certificate.context.epoch)]
 
     def lose_power(self, *, torn: bool = False) -> None:
         """End at once; what was being written is gone, or torn."""
@@ -267,6 +274,7 @@ class Member:
                 self._report(event)
                 self.disk.append(event, sync=is_synced)
             for certified in step.certified:
+                self._keep_certificate(certified)
                 self.world.judge.on_certified(self, certified)
             for serve in step.serve:
                 self.disk.sync_ledger()
@@ -331,6 +339,14 @@ class Member:
         for send in sends:
             self.world.transmit(self, send.to, send.message)
 
+    def _keep_certificate(self, certified: Certified) -> None:
+        """What peers need that come out of the epoch which ended here."""
+        position = certified.position
+        found = self.disk.find_batches(position, 1)
+        last = found[0].facts[-1:] if found else ()
+        if last and isinstance(last[0], EpochBegan):
+            self.disk.certificates[position] = certified.certificate.encode()
+
     def _serve(self, serve: ServeBatches) -> None:
         found: list[CommittedBatch] = []
         size = 0
@@ -338,7 +354,9 @@ class Member:
             size += sum(map(len, (*batch.operations, *batch.proof)))
             if found and size > SERVE_BYTES_MAX:
                 break
-            found.append(CommittedBatch(batch.seq, batch.time_ms, batch.operations, batch.proof))
+            certificate = self.disk.certificates.get(batch.seq, b"")
+            parts = (batch.seq, batch.time_ms, batch.operations, batch.proof, certificate)
+            found.append(CommittedBatch(*parts))
         answer: Hop = Batches(committee=serve.committee, batches=tuple(found))
         self.world.transmit(self, serve.to, answer)
 

@@ -8,6 +8,8 @@ answer a fetch is left alone for a while and another one is asked. Who is very f
 nobody who still holds the batches, fetches a state instead (`state_transfer.py`).
 """
 
+from collections.abc import Collection
+
 from identity.errors import InvalidBytes
 from protocols.messages import (
     VOTES_MAX,
@@ -25,7 +27,8 @@ from protocols.pbft.state_transfer import StateTransfer
 from protocols.step import Fault, Send, ServeBatches, Step
 
 STATUS_STUCK_MS = 300
-STATUS_IDLE_MS = 2_000
+STATUS_IDLE_MS = 1_000
+"""Less than HEARD_MS_MAX: members with nothing to do count as connected all the time."""
 RESEND_MS = 200
 FETCH_TIMEOUT_MS = 2_000
 SHUN_MS = 10_000
@@ -45,6 +48,10 @@ class CatchUp:
         self._shunned_until_ms: dict[bytes, int] = {}
         self._fetch: tuple[bytes, int] | None = None
         self._claims: dict[bytes, int] = {}
+        self._ahead: tuple[bytes, int] | None = None
+        """The last peer that said that it executed more than this one, and how far it is."""
+        self._same_epoch: set[bytes] = set()
+        """Members whose last claim was of this epoch: their states can be proven here."""
         self._lacking: set[bytes] = set()
         """Members that did not give the batch that comes next."""
         self.transfer_batches_min = TRANSFER_WINDOWS_MIN * core.checkpoints.window
@@ -55,11 +62,11 @@ class CatchUp:
     def is_behind(self) -> bool:
         """True while f+1 members say that they executed more than this one: one of them is
         honest."""
-        return self._get_lead() > 0
+        return self._get_lead(self._claims) > 0
 
-    def _get_lead(self) -> int:
-        """How far ahead f+1 members say they are."""
-        claims = sorted(self._claims.values(), reverse=True)
+    def _get_lead(self, members: Collection[bytes]) -> int:
+        """How far ahead f+1 of these members say they are."""
+        claims = sorted((self._claims[member] for member in members), reverse=True)
         f = self._core.committee.f
         return claims[f] - self._core.executed if len(claims) > f else 0
 
@@ -93,19 +100,42 @@ class CatchUp:
         core = self._core
         if core.committee.is_member(peer):
             self._claims[peer] = status.executed
+        epoch = core.committee.epoch
+        if peer in self._claims and status.epoch == epoch:
+            self._same_epoch.add(peer)
+        else:
+            self._same_epoch.discard(peer)
         if status.executed > core.executed:
+            self._ahead = peer, status.executed
+        if status.executed > core.executed or status.epoch > epoch:
             self._seek_state(now_ms, step)
             self._start_fetch(peer, now_ms, step)
         if now_ms < self._resend_after_ms.get(peer, 0):
             return step
         self._resend_after_ms[peer] = now_ms + RESEND_MS
-        if status.executed < core.executed:
-            # It learns at once that it is behind; an observer is sent nothing else unasked.
+        if (status.epoch, status.executed) < (epoch, core.executed):
+            # It learns at once that it is behind; no member's is sent nothing else unasked.
             step.sends.append(Send(peer, self._get_status(False)))
-        if core.committee.is_member(peer) and status.waiting:
+        if core.committee.is_member(peer) and status.epoch == epoch and status.waiting:
             core.views.resend(peer, status.view, status.active, step)
             self._resend(peer, status, step)
         return step
+
+    def on_other_epoch(self, peer: bytes, epoch: int, now_ms: int) -> Step:
+        """A message of another epoch: nothing of it is believed, but one of the two is behind."""
+        step = Step()
+        if epoch > self._core.committee.epoch:
+            self._start_fetch(peer, now_ms, step)
+        elif now_ms >= self._resend_after_ms.get(peer, 0):
+            self._resend_after_ms[peer] = now_ms + RESEND_MS
+            step.sends.append(Send(peer, self._get_status(False)))
+        return step
+
+    def follow(self, former: "CatchUp", now_ms: int, step: Step) -> None:
+        """In a new epoch, go on with the peer that was ahead in the former one."""
+        if former._ahead is not None and former._ahead[1] > self._core.executed:
+            self._ahead = former._ahead
+            self._start_fetch(self._ahead[0], now_ms, step)
 
     def on_fetch(self, peer: bytes, fetch: FetchBatches) -> Step:
         step = Step()
@@ -114,28 +144,31 @@ class CatchUp:
         return step
 
     def on_batches(self, peer: bytes, answer: Batches, load: Load, now_ms: int) -> Step:
-        """Execute the batches that are proven and next in order, up to the first that is not."""
+        """Execute the batches that are proven and next in order, up to the first that is not or
+        to the end of the epoch, whose certificate is taken, too."""
         step = Step()
         core = self._core
         if self._fetch is None or self._fetch[0] != peer:
             return step
         self._fetch = None
-        before = core.executed
+        before = core.executed, core.heads.certified
         try:
             for batch in answer.batches:
-                if batch.seq == core.executed + 1:
+                if core.end is None and batch.seq == core.executed + 1:
                     requests = load(batch.operations)
                     digest = compute_batch_digest(batch.time_ms, [r.digest for r in requests])
                     check_commit_proof(core.committee, batch.seq, digest, batch.proof, core.check)
                     core.execute(batch.seq, batch.time_ms, requests, batch.proof, now_ms, step)
+                if batch.seq == core.end and batch.certificate:
+                    core.heads.accept(batch.certificate, step)
         except InvalidBytes as error:
             # What was executed before stands, and its step must reach the ledger.
             step.faults.append(Fault(peer, str(error)))
             self._give_up(peer, now_ms)
-        if core.executed > before:
+        if (core.executed, core.heads.certified) != before:
             self._lacking.clear()
             core.execute_ready(now_ms, step)
-            if core.executed < self._claims.get(peer, 0):
+            if core.end is None and core.executed < self._claims.get(peer, 0):
                 self._start_fetch(peer, now_ms, step)
         else:
             self._give_up(peer, now_ms)
@@ -163,14 +196,14 @@ class CatchUp:
     def _seek_state(self, now_ms: int, step: Step) -> None:
         """Fetch a state when the batches are too many, or when none of the members that say they
         are ahead, f+1 at least, has given the next one."""
-        core, lead = self._core, self._get_lead()
+        core, lead = self._core, self._get_lead(self._same_epoch)
+        if core.end is not None or lead <= 0:
+            return
         if lead > self.transfer_batches_min:
             gain_min = min(core.checkpoints.window, self.transfer_batches_min)
             self.transfer.seek(gain_min, now_ms, step)
-        elif lead > 0:
-            ahead = {peer for peer, claim in self._claims.items() if claim > core.executed}
-            if ahead <= self._lacking:
-                self.transfer.seek(1, now_ms, step)
+        elif {p for p, claim in self._claims.items() if claim > core.executed} <= self._lacking:
+            self.transfer.seek(1, now_ms, step)
 
     def _start_fetch(self, peer: bytes, now_ms: int, step: Step) -> None:
         core = self._core
@@ -179,12 +212,15 @@ class CatchUp:
         if self._fetch is not None or now_ms < self._shunned_until_ms.get(peer, 0):
             return
         self._fetch = (peer, now_ms + FETCH_TIMEOUT_MS)
-        fetch = FetchBatches(committee=core.committee.id, start=core.executed + 1)
+        start = core.executed + 1 if core.end is None else core.end  # once more, certified by now
+        fetch = FetchBatches(committee=core.committee.id, start=start)
         step.sends.append(Send(peer, fetch))
         step.wake(now_ms + FETCH_TIMEOUT_MS)
 
     def _is_waiting(self) -> bool:
         core = self._core
+        if core.end is not None:
+            return True
         if not core.is_member:
             return len(core.pool) > 0 or self.is_behind()
         return (
@@ -201,6 +237,7 @@ class CatchUp:
         core = self._core
         return Status(
             committee=core.committee.id,
+            epoch=core.committee.epoch,
             view=core.view,
             active=core.views.is_active,
             stable=core.checkpoints.low,

@@ -1,9 +1,10 @@
 """Checkpoints and watermarks (section 4.3).
 
-Every K batches a member signs the state it has reached. q equal signatures make the checkpoint
-stable: the slots up to it are forgotten and the window moves. A member that finds q others
-agreeing on something else than its own state has diverged and must stop. Of every few stable
-checkpoints the state itself is kept, so that others can begin from it (`state_transfer.py`).
+Every K batches, and at the end of the epoch, a member signs the state it has reached. q equal
+signatures make the checkpoint stable: the slots up to it are forgotten and the window moves. A
+member that finds q others agreeing on something else than its own state has diverged and must stop.
+Of every few stable checkpoints the state itself is kept, so that others can begin from it
+(`state_transfer.py`).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -36,33 +37,35 @@ class Checkpoints:
 
     def __init__(self, core: "Core", interval: int, snapshot_checkpoints: int) -> None:
         self._core = core
-        self._interval = interval
-        self._snapshot_interval = snapshot_checkpoints * interval
+        self.interval = interval
+        self.snapshot_checkpoints = snapshot_checkpoints
         self._tallies: dict[int, Tally] = {}
         self._own: dict[int, Checkpoint] = {}
         self.window = 2 * interval
         self._signed = 0
         self._states: dict[int, bytes] = {}
         self._adopted: int | None = None
-        self.low = 0
+        self.low = core.committee.start
         self.certificate: Certificate | None = None
 
     @property
     def high(self) -> int:
-        return self.low + self.window
+        """The last sequence number that may be voted on: no epoch goes beyond its end."""
+        high, end = self.low + self.window, self._core.end
+        return high if end is None else min(high, end)
 
     def is_pending(self) -> bool:
         """True while a checkpoint that this member has reached is not stable yet."""
         return bool(self._own)
 
     def on_executed(self, seq: int, step: Step) -> None:
-        """At a multiple of K, remember the state that has been reached."""
-        if seq % self._interval:
-            return
+        """At a multiple of K and at the end of the epoch, remember the state there."""
         core = self._core
+        if (seq % self.interval and seq != core.end) or seq <= self.low:
+            return
         state = core.application.dump_state()
         self._own[seq] = Checkpoint(seq, core.application.get_head(), digest_state(state))
-        if seq % self._snapshot_interval == 0:
+        if seq % (self.snapshot_checkpoints * self.interval) == 0:
             self._states[seq] = state
             for old in sorted(self._states)[:-STATES_PENDING_MAX]:
                 del self._states[old]
@@ -83,8 +86,8 @@ class Checkpoints:
 
     def on_vote(self, statement: Statement, vote: Checkpoint, direct: bool, step: Step) -> None:
         horizon = max(self.low, self._core.executed) + self.window
-        if vote.seq % self._interval or not self.low < vote.seq <= horizon:
-            return
+        if not self.low < vote.seq <= horizon:
+            return  # at any place in between the epoch may turn out to end
         tally = self._get_tally(vote.seq)
         if not direct:
             self._core.check(statement)
@@ -153,10 +156,10 @@ class Checkpoints:
         self._forget(seq)
 
     def _persist(self, certificate: Certificate, seq: int, step: Step) -> None:
-        core = self._core
-        step.persist.append(
-            Persist(core.committee.id, "stable", core.view, seq, certificate.encode())
-        )
+        core, data = self._core, certificate.encode()
+        committee = core.committee
+        row = Persist(committee.id, "stable", core.view, seq, data, committee.epoch)
+        step.persist.append(row)
 
     def _forget(self, seq: int) -> None:
         """Let go of everything up to `seq`."""

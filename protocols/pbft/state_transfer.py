@@ -335,5 +335,7 @@ class StateTransfer:
         core.checkpoints.adopt(target.certificate, position)
         core.again.forget(position)
         core.pool.forget_executed(now_ms)
+        if application.get_committee().epoch != core.committee.epoch:
+            core.end_epoch(position, now_ms)
         core.heads.note_executed(step)
         core.execute_ready(now_ms, step)

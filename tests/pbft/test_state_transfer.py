@@ -140,7 +140,7 @@ def test_who_is_far_behind_fetches_the_state_and_goes_on_with_batches():
     gap = get_gap(sleeper)
     assert 3 < gap[0] < 30  # a first fetch of batches was under way
     assert gap[-1] % PERIOD == 0
-    assert max(seq for kind, seq in sleeper.rows if kind == "stable") >= gap[-1]
+    assert max(seq for _, kind, seq in sleeper.rows if kind == "stable") >= gap[-1]
     order(world, 2 * CHECKPOINT_BATCHES)
     assert_caught_up(world, sleeper)
     assert sleeper.seat.core.checkpoints.low > gap[-1]
