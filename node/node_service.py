@@ -149,7 +149,7 @@ class Service:
         ordered = await self._order(OpenTasks(tuple(specs), tuple(receipts)))
         nonce = ordered.request.operation.nonce
         ids = [
-            compute_task_id(node.network, node.key.public, nonce, i).hex()
+            compute_task_id(node.network, place.id, node.key.public, nonce, i).hex()
             for i in range(len(specs))
         ]
         opened = {f.task.hex() for f in ordered.facts if isinstance(f, facts.TaskOpened)}

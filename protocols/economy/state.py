@@ -12,12 +12,22 @@ from crdt.facts import Fact, OfferedCapability, Rejected
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from protocols.committee import Committee
-from protocols.economy import accounts, contracts, lifecycle, slashing, statefile, verification
+from protocols.economy import (
+    accounts,
+    committees,
+    contracts,
+    lifecycle,
+    slashing,
+    statefile,
+    verification,
+)
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
     AgentView,
     Duty,
+    Formed,
     OrderedOperation,
+    Proposal,
     Refused,
     TaskView,
     describe_rejections,
@@ -27,6 +37,8 @@ from protocols.economy.operations import (
     Accuse,
     CommitBids,
     CommitWork,
+    ConsentCommittee,
+    FormCommittee,
     Inventory,
     Offer,
     OpenTasks,
@@ -35,7 +47,7 @@ from protocols.economy.operations import (
     RevealWork,
     Transfer,
 )
-from protocols.genesis import Genesis, Parameters
+from protocols.genesis import Founding, Parameters
 
 __all__ = ["EconomyState", "OrderedOperation"]
 
@@ -52,7 +64,9 @@ class EconomyState:
     InvalidBytes; it must be deterministic.
     """
 
-    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+    def __init__(
+        self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
+    ) -> None:
         self._books = Books(genesis, committee, check_receipt)
         self._genesis_facts = tuple(accounts.mint(genesis))
         for fact in self._genesis_facts:
@@ -165,13 +179,21 @@ class EconomyState:
         """Tasks under way, in the order they were opened."""
         return (view_task(task) for task in self._books.tasks.values())
 
+    def proposals(self) -> Iterator[Proposal]:
+        """Committees that wait for consents, in ascending order of their ids."""
+        return (proposal for _, proposal in sorted(self._books.proposals.items()))
+
+    def formed(self) -> Iterator[Formed]:
+        """Committees that this one formed, in that order."""
+        return iter(self._books.formed.values())
+
     def dump(self) -> bytes:
         """The whole state in deterministic CBOR."""
         return statefile.dump(self._books)
 
     @classmethod
     def load(
-        cls, data: bytes, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt
+        cls, data: bytes, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
     ) -> "EconomyState":
         """The state that `dump` wrote. Raises InvalidCbor or InvalidSchema.
 
@@ -210,6 +232,10 @@ class EconomyState:
                 slashing.accuse(books, body)
             case Transfer() as body:
                 accounts.transfer(books, ordered, body)
+            case FormCommittee() as body:
+                committees.propose(books, ordered, body)
+            case ConsentCommittee() as body:
+                committees.consent(books, ordered, body)
             case Offer() as body:
                 accounts.offer(books, ordered, body)
             case OpenTasks() as body:
