@@ -114,12 +114,20 @@ def verify(home: HomeOption = None, json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+def _describe_part(part: dict[str, Any]) -> str:
+    conserved = "conserved" if part["conserved"] else "NOT CONSERVED"
+    return f"position {part['position']}, {part['batches']} batches, {conserved}"
+
+
 def _render_report(document: dict[str, Any]) -> list[str]:
     verdict = "sound" if document["valid"] else "NOT SOUND"
     pairs = [("ledger", verdict), ("conserved", "yes" if document["conserved"] else "NO")]
     names = ("position", "head", "batches", "operations", "records", "certificates", "log_entries")
     pairs += [(name, document[name]) for name in names]
     pairs += list(document["totals"].items())
+    pairs += [
+        (f"committee {part['name']}", _describe_part(part)) for part in document["committees"][1:]
+    ]
     findings = [(item["table"], item["row"], item["problem"]) for item in document["findings"]]
     lines = render_pairs([*pairs, ("problems", document["problems"])])
     return [*lines, "", *render_table(("table", "row", "problem"), findings)] if findings else lines
