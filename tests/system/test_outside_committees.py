@@ -2,7 +2,7 @@
 
 import pytest
 
-from identity.keys import PrivateKey, compute_peer_id
+from identity.keys import PrivateKey
 from node.files import write_atomic
 from node.problem import Problem
 from tests.system.network import Network, RealNode, wait_until
@@ -52,19 +52,17 @@ def town(tmp_path_factory):
 
 def form(nodes: list[RealNode], name: str, parent: str = "main") -> str:
     """The committee's id."""
-    named = [part for node in nodes for part in ("--member", compute_peer_id(node.key.public))]
-    at = ("--committee", parent, "--json")
-    terms = ("--bond", 1_000, "--free", FREE if parent == "main" else INNER_FREE)
-    proposed = nodes[-1].econode("committee", "form", name, *named, *terms, *at)
-    assert proposed.code == 0, proposed.out
+    free = FREE if parent == "main" else INNER_FREE
+    peers = [node.peer_id for node in nodes]
+    proposed = nodes[-1].client.at(parent).form_committee(name, peers, 1_000, free, 60_000)
+    id_ = proposed.fact["committee"]
     path = name if parent == "main" else f"{parent}/{name}"
     for node in nodes:
         wait_until(lambda node=node: path in list_names(node), f"{path} is proposed")
-        done = node.econode("committee", "consent", name, *at)
-        assert done.code == 0, done.out
+        node.client.at(parent).consent_committee(id_)
     for node in nodes:
         wait_until(lambda node=node: node.client.at(path).status(), f"a place in {path}")
-    return proposed.document["fact"]["committee"]
+    return id_
 
 
 def list_names(node: RealNode) -> list[str]:
