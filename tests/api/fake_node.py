@@ -82,7 +82,7 @@ class FakeNode:
 
     def at(self, committee: str) -> "FakeNode":
         if committee != "main":
-            raise not_found("committee", committee)
+            raise not_found("committee", committee, "see `econode committee list`")
         return self
 
     async def committees(self) -> service.Committees:
