@@ -25,7 +25,7 @@ from node.ledger_rows import LedgerError
 from node.ledger_verify_committee import CommitteeCheck
 from node.ledger_verify_logs import check_logs
 from node.receipts import check_receipt
-from protocols.committee import Committee
+from protocols.committee import Committee, make_epochs
 from protocols.economy.chain import Chain
 from protocols.economy.committees import derive_founding
 from protocols.genesis import MAIN_COMMITTEE, Founding, Genesis, compute_committee_id
@@ -67,6 +67,7 @@ class Part:
     certificates: int = 0
     is_conserved: bool = False
     position: int = -1
+    epoch: int = 0
     head: bytes = b""
     totals: dict[str, int] = field(default_factory=dict)
 
@@ -76,6 +77,7 @@ class Part:
             "id": self.id.hex(),
             "conserved": self.is_conserved,
             "position": self.position,
+            "epoch": self.epoch,
             "head": self.head.hex(),
             "batches": self.batches,
             "operations": self.operations,
@@ -92,8 +94,8 @@ class Part:
 class Report:
     """What was checked and found. At most FINDINGS_MAX findings are kept, all are counted.
 
-    `parts` has one for each committee, the founding one's first; position, head and totals are
-    that one's, and counts are of all.
+    `parts` has one for each committee, the founding one's first; position, epoch, head and
+    totals are that one's, and counts are of all.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -112,6 +114,10 @@ class Report:
     @property
     def position(self) -> int:
         return self.parts[0].position if self.parts else -1
+
+    @property
+    def epoch(self) -> int:
+        return self.parts[0].epoch if self.parts else 0
 
     @property
     def head(self) -> bytes:
@@ -143,6 +149,7 @@ class Report:
             "valid": self.is_valid,
             "conserved": self.is_conserved,
             "position": self.position,
+            "epoch": self.epoch,
             "head": self.head.hex(),
             "batches": self.batches,
             "operations": self.operations,
@@ -229,7 +236,7 @@ class _Walk:
     def __init__(
         self, connection: sqlite3.Connection, report: Report, make_application: MakeApplication
     ) -> None:
-        self.voters: dict[bytes, Voters] = {}
+        self.voters: dict[bytes, tuple[Voters, ...]] = {}
         self._connection = connection
         self._report = report
         self._make_application = make_application
@@ -240,9 +247,9 @@ class _Walk:
             name, founding, committee = todo.pop(0)
             part = Part(self._report, name, committee.id)
             self._report.parts.append(part)
-            self.voters[committee.id] = Voters(0, frozenset(committee.members), committee.q)
             check = CommitteeCheck(self._connection, committee, part)
             check.run(self._make_application(founding, committee))
+            self.voters[committee.id] = make_epochs(check.committees)
             _finish(part, check)
             prefix = "" if name == MAIN_COMMITTEE else f"{name}/"
             for position, fact in check.formed:
@@ -287,6 +294,7 @@ def _show(value: Any) -> str:
 
 
 def _finish(part: Part, check: CommitteeCheck) -> None:
+    part.epoch = check.committees[-1].epoch
     part.totals = check.stake.totals()
     abroad = sum(len(fact.members) * (fact.bond + fact.free) for _, fact in check.formed)
     part.is_conserved = check.stake.is_conserved() and part.totals["transit"] >= abroad

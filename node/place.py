@@ -33,10 +33,10 @@ class Place:
         self.name = name
         """What people call the committee, unique in the network: see `name_child`."""
         self.chain = chain
-        self.id = chain.committee.id
+        self.id = chain.get_committee().id
         self.seat = Seat(
             Core(
-                chain.committee,
+                chain.get_committee(),
                 node.key,
                 chain,
                 lambda statement: statement.check(node.network),

@@ -122,7 +122,8 @@ def _describe_part(part: dict[str, Any]) -> str:
 def _render_report(document: dict[str, Any]) -> list[str]:
     verdict = "sound" if document["valid"] else "NOT SOUND"
     pairs = [("ledger", verdict), ("conserved", "yes" if document["conserved"] else "NO")]
-    names = ("position", "head", "batches", "operations", "records", "certificates", "log_entries")
+    counts = ("batches", "operations", "records", "certificates", "log_entries")
+    names = ("position", "epoch", "head", *counts)
     pairs += [(name, document[name]) for name in names]
     pairs += list(document["totals"].items())
     pairs += [

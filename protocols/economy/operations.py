@@ -9,13 +9,17 @@ from typing import Annotated
 
 import msgspec
 
-from crdt.facts import OfferedCapability, Phase, Round
+from crdt.facts import Address, OfferedCapability, Phase, Round
 from identity import schema
 from identity.schema import Amount, CommitteeId, Digest, Key, Name, Positive, Salt
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 OPERATION_KIND = "operation"
 RECEIPT_KIND = "receipt"
+STATEMENT_EPOCH = 0
+"""The epoch in the place of operations and receipts, whatever the committee's own. Their nonces and
+digests already make them count once; bound to an epoch, what waits when members change would have
+to be signed again by owners who may be away."""
 OPERATION_BYTES_MAX = 128 * 1024
 ITEMS_MAX = 64
 CAPABILITIES_MAX = 64
@@ -163,6 +167,18 @@ class ConsentCommittee(Body, frozen=True, tag="consent_committee"):
     committee: CommitteeId
 
 
+class JoinCommittee(Body, frozen=True, tag="join_committee"):
+    """Become a member: the signature is the joiner's consent. `bond` free credits are bonded with
+    it, and others dial it at `address`."""
+
+    bond: Amount
+    address: Address
+
+
+class LeaveCommittee(Body, frozen=True, tag="leave_committee"):
+    """Be a member no longer. What is bonded stays bonded."""
+
+
 AnyBody = (
     Transfer
     | Offer
@@ -175,6 +191,8 @@ AnyBody = (
     | Accuse
     | FormCommittee
     | ConsentCommittee
+    | JoinCommittee
+    | LeaveCommittee
 )
 
 

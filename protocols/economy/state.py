@@ -17,6 +17,7 @@ from protocols.economy import (
     committees,
     contracts,
     lifecycle,
+    membership,
     slashing,
     statefile,
     verification,
@@ -40,6 +41,8 @@ from protocols.economy.operations import (
     ConsentCommittee,
     FormCommittee,
     Inventory,
+    JoinCommittee,
+    LeaveCommittee,
     Offer,
     OpenTasks,
     Operation,
@@ -95,6 +98,19 @@ class EconomyState:
         """The last executed position; 0 is genesis."""
         return self._books.position
 
+    @property
+    def committee(self) -> Committee:
+        """The members of the epoch that orders the next batch."""
+        return self._books.committee
+
+    def find_committee(self, epoch: int) -> Committee | None:
+        """The committee of the present epoch or of one that is still remembered."""
+        return membership.find_committee(self._books, epoch)
+
+    def addresses(self) -> dict[bytes, str]:
+        """Where members that joined after genesis say that they listen."""
+        return dict(self._books.addresses)
+
     def genesis_facts(self) -> tuple[Fact, ...]:
         """What position 0 of the committee's log holds."""
         return self._genesis_facts
@@ -115,9 +131,10 @@ class EconomyState:
     ) -> tuple[Fact, ...]:
         """Execute the batch at `position`; the facts are in the order they came true.
 
-        What falls due at `time_ms` happens first, then each operation, then openings of auctions
-        and a reputation snapshot. Time never goes back. Raises ValueError for a position that
-        does not follow: that is the caller's error, not a batch's.
+        What falls due at `time_ms` happens first, then each operation, then openings of auctions,
+        a reputation snapshot, and the next epoch if the members changed. Time never goes back.
+        Raises ValueError for a position that does not follow: that is the caller's error, not a
+        batch's.
         """
         books = self._books
         if position != books.position + 1:
@@ -133,6 +150,7 @@ class EconomyState:
         contracts.open_auctions(books)
         lifecycle.advance_touched(books)
         lifecycle.take_snapshot(books)
+        membership.end_batch(books)
         facts, books.facts = tuple(books.facts), []
         return facts
 
@@ -236,6 +254,10 @@ class EconomyState:
                 committees.propose(books, ordered, body)
             case ConsentCommittee() as body:
                 committees.consent(books, ordered, body)
+            case JoinCommittee() as body:
+                membership.join(books, ordered, body)
+            case LeaveCommittee():
+                membership.leave(books, ordered)
             case Offer() as body:
                 accounts.offer(books, ordered, body)
             case OpenTasks() as body:

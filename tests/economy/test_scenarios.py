@@ -3,7 +3,8 @@
 Run with ECONODE_REWRITE_SCENARIOS=1 to write the traces anew; read the difference before you
 commit it. The commands:
 
-    world n=4 [parameter=value ...]          start; every member offers the capability
+    world n=4 [draw=K parameter=value ...]   start; every member offers the capability; other
+                                             draws with another K
     offer NAME ...                           one batch
     withdraw NAME
     open NAME [count=1 budget=1000 holders=2 duration_ms=600000]
@@ -17,6 +18,10 @@ commit it. The commands:
     consent NAME COMMITTEE
     committees                               proposals and committees that were formed
     found NAME                               the genesis facts of a formed committee
+    join NAME BOND
+    leave NAME
+    both OPERATION NAME ...                  one batch: each NAME joins with 10000, or leaves
+    members                                  the epoch, where it began, its members
     wait MS                                  an empty batch later
     play NAME=OUTPUT ...                     let agents do their duties until nothing is left
     stake | scores | duties NAME | tasks | admit FROM TO AMOUNT NONCE
@@ -53,6 +58,8 @@ from protocols.economy.operations import (
     FormCommittee,
     Held,
     Inventory,
+    JoinCommittee,
+    LeaveCommittee,
     Offer,
     Operation,
     RevealBids,
@@ -182,6 +189,22 @@ class Runner:
         share = len(formed.members) * (formed.bond + formed.free)
         assert child.stake.totals()["minted"] == share <= state.stake.totals()["transit"]
         return [self.tell_fact(fact) for fact in child.genesis_facts()]
+
+    def do_join(self, name: str, bond: str) -> list[str]:
+        return self.submit(name, JoinCommittee(int(bond), f"/dns4/{name}.example/tcp/1"))
+
+    def do_leave(self, name: str) -> list[str]:
+        return self.submit(name, LeaveCommittee())
+
+    def do_both(self, verb: str, *names: str) -> list[str]:
+        body = LeaveCommittee() if verb == "leave" else JoinCommittee(10_000, "")
+        pairs: list[tuple[str, Body]] = [(name, body) for name in names]
+        return self.tell(self.world.run(*self.world.sign_all(pairs)))
+
+    def do_members(self) -> list[str]:
+        now = self.world.state.committee
+        names = " ".join(self.words[key] for key in now.members)
+        return [f"epoch {now.epoch} from {now.start}: {names} (f={now.f} q={now.q})"]
 
     def do_wait(self, time_ms: str) -> list[str]:
         return self.tell(self.world.run(wait_ms=int(time_ms)))
