@@ -21,7 +21,7 @@ from node.router import Seat
 from node.views import Views
 from protocols.committee import Committee
 from protocols.economy.chain import Chain
-from protocols.genesis import Genesis
+from protocols.genesis import MAIN_COMMITTEE, Founding
 from protocols.pbft.core import Core
 from protocols.submitter import Submitter
 
@@ -37,6 +37,7 @@ class Place:
     def __init__(
         self,
         node: "Node",
+        name: str,
         make_chain: Callable[[], Chain],
         chain: Chain,
         start: StoredState | None,
@@ -44,6 +45,8 @@ class Place:
         """`chain` began from the state `start`, or from what `make_chain` gives, the genesis."""
         self.node = node
         self._start = start
+        self.name = name
+        """What people call the committee, unique in the network: see `name_child`."""
         self.chain = chain
         self.id = chain.get_committee().id
         self.seat = Seat(
@@ -65,6 +68,11 @@ class Place:
     def committee(self) -> Committee:
         """The committee as it is now. Do not keep it: members change."""
         return self.seat.core.committee
+
+    def name_child(self, name: str) -> str:
+        """The name in the network of what this committee forms by that name. What the founding
+        one forms needs no prefix."""
+        return name if self.name == MAIN_COMMITTEE else f"{self.name}/{name}"
 
     def is_account(self, key: bytes) -> bool:
         """Members, and whoever ever held credits here."""
@@ -99,9 +107,9 @@ class Place:
             nursery.start_soon(self.agent.run)
 
 
-async def open_place(node: "Node", genesis: Genesis, committee: Committee) -> Place:
+async def open_place(node: "Node", name: str, founding: Founding, committee: Committee) -> Place:
     """The place in `committee`, as far as the ledger knows. Raises EconodeError or LedgerError."""
-    make_chain = partial(Chain, genesis, committee, partial(check_receipt, committee))
+    make_chain = partial(Chain, founding, committee, partial(check_receipt, committee))
     chain = make_chain()
     start = await replay(node.ledger, node.home.ledger_path, chain)
-    return Place(node, make_chain, chain, start)
+    return Place(node, name, make_chain, chain, start)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from crdt import log
-from crdt.facts import Bucket, encode_fact
+from crdt.facts import Bucket, CommitteeFormed, encode_fact
 from crdt.tasks import TaskRow
 from protocols.committee import Committee
+from protocols.economy.committees import make_formed_fact
 from protocols.economy.operations import Operation, Receipt
 from protocols.economy.state import EconomyState, OrderedOperation
-from protocols.genesis import Genesis
+from protocols.genesis import Founding
 from protocols.pbft.application import Outcome
 from protocols.pbft.pool import Request
 from protocols.state_tree import digest_state
@@ -22,7 +23,9 @@ class Chain:
     Position 0 is the genesis entry, which holds what was minted.
     """
 
-    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+    def __init__(
+        self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
+    ) -> None:
         self.state = EconomyState(genesis, committee, check_receipt)
         items = [encode_fact(fact) for fact in self.state.genesis_facts()]
         self.genesis_entry = log.append(
@@ -76,6 +79,10 @@ class Chain:
 
     def list_balances(self) -> tuple[tuple[bytes, Bucket, int], ...]:
         return tuple((*key, amount) for key, amount in self.state.stake.balances().items())
+
+    def list_formed(self) -> list[tuple[int, CommitteeFormed]]:
+        """The committees that this one formed, by the position and the fact of it."""
+        return [(formed.position, make_formed_fact(formed)) for formed in self.state.formed()]
 
     def list_tasks(self) -> tuple[TaskRow, ...]:
         return tuple(self.state.task_rows())

@@ -16,6 +16,7 @@ from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy import (
     accounts,
+    committees,
     contracts,
     lifecycle,
     membership,
@@ -27,7 +28,9 @@ from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
     AgentView,
     Duty,
+    Formed,
     OrderedOperation,
+    Proposal,
     Refused,
     TaskView,
     describe_rejections,
@@ -37,6 +40,8 @@ from protocols.economy.operations import (
     Accuse,
     CommitBids,
     CommitWork,
+    ConsentCommittee,
+    FormCommittee,
     Inventory,
     JoinCommittee,
     LeaveCommittee,
@@ -48,7 +53,7 @@ from protocols.economy.operations import (
     Transfer,
 )
 from protocols.economy.task_rows import make_task_row
-from protocols.genesis import Genesis, Parameters
+from protocols.genesis import Founding, Parameters
 
 __all__ = ["EconomyState", "OrderedOperation"]
 
@@ -65,7 +70,9 @@ class EconomyState:
     InvalidBytes; it must be deterministic.
     """
 
-    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+    def __init__(
+        self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
+    ) -> None:
         self._genesis = genesis
         self._books = Books(genesis, committee, check_receipt)
         self._genesis_facts = tuple(accounts.mint(genesis))
@@ -198,6 +205,14 @@ class EconomyState:
         """Tasks under way as the ledger's projection shows them."""
         return map(make_task_row, self._books.tasks.values())
 
+    def proposals(self) -> Iterator[Proposal]:
+        """Committees that wait for consents, in ascending order of their ids."""
+        return (proposal for _, proposal in sorted(self._books.proposals.items()))
+
+    def formed(self) -> Iterator[Formed]:
+        """Committees that this one formed, in that order."""
+        return iter(self._books.formed.values())
+
     def dump(self) -> bytes:
         """The whole state in deterministic CBOR."""
         return statefile.dump(self._books)
@@ -214,7 +229,7 @@ class EconomyState:
 
     @classmethod
     def load(
-        cls, data: bytes, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt
+        cls, data: bytes, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
     ) -> "EconomyState":
         """The state that `dump` wrote. Raises InvalidCbor or InvalidSchema.
 
@@ -254,6 +269,10 @@ class EconomyState:
                 slashing.accuse(books, body)
             case Transfer() as body:
                 accounts.transfer(books, ordered, body)
+            case FormCommittee() as body:
+                committees.propose(books, ordered, body)
+            case ConsentCommittee() as body:
+                committees.consent(books, ordered, body)
             case JoinCommittee() as body:
                 membership.join(books, ordered, body)
             case LeaveCommittee():
