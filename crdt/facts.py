@@ -5,21 +5,25 @@ moves stand in `moves`, each from one bucket to another, so every fact balances 
 and the stake view (`crdt/stake.py`) needs to know nothing else of it.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 
 import msgspec
 
 from identity import cbor, schema
 from identity.errors import InvalidSchema
-from identity.schema import Amount, Digest, Key, Name, Text, TimeMs
+from identity.schema import U63, Amount, CommitteeId, Digest, Key, Name, Text, TimeMs
 
 FACT_BYTES_MAX = 1 << 20
+ADDRESS_CHARS_MAX = 256
 ROUND_MAX = 255
 
 Bucket = Literal["free", "bonded", "locked", "escrow", "transit", "treasury", "burned", "minted"]
 COMMON = bytes(32)
 """The account of the buckets that belong to nobody: treasury, burned, minted."""
 
+Address = Annotated[str, msgspec.Meta(max_length=ADDRESS_CHARS_MAX)]
+"""Where a member listens, as it says itself: whoever dials it checks the form."""
 Round = Annotated[int, msgspec.Meta(ge=0, le=ROUND_MAX)]
 Grade = Literal["excellent", "satisfactory", "poor", "byzantine"]
 Phase = Literal[
@@ -262,6 +266,33 @@ class Slashed(Fact, frozen=True, tag="slashed"):
     amount: Amount
 
 
+class MemberJoined(Fact, frozen=True, tag="member_joined"):
+    """An account will be a member from the next epoch on; `bond` is what it bonded for that."""
+
+    account: Key
+    bond: Amount
+    address: Address
+
+
+class MemberLeft(Fact, frozen=True, tag="member_left"):
+    """A member will be none from the next epoch on. Its bond stays bonded."""
+
+    account: Key
+
+
+class EpochBegan(Fact, frozen=True, tag="epoch_began"):
+    """The last fact of the batch that ends an epoch: who orders what follows this position.
+
+    `expelled` are the members that left because they were slashed.
+    """
+
+    epoch: U63
+    members: tuple[Key, ...]
+    joined: tuple[Key, ...]
+    left: tuple[Key, ...]
+    expelled: tuple[Key, ...]
+
+
 class Score(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Reputation of one agent at a snapshot: good and bad mass, and score in ppm."""
 
@@ -277,6 +308,54 @@ class Snapshot(Fact, frozen=True, tag="snapshot"):
     number: Amount
     root: Digest
     scores: tuple[Score, ...]
+
+
+class CommitteeProposed(Fact, frozen=True, tag="committee_proposed"):
+    """A further committee was proposed: its members have until the deadline to consent, each
+    with `bond` and `free` credits."""
+
+    committee: CommitteeId
+    account: Key
+    name: Name
+    members: tuple[Key, ...]
+    bond: Amount
+    free: Amount
+    deadline_ms: TimeMs
+
+
+class CommitteeConsented(Fact, frozen=True, tag="committee_consented"):
+    """A named member consented; its credits wait in transit."""
+
+    committee: CommitteeId
+    account: Key
+
+
+class CommitteeFormed(Fact, frozen=True, tag="committee_formed"):
+    """The last member consented: the committee's genesis follows from this fact alone. It moves
+    nothing: what the members put in transit stays there, and is minted in the new committee."""
+
+    committee: CommitteeId
+    name: Name
+    members: tuple[Key, ...]
+    bond: Amount
+    free: Amount
+    created_ms: TimeMs
+
+
+class CommitteeLapsed(Fact, frozen=True, tag="committee_lapsed"):
+    """Not everybody consented in time: what was in transit is free again."""
+
+    committee: CommitteeId
+    name: Name
+
+
+class Founded(Fact, frozen=True, tag="founded"):
+    """The first fact of a formed committee: where its parent's log says so. `fact` is the SHA-256
+    of the parent's `committee_formed` in the entry at `position`."""
+
+    parent: CommitteeId
+    position: Amount
+    fact: Digest
 
 
 AnyFact = (
@@ -303,7 +382,15 @@ AnyFact = (
     | Settled
     | TaskEnded
     | Slashed
+    | MemberJoined
+    | MemberLeft
+    | EpochBegan
     | Snapshot
+    | CommitteeProposed
+    | CommitteeConsented
+    | CommitteeFormed
+    | CommitteeLapsed
+    | Founded
 )
 
 
@@ -327,3 +414,12 @@ def decode_fact(data: bytes) -> AnyFact:
     if kind is None:
         raise InvalidSchema("not a fact of a known kind")
     return schema.convert(value, kind)
+
+
+def find_epoch_began(items: Sequence[bytes]) -> EpochBegan | None:
+    """What the entry with these items says of the next epoch, if it ends one."""
+    tag = EpochBegan.__struct_config__.tag
+    if not items or str(tag).encode() not in items[-1]:
+        return None
+    fact = decode_fact(items[-1])
+    return fact if isinstance(fact, EpochBegan) else None

@@ -6,7 +6,7 @@ accounts and `tasks_open_max`, and follows from the facts and operations before 
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -14,12 +14,24 @@ from crdt.facts import COMMON, Bucket, Fact, Move, Phase
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from protocols.committee import Committee
-from protocols.economy.model import Agent, Duty, DutyKind, Refused, Stage, Task
+from protocols.economy.model import (
+    Agent,
+    Duty,
+    DutyKind,
+    Formed,
+    Proposal,
+    Refused,
+    Stage,
+    Task,
+)
 from protocols.economy.operations import Receipt
-from protocols.genesis import Genesis
+from protocols.genesis import Founding
 
 CheckReceipt = Callable[[bytes], tuple[bytes, Receipt]]
 
+EPOCHS_KEPT_MAX = 64
+"""Epochs whose members the state remembers, so that an offence in one of them is still proven.
+Older ones are beyond the reach of evidence: at most 64 x 100 keys are part of each state."""
 _STALE_MAX = 256
 """Outdated entries that the heap of deadlines may hold beside two for each task."""
 
@@ -37,12 +49,21 @@ _DUTIES: dict[Stage, DutyKind] = {
 class Books:
     """State of the economy; the modules beside this one are functions on it."""
 
-    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+    def __init__(
+        self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
+    ) -> None:
         self.parameters = genesis.parameters
         self.committee = committee
+        """The members of the epoch that orders the next batch."""
+        self.epochs = [committee]
+        """The newest epochs, the present one last; at most EPOCHS_KEPT_MAX."""
+        self.addresses: dict[bytes, str] = {}
+        """Where members that joined later listen; founders' addresses stand in the genesis."""
+        self.joining: dict[bytes, str] = {}
+        self.leaving: set[bytes] = set()
+        self.has_offender = False
+        """What the batch under execution changes of the members; see `membership.end_batch`."""
         self.check_receipt = check_receipt
-        self.agreeing_min = max(2, committee.f + 1)
-        """t: identical results of distinct members that make a result."""
         self.stake = StakeView()
         self.reputation = ReputationView()
         self.time_ms = genesis.created_ms
@@ -57,6 +78,9 @@ class Books:
         """Tasks waiting for an auction, by capability, in the order they came."""
         self.auctions: dict[int, Task] = {}
         """Tasks whose bids are open, by number."""
+        self.proposals: dict[bytes, Proposal] = {}
+        self.formed: dict[bytes, Formed] = {}
+        """Committees that this one formed, by id, in the order they were formed."""
         self.facts: list[Fact] = []
         self._offering: dict[bytes, list[bytes]] = {}
         self._todo: dict[bytes, dict[int, Task]] = {}
@@ -64,6 +88,18 @@ class Books:
         self._due: list[tuple[int, int, bytes]] = []
         self._touched: dict[int, Task] = {}
         self._fee: Move | None = None
+
+    @property
+    def agreeing_min(self) -> int:
+        """t: identical results of distinct members that make a result."""
+        return max(2, self.committee.f + 1)
+
+    def set_committee(self, committee: Committee, addresses: Mapping[bytes, str]) -> None:
+        """Begin an epoch; `addresses` are those of members that join with it."""
+        self.committee = committee
+        self.epochs = [*self.epochs, committee][-EPOCHS_KEPT_MAX:]
+        known = {**self.addresses, **addresses}
+        self.addresses = {key: known[key] for key in committee.members if key in known}
 
     # --- credits -----------------------------------------------------------------------------
 
@@ -217,6 +253,11 @@ class Books:
 
     def next_due_ms(self) -> int | None:
         """When the agreed time next changes something; None when nothing is under way."""
+        due = [proposal.deadline_ms for proposal in self.proposals.values()]
+        task_ms = self._next_task_ms()
+        return min(due if task_ms is None else [*due, task_ms], default=None)
+
+    def _next_task_ms(self) -> int | None:
         while self._due:
             due_ms, _, id_ = self._due[0]
             task = self.tasks.get(id_)
@@ -227,7 +268,7 @@ class Books:
 
     def take_due(self) -> Task | None:
         """The next task that is due at the present time, or None; it must be scheduled again."""
-        due_ms = self.next_due_ms()
+        due_ms = self._next_task_ms()
         if due_ms is None or due_ms > self.time_ms:
             return None
         return self.tasks[heapq.heappop(self._due)[2]]

@@ -8,7 +8,7 @@ from crdt.facts import encode_fact
 from protocols.committee import Committee
 from protocols.economy.operations import Operation, Receipt
 from protocols.economy.state import EconomyState, OrderedOperation
-from protocols.genesis import Genesis
+from protocols.genesis import Founding
 from protocols.pbft.application import Outcome
 from protocols.pbft.pool import Request
 
@@ -21,14 +21,22 @@ class Chain:
     Position 0 is the genesis entry, which holds what was minted.
     """
 
-    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
-        self.committee = committee
+    def __init__(
+        self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
+    ) -> None:
         self.state = EconomyState(genesis, committee, check_receipt)
         items = [encode_fact(fact) for fact in self.state.genesis_facts()]
         self.genesis_entry = log.append(
             committee.id, 0, log.GENESIS_PREVIOUS, genesis.created_ms, items
         )
         self._head = self.genesis_entry.header.hash()
+
+    def get_committee(self) -> Committee:
+        return self.state.committee
+
+    def find_committee(self, epoch: int) -> Committee | None:
+        """The committee of the present epoch or of one that the state remembers."""
+        return self.state.find_committee(epoch)
 
     def get_position(self) -> int:
         return self.state.position
@@ -54,7 +62,7 @@ class Chain:
         operations = [OrderedOperation(r.digest, r.signer, r.operation) for r in requests]
         facts = self.state.execute(seq, time_ms, digest, operations)
         items = [encode_fact(fact) for fact in facts]
-        entry = log.append(self.committee.id, seq, self._head, self.state.time_ms, items)
+        entry = log.append(self.state.committee.id, seq, self._head, self.state.time_ms, items)
         self._head = entry.header.hash()
         return Outcome(entry, facts)
 

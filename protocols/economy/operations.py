@@ -9,12 +9,17 @@ from typing import Annotated
 
 import msgspec
 
-from crdt.facts import OfferedCapability, Phase, Round
+from crdt.facts import Address, OfferedCapability, Phase, Round
 from identity import schema
-from identity.schema import Digest, Key, Name, Positive, Salt
+from identity.schema import Amount, CommitteeId, Digest, Key, Name, Positive, Salt
+from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 OPERATION_KIND = "operation"
 RECEIPT_KIND = "receipt"
+STATEMENT_EPOCH = 0
+"""The epoch in the place of operations and receipts, whatever the committee's own. Their nonces and
+digests already make them count once; bound to an epoch, what waits when members change would have
+to be signed again by owners who may be away."""
 OPERATION_BYTES_MAX = 128 * 1024
 ITEMS_MAX = 64
 CAPABILITIES_MAX = 64
@@ -143,6 +148,38 @@ class Accuse(Body, frozen=True, tag="accuse"):
     second: EvidenceBytes
 
 
+class FormCommittee(Body, frozen=True, tag="form_committee"):
+    """Propose a committee of these members, each with `bond` and `free` credits there.
+
+    It is formed once each of them has consented, `duration_ms` of agreed time from now at latest.
+    """
+
+    name: CommitteeName
+    members: Annotated[tuple[Key, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
+    bond: Amount
+    free: Amount
+    duration_ms: Positive
+
+
+class ConsentCommittee(Body, frozen=True, tag="consent_committee"):
+    """Belong to a proposed committee, and move the credits of its terms there. The id covers the
+    proposal with all its terms (`compute_formed_id`)."""
+
+    committee: CommitteeId
+
+
+class JoinCommittee(Body, frozen=True, tag="join_committee"):
+    """Become a member: the signature is the joiner's consent. `bond` free credits are bonded with
+    it, and others dial it at `address`."""
+
+    bond: Amount
+    address: Address
+
+
+class LeaveCommittee(Body, frozen=True, tag="leave_committee"):
+    """Be a member no longer. What is bonded stays bonded."""
+
+
 AnyBody = (
     Transfer
     | Offer
@@ -153,6 +190,10 @@ AnyBody = (
     | RevealWork
     | Inventory
     | Accuse
+    | FormCommittee
+    | ConsentCommittee
+    | JoinCommittee
+    | LeaveCommittee
 )
 
 

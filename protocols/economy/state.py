@@ -12,12 +12,23 @@ from crdt.facts import Fact, OfferedCapability, Rejected
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from protocols.committee import Committee
-from protocols.economy import accounts, contracts, lifecycle, slashing, statefile, verification
+from protocols.economy import (
+    accounts,
+    committees,
+    contracts,
+    lifecycle,
+    membership,
+    slashing,
+    statefile,
+    verification,
+)
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
     AgentView,
     Duty,
+    Formed,
     OrderedOperation,
+    Proposal,
     Refused,
     TaskView,
     describe_rejections,
@@ -27,7 +38,11 @@ from protocols.economy.operations import (
     Accuse,
     CommitBids,
     CommitWork,
+    ConsentCommittee,
+    FormCommittee,
     Inventory,
+    JoinCommittee,
+    LeaveCommittee,
     Offer,
     OpenTasks,
     Operation,
@@ -35,7 +50,7 @@ from protocols.economy.operations import (
     RevealWork,
     Transfer,
 )
-from protocols.genesis import Genesis, Parameters
+from protocols.genesis import Founding, Parameters
 
 __all__ = ["EconomyState", "OrderedOperation"]
 
@@ -52,7 +67,9 @@ class EconomyState:
     InvalidBytes; it must be deterministic.
     """
 
-    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+    def __init__(
+        self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
+    ) -> None:
         self._books = Books(genesis, committee, check_receipt)
         self._genesis_facts = tuple(accounts.mint(genesis))
         for fact in self._genesis_facts:
@@ -81,6 +98,19 @@ class EconomyState:
         """The last executed position; 0 is genesis."""
         return self._books.position
 
+    @property
+    def committee(self) -> Committee:
+        """The members of the epoch that orders the next batch."""
+        return self._books.committee
+
+    def find_committee(self, epoch: int) -> Committee | None:
+        """The committee of the present epoch or of one that is still remembered."""
+        return membership.find_committee(self._books, epoch)
+
+    def addresses(self) -> dict[bytes, str]:
+        """Where members that joined after genesis say that they listen."""
+        return dict(self._books.addresses)
+
     def genesis_facts(self) -> tuple[Fact, ...]:
         """What position 0 of the committee's log holds."""
         return self._genesis_facts
@@ -101,9 +131,10 @@ class EconomyState:
     ) -> tuple[Fact, ...]:
         """Execute the batch at `position`; the facts are in the order they came true.
 
-        What falls due at `time_ms` happens first, then each operation, then openings of auctions
-        and a reputation snapshot. Time never goes back. Raises ValueError for a position that
-        does not follow: that is the caller's error, not a batch's.
+        What falls due at `time_ms` happens first, then each operation, then openings of auctions,
+        a reputation snapshot, and the next epoch if the members changed. Time never goes back.
+        Raises ValueError for a position that does not follow: that is the caller's error, not a
+        batch's.
         """
         books = self._books
         if position != books.position + 1:
@@ -119,6 +150,7 @@ class EconomyState:
         contracts.open_auctions(books)
         lifecycle.advance_touched(books)
         lifecycle.take_snapshot(books)
+        membership.end_batch(books)
         facts, books.facts = tuple(books.facts), []
         return facts
 
@@ -165,13 +197,21 @@ class EconomyState:
         """Tasks under way, in the order they were opened."""
         return (view_task(task) for task in self._books.tasks.values())
 
+    def proposals(self) -> Iterator[Proposal]:
+        """Committees that wait for consents, in ascending order of their ids."""
+        return (proposal for _, proposal in sorted(self._books.proposals.items()))
+
+    def formed(self) -> Iterator[Formed]:
+        """Committees that this one formed, in that order."""
+        return iter(self._books.formed.values())
+
     def dump(self) -> bytes:
         """The whole state in deterministic CBOR."""
         return statefile.dump(self._books)
 
     @classmethod
     def load(
-        cls, data: bytes, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt
+        cls, data: bytes, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
     ) -> "EconomyState":
         """The state that `dump` wrote. Raises InvalidCbor or InvalidSchema.
 
@@ -210,6 +250,14 @@ class EconomyState:
                 slashing.accuse(books, body)
             case Transfer() as body:
                 accounts.transfer(books, ordered, body)
+            case FormCommittee() as body:
+                committees.propose(books, ordered, body)
+            case ConsentCommittee() as body:
+                committees.consent(books, ordered, body)
+            case JoinCommittee() as body:
+                membership.join(books, ordered, body)
+            case LeaveCommittee():
+                membership.leave(books, ordered)
             case Offer() as body:
                 accounts.offer(books, ordered, body)
             case OpenTasks() as body:

@@ -26,7 +26,9 @@ from protocols.messages import (
     ViewChange,
 )
 
-_KINDS = {**VOTE_TYPES, VIEW_CHANGE_KIND: ViewChange, NEW_VIEW_KIND: NewView}
+_KINDS: dict[
+    str, type[PrePrepare | Prepare | Commit | Checkpoint | Head | ViewChange | NewView]
+] = {**VOTE_TYPES, VIEW_CHANGE_KIND: ViewChange, NEW_VIEW_KIND: NewView}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ def check_equivocation(committee: Committee, first: bytes, second: bytes) -> Off
     place = ["econode/equivocation", committee.network, committee.id, committee.epoch]
     content = cbor.encode([*place, one.signer, one.kind, *slot])
     return Offence(one.signer, hashlib.sha256(content).digest())
+
+
+def read_epoch(data: bytes) -> int:
+    """The epoch that a statement was signed for. Raises InvalidBytes."""
+    return envelope.parse(data, size_max=EVIDENCE_BYTES_MAX).epoch
 
 
 def _read(

@@ -290,6 +290,7 @@ class Commands:
         for name in names(who):
             status = Status(
                 committee=COMMITTEE,
+                epoch=int(options.get("epoch", "0")),
                 view=int(options.get("v", "0")),
                 active="left" not in options,
                 stable=int(options.get("stable", "0")),
@@ -320,12 +321,13 @@ class Commands:
         self.hand(peer, Batches(committee=COMMITTEE, batches=tuple(found)))
 
     def do_ask_memory(self, peer: str) -> None:
-        self.hand(peer, AskMemory(committee=COMMITTEE))
+        self.hand(peer, AskMemory(committee=COMMITTEE, epoch=0))
 
     def do_give_memory(self, who: str, highest: str, shows: str = "", change: str = "") -> None:
         for peer in names(who):
             answer = GiveMemory(
                 committee=COMMITTEE,
+                epoch=0,
                 highest=int(highest),
                 statements=tuple(self.words.statements[name].data for name in names(shows)),
                 view_change=self.words.statements[change].data if change else b"",
