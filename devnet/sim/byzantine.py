@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from devnet.sim.mutate import equivocate, leave_out, leave_views, mutate, prepare_own, usurp
+from devnet.sim.mutate import (
+    equivocate,
+    leave_out,
+    leave_views,
+    mutate,
+    prepare_own,
+    propose_another,
+    usurp,
+)
 from devnet.sim.plan import VIEW_LIES, Byzantine
 from node.router import AnyHop
 from protocols.messages import (
@@ -98,7 +106,8 @@ class _Mutator(_Liar):
     """Changes some of what it says, signs it anew, and repeats old words.
 
     Its habit, if it has one: the same lie about each view that it leaves; boasting of batches
-    that nobody has while it proposes nothing; or leaving its view again and again.
+    that nobody has while it proposes nothing; leaving its view again and again; or proposing
+    other batches than its NEW-VIEW announced.
     """
 
     def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
@@ -144,6 +153,8 @@ class _Mutator(_Liar):
             return [msgspec.structs.replace(message, executed=message.executed + 1_000)]
         if self._habit == "boast" and isinstance(message, Propose):
             return []
+        if self._habit == "another_batch" and isinstance(message, Propose):
+            return propose_another(key, committee, message, self._member.core.views.expected)
         if self._habit == "restless" and isinstance(message, Status):
             core = self._member.core
             return [message, leave_views(key, committee, core, core.view + 1)]

@@ -104,6 +104,9 @@ def _disturb(world: "World", fault: Fault, sign: int) -> None:
                 for b in world.members:
                     if (a.index in inside) != (b.index in inside):
                         links.cut(a.id, b.id, sign)
+        case "deaf":
+            ids = [member.id for member in _members(world, fault)]
+            world.deafness.add(fault.detail, ids, sign)
         case "loss_burst":
             links.add_burst("loss", sign * fault.value)
         case "corrupt_burst":

@@ -24,6 +24,7 @@ from devnet.sim import statements
 from devnet.sim.books import LiveBooks
 from devnet.sim.disk import VIEW_KIND
 from devnet.sim.member import describe_error
+from devnet.sim.promises import Promises
 from identity import envelope, schema
 from identity.certificate import Certificate
 from identity.errors import InvalidBytes
@@ -77,6 +78,7 @@ class Judge:
         self._views: dict[int, int] = {}
         self._view_since_ms = 0
         self._books: LiveBooks | None = None
+        self._promises = Promises(self._report)
         committee = world.committee
         n = committee.n
         self._quorum = min(size for size in range(1, n + 1) if 2 * size - n > (n - 1) // 3)
@@ -108,6 +110,7 @@ class Judge:
             if known != digest:
                 detail = f"{slot.kind} {slot.place}: {known.hex()[:12]}, then {digest.hex()[:12]}"
                 self._report("S4 one digest per slot and key", member, detail)
+            self._promises.on_statement(member, slot, digest)
             if slot.kind == VIEW_CHANGE_KIND:
                 view = slot.place[0]
                 self._left[member.public] = max(view, self._left.get(member.public, 0))
@@ -262,6 +265,8 @@ class Judge:
         if not is_valid or len(signers) < self._quorum or len(views) != 1:
             detail = f"position {executed.seq} with {len(signers)} signers"
             self._report("S3 executed means q votes", member, detail)
+            return
+        self._promises.on_executed(member, executed.seq, views.pop(), executed.digest)
 
     def _check_stable(self, member: "Member", row: Persist) -> None:
         certificate = Certificate.decode(row.data, self.world.network, size_max=1 << 20)

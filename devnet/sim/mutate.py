@@ -5,6 +5,7 @@ et al., OOPSLA 2023), so it passes every check of form and meets the checks of m
 """
 
 import hashlib
+from collections.abc import Mapping
 from random import Random
 
 import msgspec
@@ -247,6 +248,18 @@ def _vote_other(
     slot = (said.view, said.seq)
     digest = digests.setdefault(slot, compute_batch_digest(0, ()))
     return resign(key, committee, statement.kind, msgspec.structs.replace(said, digest=digest)).data
+
+
+def propose_another(
+    key: PrivateKey, committee: Committee, hop: Propose, announced: Mapping[int, bytes]
+) -> list[Hop] | None:
+    """The null batch in place of an announced one, an hour later; None for any other proposal."""
+    statement = envelope.parse(hop.pre_prepare, size_max=BYTES_MAX)
+    said = schema.decode(statement.payload, PrePrepare, size_max=BYTES_MAX)
+    if statement.signer != key.public or said.seq not in announced:
+        return None
+    time_ms = hop.time_ms + CLOCK_JUMPS_MS[-1] if hop.time_ms else 0
+    return [propose(key, committee, said.view, said.seq, time_ms, (), ())]
 
 
 def prepare_own(key: PrivateKey, committee: Committee, hop: Propose) -> Votes:

@@ -23,6 +23,7 @@ FaultKind = Literal[
     "loss_burst",
     "corrupt_burst",
     "delay_burst",
+    "deaf",
 ]
 PowerLoss = Literal["idle", "before_sync", "torn", "after_sync", "half_sent"]
 Behaviour = Literal["twins", "mutate", "silent", "slow", "selective", "equivocate", "censor"]
@@ -35,6 +36,7 @@ Habit = Literal[
     "repeated",
     "boast",
     "restless",
+    "another_batch",
 ]
 VIEW_LIES: tuple[Habit, ...] = (
     "no_certificates",
@@ -45,7 +47,7 @@ VIEW_LIES: tuple[Habit, ...] = (
     "repeated",
 )
 """Lies in VIEW-CHANGEs and NEW-VIEWs (`mutate_views.py`)."""
-HABITS: tuple[Habit, ...] = (*VIEW_LIES, "boast", "restless")
+HABITS: tuple[Habit, ...] = (*VIEW_LIES, "boast", "restless", "another_batch")
 
 POWER_LOSSES: tuple[PowerLoss, ...] = ("idle", "before_sync", "torn", "after_sync", "half_sent")
 BEHAVIOURS: tuple[Behaviour, ...] = (
@@ -57,6 +59,22 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     "equivocate",
     "censor",
 )
+LostKind = Literal[
+    "prepare",
+    "commit",
+    "head",
+    "checkpoint",
+    "propose",
+    "view_change",
+    "new_view",
+    "batches",
+    "body",
+]
+LOST_KINDS: tuple[LostKind, ...] = (
+    *("prepare", "prepare", "commit", "commit", "commit", "head", "head", "checkpoint"),
+    *("propose", "propose", "view_change", "new_view", "batches", "body"),
+)
+"""What a deaf member does not hear (`deafness.py`), the more interesting kinds more than once."""
 PRIMARY = -1
 """In a fault's nodes: whoever leads the highest view when the fault begins."""
 SAFETY_MS = 30_000
@@ -167,7 +185,12 @@ def _choose_byzantine(random: Random, n: int) -> tuple[Byzantine, ...]:
     if nodes and first is not None and first not in nodes:
         nodes[0] = first  # who leads the first views can do most harm
     nodes.sort()
-    return tuple(_choose_liar(random, node) for node in nodes)
+    liars = tuple(_choose_liar(random, node) for node in nodes)
+    if liars and liars[0].habit is not None and 1 not in nodes and random.random() < 0.6:
+        # Who lies about the views that it leaves, or leads, leads the second one.
+        second = msgspec.structs.replace(liars[0], node=1)
+        liars = tuple(sorted((second, *liars[1:]), key=lambda liar: liar.node))
+    return liars
 
 
 def _choose_liar(random: Random, node: int) -> Byzantine:
@@ -214,6 +237,7 @@ def _choose_fault(random: Random, n: int, at_ms: int, safety_ms: int, jumpers: l
     kinds: tuple[FaultKind, ...] = (
         *("power_loss", "power_loss", "power_loss", "cut", "cut", "partition", "partition"),
         *("pause", "disk_full", "loss_burst", "corrupt_burst", "delay_burst"),
+        *("deaf", "deaf", "deaf"),
         *(("clock_jump",) if jumpers else ()),
     )
     kind = random.choice(kinds)
@@ -238,6 +262,11 @@ def _choose_fault(random: Random, n: int, at_ms: int, safety_ms: int, jumpers: l
             value = random.choice((-JUMP_MS_MAX, -5_000, 5_000, JUMP_MS_MAX))
             node = random.choice(jumpers)  # not the primary as such: it may be an honest clock
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(node,), value=value)
+        case "deaf":
+            size = random.choice((1, n, random.randrange(1, n + 1)))
+            nodes = tuple(sorted(random.sample(range(n), size)))
+            lost = random.choice(LOST_KINDS)
+            return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes, detail=lost)
         case "loss_burst" | "corrupt_burst" | "delay_burst":
             value = random.choice((20_000, 100_000, 400_000))
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, value=value)

@@ -15,6 +15,7 @@ from typing import Any
 
 from devnet.sim.byzantine import make_sender
 from devnet.sim.clients import Client, TaskClient
+from devnet.sim.deafness import Deafness
 from devnet.sim.describe import describe_frame
 from devnet.sim.faults import schedule_faults
 from devnet.sim.foundation import Foundation, make_foundation
@@ -63,6 +64,7 @@ class World:
         self._events: list[Event] = []
         self._counter = count()
         self._hash = hashlib.blake2b(digest_size=16)
+        self.deafness = Deafness()
         self.links = Network(Random(plan.seed ^ 0x5EED), plan.link, self._push_frame)
         liars = {item.node for item in plan.byzantine}
         self.judge = Judge(self, {self.committee.members[node] for node in liars})
@@ -142,6 +144,7 @@ class World:
         """No more faults: the network is whole and everybody runs with a right clock."""
         self.is_healed = True
         self.links.heal()
+        self.deafness.clear()
         self.links.set_link(self.plan.healed_link)
         self.trace("everything is healed")
         for member in self.members:
@@ -169,17 +172,25 @@ class World:
         if member.is_honest:
             self.judge.on_sent(member, message)
         frame = router.encode_frame(message)
-        if to is not None:
-            self._send_to(member, to, frame, late_ms)
-            return
-        for key in self.committee.members:
-            if key != member.public:
-                self._send_to(member, key, frame, late_ms)
+        keys = self.committee.members if to is None else (to,)
+        for key in keys:
+            if to is None and key == member.public:
+                continue
+            for target in self.instances.get(key, ()):
+                if target is member or not target.sender.hears(member):
+                    continue
+                if self.deafness:
+                    self._send_stripped(member, target, message, late_ms)
+                else:
+                    self.links.send(self.now_ms, member.id, target.id, frame, late_ms)
 
-    def _send_to(self, member: Member, to: bytes, frame: bytes, late_ms: int) -> None:
-        for target in self.instances.get(to, ()):
-            if target is not member and target.sender.hears(member):
-                self.links.send(self.now_ms, member.id, target.id, frame, late_ms)
+    def _send_stripped(self, member: Member, target: Member, message: Hop, late_ms: int) -> None:
+        heard = self.deafness.strip(message, target.id)
+        if heard is not message:
+            self.fault_counts["deaf"] += 1
+        if heard is not None:
+            frame = router.encode_frame(heard)
+            self.links.send(self.now_ms, member.id, target.id, frame, late_ms)
 
     def send_from_client(self, client: Client, message: Hop) -> None:
         frame = router.encode_frame(message)
