@@ -17,7 +17,7 @@ import trio
 from identity.errors import InvalidBytes
 from node.ledger import ExecutedBatch, Ledger
 from node.links import Inbound, Transport
-from node.router import AnyHop, Router, decode_frame, encode_frame, pack_votes
+from node.router import AnyHop, Router, Seat, decode_frame, encode_frame, pack_votes
 from node.vote_log import VoteLog
 from protocols.messages import (
     BATCHES_MAX,
@@ -78,8 +78,8 @@ class Driver:
         self._vote_log = vote_log
         self._ledger = ledger
         self._transport = transport
-        self._listeners: list[Listener] = []
-        self._accusers: list[Callable[[Equivocation], None]] = []
+        self._listeners: dict[bytes, list[Listener]] = {}
+        self._accusers: dict[bytes, list[Callable[[Equivocation], None]]] = {}
         self._other: OtherMessages | None = None
         self._local: deque[Input] = deque()
         self._waiting: trio.CancelScope | None = None
@@ -88,12 +88,25 @@ class Driver:
         self._news = trio.Event()
         self._serve_in, self._serve_out = trio.open_memory_channel[ServeBatches](SERVE_WAITING_MAX)
 
-    def add_listener(self, listener: Listener) -> None:
-        self._listeners.append(listener)
+    def add_listener(self, committee: bytes, listener: Listener) -> None:
+        """Tell `listener` of one committee's batches and certificates."""
+        self._listeners.setdefault(committee, []).append(listener)
 
-    def add_accuser(self, accuser: Callable[[Equivocation], None]) -> None:
-        """Call `accuser` with each pair of contradicting votes; it must not block."""
-        self._accusers.append(accuser)
+    def add_accuser(self, committee: bytes, accuser: Callable[[Equivocation], None]) -> None:
+        """Call `accuser` with each pair of contradicting votes of a committee; it must not
+        block."""
+        self._accusers.setdefault(committee, []).append(accuser)
+
+    async def join(self, seat: Seat) -> None:
+        """Drive `seat`, too, from its rows of the vote log on."""
+        rows = await self._vote_log.read_rows(seat.core.committee.id)
+
+        def restore(now_ms: int) -> Step:
+            self.router.add(seat)
+            seat.set_clock_offset(read_clock_ms() - now_ms)
+            return seat.restore(rows, now_ms)
+
+        self._insist(restore)
 
     def set_other(self, other: OtherMessages) -> None:
         self._other = other
@@ -116,10 +129,6 @@ class Driver:
             while True:
                 inbound = await self._receive()
                 await self._drive(self._handle_chunk(inbound))
-
-    async def drive(self, step: Step) -> None:
-        """Drive one step before `run` starts: what a restart leaves to do."""
-        await self._drive(step)
 
     # --- inputs -------------------------------------------------------------------------------
 
@@ -179,14 +188,14 @@ class Driver:
         for executed in step.executed:
             await self._ledger.append_wait(to_batch(executed))
             self._executed[executed.committee] = executed.seq
-            for listener in self._listeners:
+            for listener in self._listeners.get(executed.committee, ()):
                 listener.on_executed(executed)
         if step.executed:
             self._news.set()
         for certified in step.certified:
             data = certified.certificate.encode()
             self._ledger.put_certificate(certified.committee, certified.position, data)
-            for listener in self._listeners:
+            for listener in self._listeners.get(certified.committee, ()):
                 listener.on_certified(certified)
         for serve in step.serve:
             try:
@@ -196,7 +205,7 @@ class Driver:
         for fault in step.faults:
             self._transport.faults.note(fault.peer, fault.reason)
         for evidence in step.evidence:
-            for accuser in self._accusers:
+            for accuser in self._accusers.get(evidence.first.committee, ()):
                 accuser(evidence)
         if step.wake_ms is not None and (self._wake_ms is None or step.wake_ms < self._wake_ms):
             self._wake_ms = step.wake_ms
@@ -232,7 +241,7 @@ class Driver:
                 self._insist(partial(on_durable, position))
 
     def _insist(self, item: Input) -> None:
-        """Post what must not be dropped; there is at most one such input for each sync."""
+        """Post what must not be dropped; there is at most one such input for each sync and seat."""
         self._local.append(item)
         if self._waiting is not None:
             self._waiting.cancel()

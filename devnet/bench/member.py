@@ -52,7 +52,7 @@ class Generator:
         self._ended = trio.Event()
         self.latencies_ms: list[float] = []
         self.batches = self.operations = 0
-        node.driver.add_listener(self)
+        node.driver.add_listener(node.main.id, self)
 
     def on_executed(self, executed: Executed) -> None:
         self.batches += 1
@@ -92,9 +92,10 @@ class Generator:
 
     def _add_account(self) -> None:
         node, key = self._node, make_client_key(len(self._accounts))
-        next_nonce = node.chain.get_next_nonce(key.public)
-        account = Account(node.driver, node.seat, Submitter(node.committee, key, next_nonce))
-        node.driver.add_listener(account)
+        main = node.main
+        next_nonce = main.chain.get_next_nonce(key.public)
+        account = Account(node.driver, main.seat, Submitter(main.committee, key, next_nonce))
+        node.driver.add_listener(main.id, account)
         self._nursery.start_soon(account.run)
         self._accounts.append(account)
 
