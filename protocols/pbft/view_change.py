@@ -67,6 +67,9 @@ class ViewChanger:
         self.expected: dict[int, bytes] = {}
         """Digests that the present view proposes again, by sequence number."""
         self._known: dict[int, dict[bytes, tuple[Statement, ViewChange]]] = {}
+        self._other: dict[bytes, tuple[Statement, ViewChange]] = {}
+        """The newest VIEW-CHANGE of each member that signed several for one view: a NEW-VIEW may
+        stand on another one than came here first."""
         self._own: Statement | None = None
         self._new_view: Statement | None = None
         self._support: tuple[Statement, ...] = ()
@@ -171,13 +174,16 @@ class ViewChanger:
         if message.view < core.view or (message.view == core.view and self.is_active):
             return step
         known = self._known.get(message.view, {}).get(statement.signer)
-        if known is not None:
-            if known[0].payload != statement.payload:
-                core.check(statement)
-                step.evidence.append(Equivocation(known[0], statement))
+        other = self._other.get(statement.signer)
+        if any(kept and kept[0].data == statement.data for kept in (known, other)):
             return step
         core.check(statement)
+        if known is not None and known[0].payload != statement.payload:
+            step.evidence.append(Equivocation(known[0], statement))
         check_view_change(core.committee, message, core.checkpoints.window, core.check)
+        if known is not None:
+            self._other[statement.signer] = (statement, message)
+            return step
         self._add(statement, message)
         self._join(now_ms, step)
         self._try_begin(now_ms, step)
@@ -236,9 +242,11 @@ class ViewChanger:
             return step
         if statement.signer != core.committee.get_primary(message.view):
             raise InvalidSchema("a NEW-VIEW that is not its view's primary's")
+        candidates = [*self._known.get(message.view, {}).values(), *self._other.values()]
         known = {
             hashlib.sha256(change.data).digest(): (change, body)
-            for change, body in self._known.get(message.view, {}).values()
+            for change, body in candidates
+            if body.view == message.view
         }
         support = [known[digest] for digest in message.view_changes if digest in known]
         if len(support) < len(message.view_changes):
