@@ -5,6 +5,7 @@ the network stands a sender that delays, drops, changes and signs anew. Twins ar
 one key, each of which talks to a side of the committee (Bano et al., Twins, 2020).
 """
 
+import hashlib
 from collections.abc import Iterable
 from random import Random
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from devnet.sim.mutate import (
     propose_another,
     usurp,
 )
-from devnet.sim.plan import VIEW_LIES, Byzantine
+from devnet.sim.plan import VIEW_LIES, Byzantine, Habit
 from node.router import AnyHop
 from protocols.messages import (
     CarryNewView,
@@ -105,7 +106,8 @@ class _Twin(_Liar):
 class _Mutator(_Liar):
     """Changes some of what it says, signs it anew, and repeats old words.
 
-    Its habit, if it has one: the same lie about each view that it leaves; boasting of batches
+    Its habit, if it has one: the same lie about each view that it leaves or leads; boasting of
+    batches
     that nobody has while it proposes nothing; leaving its view again and again; or proposing
     other batches than its NEW-VIEW announced.
     """
@@ -115,6 +117,8 @@ class _Mutator(_Liar):
         self._said: list[Hop] = []
         self._habit, self._is_alike = liar.habit, liar.alike
         self._lie = liar.habit if liar.habit in VIEW_LIES else None
+        self._carried: dict[bytes, bytes] = {}
+        """What was sent in place of each VIEW-CHANGE, by its digest."""
 
     def send(self, to: bytes | None, message: Hop) -> None:
         if to is not None or not self._is_alike:
@@ -147,17 +151,35 @@ class _Mutator(_Liar):
     def _indulge(self, message: Hop) -> list[Hop] | None:
         """What its habits make of a message; None when they do not concern it."""
         key, committee = self._member.key, self._world.committee
-        if self._lie is not None and isinstance(message, CarryViewChange | CarryNewView):
-            return [mutate(self._random, key, committee, message, self._lie)]
+        if self._lie is not None:
+            return self._lie_of_views(message, self._lie)
         if self._habit == "boast" and isinstance(message, Status):
             return [msgspec.structs.replace(message, executed=message.executed + 1_000)]
         if self._habit == "boast" and isinstance(message, Propose):
             return []
         if self._habit == "another_batch" and isinstance(message, Propose):
-            return propose_another(key, committee, message, self._member.core.views.expected)
+            expected = self._member.core.views.expected
+            return propose_another(key, committee, message, expected, is_null=False)
         if self._habit == "restless" and isinstance(message, Status):
             core = self._member.core
             return [message, leave_views(key, committee, core, core.view + 1)]
+        return None
+
+    def _lie_of_views(self, message: Hop, lie: Habit) -> list[Hop] | None:
+        """One lie in every view change; told early, so that the next primary builds on it."""
+        key, committee, core = self._member.key, self._world.committee, self._member.core
+        match message:
+            case CarryViewChange() | CarryNewView():
+                changed = mutate(self._random, key, committee, message, lie, self._carried)
+                if isinstance(changed, CarryViewChange):
+                    digest = hashlib.sha256(message.statement).digest()
+                    self._carried[digest] = changed.statement
+                return [changed]
+            case Propose():
+                return propose_another(key, committee, message, core.views.expected, is_null=True)
+            case Status():
+                early = leave_views(key, committee, core, core.view + 1)
+                return [message, mutate(self._random, key, committee, early, lie)]
         return None
 
 

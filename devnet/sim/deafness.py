@@ -6,14 +6,16 @@ committee between two phases, where view changes have the most to carry, and are
 
 from collections import Counter
 
-from identity import envelope
+from identity import envelope, schema
 from identity.errors import InvalidBytes
 from protocols.messages import (
+    PREPARE_KIND,
     Batches,
     CarryNewView,
     CarryViewChange,
     GiveBody,
     Hop,
+    Prepare,
     Propose,
     Votes,
 )
@@ -51,7 +53,7 @@ class Deafness:
     def strip(self, message: Hop, id_: int) -> Hop | None:
         """What the process hears of a message: votes are lost one by one."""
         if isinstance(message, Votes):
-            heard = tuple(d for d in message.statements if (_read_kind(d), id_) not in self._deaf)
+            heard = tuple(data for data in message.statements if self._hears(data, id_))
             if len(heard) == len(message.statements):
                 return message
             return Votes(committee=message.committee, statements=heard) if heard else None
@@ -60,9 +62,23 @@ class Deafness:
                 return None
         return message
 
+    def _hears(self, data: bytes, id_: int) -> bool:
+        try:
+            kind = envelope.parse(data, size_max=BYTES_MAX).kind
+        except InvalidBytes:
+            return True
+        if (kind, id_) in self._deaf:
+            return False
+        return ("odd_prepare", id_) not in self._deaf or not _is_odd_prepare(data)
 
-def _read_kind(data: bytes) -> str:
+
+def _is_odd_prepare(data: bytes) -> bool:
+    """Losing every other PREPARE leaves gaps between prepared slots."""
+    statement = envelope.parse(data, size_max=BYTES_MAX)
+    if statement.kind != PREPARE_KIND:
+        return False
     try:
-        return envelope.parse(data, size_max=BYTES_MAX).kind
+        vote = schema.decode(statement.payload, Prepare, size_max=BYTES_MAX)
     except InvalidBytes:
-        return ""
+        return False
+    return vote.seq % 2 == 1

@@ -61,6 +61,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
 )
 LostKind = Literal[
     "prepare",
+    "odd_prepare",
     "commit",
     "head",
     "checkpoint",
@@ -72,7 +73,7 @@ LostKind = Literal[
 ]
 LOST_KINDS: tuple[LostKind, ...] = (
     *("prepare", "prepare", "commit", "commit", "commit", "head", "head", "checkpoint"),
-    *("propose", "propose", "view_change", "new_view", "batches", "body"),
+    *("propose", "propose", "view_change", "new_view", "batches", "body", "odd_prepare"),
 )
 """What a deaf member does not hear (`deafness.py`), the more interesting kinds more than once."""
 PRIMARY = -1
@@ -83,6 +84,8 @@ HEALED_MS_MAX = 400_000
 COMMITS_MIN = 50
 """Batches that every healed seed must have committed."""
 FAULTS_MAX = 10
+STORM_MS = 3_500
+STORM_SHARE = 0.2
 SKEW_MS_MAX = 50
 JUMP_MS_MAX = 3_600_000
 
@@ -141,10 +144,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Time that a synced write takes; 0 is at once."""
     skews_ms: tuple[int, ...] = ()
     operation_pause_ms: int = 1_000
+    operations_at_once: int = 1
     pipelines: bool = False
     """The primary proposes again while something is in flight, whatever waits."""
     clients: int = 1
-    """Paying clients; each submits one operation every pause."""
+    """Paying clients; each submits `operations_at_once` every pause."""
     has_tasks: bool = False
     checkpoint_batches: int = 20
     byzantine: tuple[Byzantine, ...] = ()
@@ -168,7 +172,7 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
         sync_ms=random.choice((0, 0, 1, 2, 10)),
         skews_ms=tuple(random.randint(-SKEW_MS_MAX, SKEW_MS_MAX) for _ in range(n)),
         pipelines=pipelines,
-        operation_pause_ms=150 if pipelines else 1_000,
+        operations_at_once=random.choice((2, 4)) if pipelines else 1,
         clients=2 if any(b.behaviour == "censor" for b in byzantine) else 1,
         has_tasks=random.random() < 0.1,
         checkpoint_batches=random.choice((10, 20)),
@@ -194,7 +198,7 @@ def _choose_byzantine(random: Random, n: int) -> tuple[Byzantine, ...]:
 
 
 def _choose_liar(random: Random, node: int) -> Byzantine:
-    behaviour = random.choice((*BEHAVIOURS, "mutate"))
+    behaviour = random.choice((*BEHAVIOURS, "mutate", "mutate"))
     if behaviour != "mutate":
         return Byzantine(node, behaviour)
     habit = random.choice((None, None, *HABITS))
@@ -217,6 +221,8 @@ def _choose_link(random: Random) -> Link:
 
 def _choose_faults(random: Random, n: int, safety_ms: int, liars: set[int]) -> tuple[Fault, ...]:
     """Clocks may jump on as many members as may be faulty together with the liars."""
+    if random.random() < STORM_SHARE:
+        return _make_storm(random, n, safety_ms)
     jumpers = [node for node in range(n) if node not in liars]
     random.shuffle(jumpers)
     jumpers = jumpers[: max(0, compute_faults(n) - len(liars))]
@@ -229,6 +235,31 @@ def _choose_faults(random: Random, n: int, safety_ms: int, liars: set[int]) -> t
             at_ms = min(safety_ms - 100, faults[-1].at_ms + random.randrange(3_000))
         faults.append(_choose_fault(random, n, at_ms, safety_ms, jumpers))
     return tuple(sorted(faults, key=lambda fault: (fault.at_ms, fault.until_ms, fault.kind)))
+
+
+def _make_storm(random: Random, n: int, safety_ms: int) -> tuple[Fault, ...]:
+    """One primary after another is cut off, or its proposals get no further than a phase."""
+    faults: list[Fault] = []
+    for at_ms in range(500, safety_ms - STORM_MS, STORM_MS):
+        until_ms = at_ms + random.choice((1_000, 2_600, STORM_MS))
+        kind: FaultKind = random.choice(("partition", "pause", "power_loss", "deaf", "deaf"))
+        nodes: tuple[int, ...] = (PRIMARY,)
+        detail = ""
+        if kind == "power_loss":
+            detail = random.choice(POWER_LOSSES)
+        elif kind == "deaf":
+            spared = random.choice((-1, random.randrange(n)))
+            nodes = tuple(node for node in range(n) if node != spared)
+            detail = random.choice(("prepare", "odd_prepare", "commit", "propose", "new_view"))
+        faults.append(Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes, detail=detail))
+        if random.random() < 0.5:
+            # What a view change carries is little when heads are certified at once.
+            everybody = tuple(range(n))
+            until_ms = at_ms + STORM_MS
+            faults.append(
+                Fault(kind="deaf", at_ms=at_ms, until_ms=until_ms, nodes=everybody, detail="head")
+            )
+    return tuple(faults)
 
 
 def _choose_fault(random: Random, n: int, at_ms: int, safety_ms: int, jumpers: list[int]) -> Fault:

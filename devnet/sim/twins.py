@@ -10,7 +10,7 @@ docs/simulator.md explains the file format.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -24,7 +24,7 @@ from devnet.sim.run import map_in_processes
 from devnet.sim.world import World
 from identity.errors import EconodeError
 from protocols.committee import Committee, compute_faults
-from protocols.pbft import view_change
+from protocols.pbft import core, view_change
 
 SIZES = (4, 4, 4, 5, 6, 7, 10)
 """Committees of generated scenarios, when no size is asked for."""
@@ -32,6 +32,9 @@ ROUNDS_MAX = 7
 GROUPS_MAX = 4
 APART_SHARE = 0.3
 """Scenarios in which one process knows more than the others."""
+PIPELINES_SHARE = 0.25
+USUAL_SHARE = 0.7
+"""Rounds that follow the usual order of a scenario of that kind."""
 ROUND_MS = 1_000
 TIMEOUT_MS = 500
 """The view timer of these worlds, in place of the product's."""
@@ -67,11 +70,15 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     lost: Annotated[tuple[Lost, ...], msgspec.Meta(max_length=16)] = ()
 
 
-class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Scenario(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """`seed` decides the delays, everything else stands here."""
 
     seed: Annotated[int, msgspec.Meta(ge=0)]
     n: Annotated[int, msgspec.Meta(ge=1, le=31)]
+    pipelines: bool = False
+    """Whether a primary proposes again while something is in flight."""
     twins: Annotated[tuple[Index, ...], msgspec.Meta(max_length=10)]
     rounds: Annotated[tuple[Round, ...], msgspec.Meta(max_length=64)]
 
@@ -217,9 +224,10 @@ def make_scenario(number: int, n: int | None = None) -> Scenario:
     f = compute_faults(size)
     twins = tuple(sorted(random.sample(range(size), random.randint(min(1, f), f))))
     processes = [str(i) for i in range(size)] + [f"{i}'" for i in twins]
+    pipelines = random.random() < PIPELINES_SHARE
     if random.random() < APART_SHARE:
         rounds = _tell_apart(random, size, twins, processes)
-        return Scenario(seed=number, n=size, twins=twins, rounds=rounds)
+        return Scenario(seed=number, n=size, twins=twins, rounds=rounds, pipelines=pipelines)
     # Leaders are mostly the twins: two honest leaders that contradict each other.
     leaders = [*range(size), *(twins * size)]
     all_along = _lose(random, processes, ("head",)) if random.random() < 0.3 else ()
@@ -231,7 +239,7 @@ def make_scenario(number: int, n: int | None = None) -> Scenario:
         )
         for _ in range(random.randint(1, ROUNDS_MAX))
     )
-    return Scenario(seed=number, n=size, twins=twins, rounds=rounds)
+    return Scenario(seed=number, n=size, twins=twins, rounds=rounds, pipelines=pipelines)
 
 
 def _tell_apart(
@@ -243,16 +251,26 @@ def _tell_apart(
     others = tuple(process for process in processes if process != ahead)
     everybody = (*others, ahead)
     no_heads = Lost("head", everybody)
-    choices = (
-        ((everybody,), (no_heads, Lost("prepare", others), Lost("view_change", everybody))),
-        ((everybody,), (no_heads, Lost("commit", others), Lost("view_change", everybody))),
-        ((others, (ahead,)), (no_heads,)),
-        ((others, (ahead,)), (no_heads, Lost("commit", others))),
-        ((everybody,), (no_heads, Lost("commit", everybody))),
-        ((everybody,), (no_heads,)),
+    together, apart = (everybody,), (others, (ahead,))
+    no_change = Lost("view_change", everybody)
+    usual = (
+        (together, (no_heads, Lost("prepare", others), no_change)),
+        (apart, (no_heads,)),
+        (together, (no_heads, Lost("commit", everybody))),
     )
-    count = random.randint(2, ROUNDS_MAX)
-    return tuple(Round(random.randrange(n), *random.choice(choices)) for _ in range(count))
+    unusual = (
+        *usual,
+        (together, (no_heads, Lost("commit", others), no_change)),
+        (together, (no_heads, Lost("odd_prepare", everybody))),
+        (apart, (no_heads, Lost("commit", others))),
+        (together, (no_heads,)),
+    )
+    rounds: list[Round] = []
+    for place in range(random.randint(2, ROUNDS_MAX)):
+        is_usual = random.random() < USUAL_SHARE
+        groups, lost = usual[place % len(usual)] if is_usual else random.choice(unusual)
+        rounds.append(Round(random.randrange(n), groups, lost))
+    return tuple(rounds)
 
 
 def _cut(random: Random, processes: list[str]) -> tuple[tuple[str, ...], ...]:
@@ -272,8 +290,10 @@ def _lose(random: Random, processes: list[str], kinds: Sequence[LostKind]) -> tu
 
 def run_scenario(scenario: Scenario, lines: list[str] | None = None) -> ScenarioResult:
     scenario.check()
-    timer = [(view_change, "TIMEOUT_MS", TIMEOUT_MS)]
-    with shortcuts() as memory, patched(timer):
+    changed: list[tuple[Any, str, Any]] = [(view_change, "TIMEOUT_MS", TIMEOUT_MS)]
+    if scenario.pipelines:
+        changed.append((core, "PIPELINE_EARLY_OPERATIONS", 1))
+    with shortcuts() as memory, patched(changed):
         world = TwinsWorld(scenario, memory, lines)
         world.run()
     judge = world.judge

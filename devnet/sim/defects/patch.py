@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
-from devnet.sim.defects.relevance import Relevance
+from devnet.sim.defects.relevance import Relevance, no_plan
 from devnet.sim.foundation import make_foundation
 
 
@@ -41,6 +41,7 @@ class Defect:
     nodes: int = 4
     is_relevant: Relevance | None = None
     """Plans that can show it; None when all can, and Twins scenarios, too."""
+    in_twins: bool = True
     equivalent_because: str | None = None
     """Why no run can tell it from the right core; None when it must be found."""
 
@@ -55,7 +56,8 @@ def make(
 ) -> Defect:
     """A defect of edits (target, old, new)."""
     made = tuple(Edit(*edit) for edit in edits)
-    return Defect(name, what, made, nodes, shows, equivalent_because)
+    in_twins = shows in (None, no_plan)
+    return Defect(name, what, made, nodes, shows, in_twins, equivalent_because)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ beside a liar. Passing over the rest changes no seed that is found, only the tim
 
 from collections.abc import Callable
 
-from devnet.sim.plan import Behaviour, FaultKind, Habit, Plan
+from devnet.sim.plan import PRIMARY, Behaviour, FaultKind, Habit, Plan
 
 Relevance = Callable[[Plan], bool]
 
@@ -38,18 +38,21 @@ def pipelines(plan: Plan) -> bool:
     return plan.pipelines
 
 
-def is_rough(plan: Plan) -> bool:
-    """The network loses frames, or every frame of some kind."""
-    return plan.link.loss_ppm > 0 or faults("loss_burst", "deaf")(plan)
-
-
 def starts_again(plan: Plan) -> bool:
     return faults("power_loss", "disk_full")(plan)
 
 
 def changes_views(plan: Plan) -> bool:
-    """Something besides the network keeps a primary from leading."""
-    return bool(plan.byzantine) or faults("power_loss", "partition", "pause", "deaf")(plan)
+    """A primary is kept from leading: it is hit itself, or most members do not hear the rest."""
+    return any(
+        PRIMARY in fault.nodes or (fault.kind == "deaf" and len(fault.nodes) >= plan.n - 1)
+        for fault in plan.faults
+    )
+
+
+def no_plan(plan: Plan) -> bool:
+    """Only Twins scenarios show it."""
+    return False
 
 
 def both(*parts: Relevance) -> Relevance:

@@ -79,11 +79,11 @@ def search(defect: Defect, seeds: range) -> Found:
 
 def _run(defect: Defect, seed: int) -> str | None:
     """The first breach in the Twins scenario of this number, or in the seed."""
-    if defect.is_relevant is None:
+    if defect.in_twins:
         scenario = run_scenario(make_scenario(seed, defect.nodes))
         if scenario.violations:
             return f"twins: {scenario.violations[0]}"
-    elif not defect.is_relevant(make_plan(seed, defect.nodes)):
+    if defect.is_relevant is not None and not defect.is_relevant(make_plan(seed, defect.nodes)):
         return None
     result = run_seed(seed, defect.nodes)
     return result.violations[0] if result.violations else None

@@ -4,9 +4,10 @@ from devnet.sim.defects.patch import make
 from devnet.sim.defects.relevance import (
     both,
     changes_views,
+    deaf_to,
     habit,
-    is_rough,
     lies,
+    no_plan,
     pipelines,
     starts_again,
 )
@@ -28,6 +29,7 @@ DEFECTS = (
         "lowest_view_o",
         "O takes the certificate of the lowest view",
         (f"{_NEW_VIEW}:compute_proposals", "proof.view > known.view", "proof.view < known.view"),
+        shows=no_plan,
     ),
     make(
         "unchecked_o",
@@ -38,13 +40,13 @@ DEFECTS = (
             "now_ms, step)\n    return",
             "now_ms, step); self.expected = {a.seq: a.digest for a in message.proposals}; return",
         ),
-        shows=both(lies("mutate"), habit(*VIEW_LIES)),
+        shows=both(habit(*VIEW_LIES), changes_views),
     ),
     make(
         "o_not_enforced",
         "what a primary proposes again need not be what its NEW-VIEW announced",
         (f"{_CORE}.on_propose", "if expected not in (None, message.digest):", "if False:"),
-        shows=habit("another_batch"),
+        shows=both(habit("another_batch"), changes_views),
     ),
     make(
         "no_null_request",
@@ -54,7 +56,7 @@ DEFECTS = (
             "for seq in range(base + 1, last + 1)",
             "for seq in range(base + 1, last + 1) if seq in best",
         ),
-        shows=both(pipelines, is_rough),
+        shows=both(pipelines, deaf_to("odd_prepare")),
     ),
     make(
         "blames_whoever_passes_on",
@@ -74,7 +76,7 @@ DEFECTS = (
         "view_changes_unchecked",
         "the certificates in a VIEW-CHANGE are believed",
         (f"{_VIEWS}.on_view_change", "check_view_change(", "(lambda *_: None)("),
-        shows=habit("false_base", "false_certificates"),
+        shows=both(habit("false_base", "false_certificates"), changes_views),
     ),
     make(
         "base_unchecked",
@@ -84,7 +86,7 @@ DEFECTS = (
             "certificate.check(committee.members, committee.q)",
             "pass",
         ),
-        shows=habit("false_base"),
+        shows=both(habit("false_base"), changes_views),
     ),
     make(
         "prepared_without_prepares",
@@ -94,7 +96,7 @@ DEFECTS = (
             "if len(signers) < committee.q - 1:",
             "if False:",
         ),
-        shows=habit("false_certificates"),
+        shows=both(habit("false_certificates"), changes_views),
     ),
     make(
         "new_view_without_quorum",
@@ -104,7 +106,7 @@ DEFECTS = (
             "core.committee.q:",
             "1:",
         ),
-        shows=habit("no_certificates", "false_base"),
+        shows=both(habit("no_certificates", "false_base"), changes_views),
     ),
     make(
         "begins_without_quorum",
@@ -157,6 +159,7 @@ DEFECTS = (
         "missing_join",
         "f+1 members in later views move nobody",
         (f"{_VIEWS}._join", "len(highest) > core.committee.f", "False"),
+        shows=no_plan,
     ),
     make(
         "joins_anyone",
