@@ -107,9 +107,8 @@ class _Mutator(_Liar):
     """Changes some of what it says, signs it anew, and repeats old words.
 
     Its habit, if it has one: the same lie about each view that it leaves or leads; boasting of
-    batches
-    that nobody has while it proposes nothing; leaving its view again and again; or proposing
-    other batches than its NEW-VIEW announced.
+    batches that nobody has while it proposes nothing; leaving its view again and again; or
+    proposing other batches than its NEW-VIEW announced.
     """
 
     def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
