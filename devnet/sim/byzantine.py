@@ -139,7 +139,7 @@ class _Mutator(_Liar):
         if random.random() >= MUTATED_SHARE:
             return ((message, 0),)
         self._count("mutate")
-        key, committee = self._member.key, self._world.committee
+        key, committee = self._member.key, self._member.core.committee
         if random.random() < 0.2:
             return ((random.choice(self._said), 0), (message, 0))
         if isinstance(message, Votes) and random.random() < 0.1:
@@ -149,7 +149,7 @@ class _Mutator(_Liar):
 
     def _indulge(self, message: Hop) -> list[Hop] | None:
         """What its habits make of a message; None when they do not concern it."""
-        key, committee = self._member.key, self._world.committee
+        key, committee = self._member.key, self._member.core.committee
         if self._lie is not None:
             return self._lie_of_views(message, self._lie)
         if self._habit == "boast" and isinstance(message, Status):
@@ -166,7 +166,8 @@ class _Mutator(_Liar):
 
     def _lie_of_views(self, message: Hop, lie: Habit) -> list[Hop] | None:
         """One lie in every view change; told early, so that the next primary builds on it."""
-        key, committee, core = self._member.key, self._world.committee, self._member.core
+        key, core = self._member.key, self._member.core
+        committee = core.committee
         match message:
             case CarryViewChange() | CarryNewView():
                 changed = mutate(self._random, key, committee, message, lie, self._carried)
@@ -237,7 +238,7 @@ class _Equivocator(_Liar):
             return ((message, 0),)
         self._count("equivocate")
         extra: Iterable[tuple[Hop, int]] = ()
-        key, committee = self._member.key, self._world.committee
+        key, committee = self._member.key, self._member.core.committee
         changed = equivocate(key, committee, message, self._other_digests)
         if isinstance(changed, Propose):
             extra = ((prepare_own(key, committee, changed), 0),)

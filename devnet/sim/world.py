@@ -172,7 +172,7 @@ class World:
         if member.is_honest:
             self.judge.on_sent(member, message)
         frame = router.encode_frame(message)
-        keys = self.committee.members if to is None else (to,)
+        keys = member.core.committee.members if to is None else (to,)
         for key in keys:
             if to is None and key == member.public:
                 continue
