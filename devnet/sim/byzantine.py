@@ -78,6 +78,11 @@ class _Liar(Sender):
         return ((message, 0),)
 
     def _others(self) -> list[bytes]:
+        committee = self._member.core.committee
+        return [key for key in committee.members if key != self._member.public]
+
+    def _first_others(self) -> list[bytes]:
+        """The other members that there were at the start."""
         return [key for key in self._world.committee.members if key != self._member.public]
 
     def _count(self, what: str) -> None:
@@ -94,13 +99,13 @@ class _Twin(_Liar):
         self._side = member.id // 100
 
     def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
-        if self._sides[to] in (self._side, BOTH):
+        if self._sides.get(to, BOTH) in (self._side, BOTH):
             self._count("twins")
             return ((message, 0),)
         return ()
 
     def hears(self, source: "Member") -> bool:
-        return self._sides[source.public] in (self._side, BOTH)
+        return self._sides.get(source.public, BOTH) in (self._side, BOTH)
 
 
 class _Mutator(_Liar):
@@ -214,7 +219,7 @@ class _Selective(_Liar):
 
     def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
         super().__init__(world, member, liar)
-        others = self._others()
+        others = self._first_others()
         self._heard_by = set(self._random.sample(others, self._random.randrange(len(others))))
 
     def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
@@ -229,7 +234,7 @@ class _Equivocator(_Liar):
 
     def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
         super().__init__(world, member, liar)
-        others = self._others()
+        others = self._first_others()
         self._fooled = set(self._random.sample(others, (len(others) + 1) // 2))
         self._other_digests: dict[tuple[int, int], bytes] = {}
 

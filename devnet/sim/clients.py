@@ -34,6 +34,8 @@ class Client:
 
     def __init__(self, world: "World", id_: int, key: PrivateKey) -> None:
         self.world, self.id, self.public = world, id_, key.public
+        self.peer = key.public
+        """Who sends what this client signs."""
         self.key = key
         self.submitted: dict[int, int] = {}
         """Simulated time at which each nonce was first sent, until it is executed."""

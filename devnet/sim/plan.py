@@ -86,6 +86,7 @@ COMMITS_MIN = 50
 FAULTS_MAX = 10
 STORM_MS = 3_500
 STORM_SHARE = 0.2
+CHANGES_SHARE = 0.2
 SKEW_MS_MAX = 50
 JUMP_MS_MAX = 3_600_000
 
@@ -111,6 +112,15 @@ class Byzantine(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one that mutates does again and again, beside its other changes."""
     alike: bool = False
     """One that mutates tells everybody the same, not something new to each."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A member's wish to join the committee or to leave it. Nodes from `n` on are spare ones: they
+    follow from the start and are members once they have joined."""
+
+    at_ms: int
+    node: int
+    kind: Literal["join", "leave"]
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +163,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_batches: int = 20
     byzantine: tuple[Byzantine, ...] = ()
     faults: tuple[Fault, ...] = ()
+    spares: int = 0
+    changes: tuple[Change, ...] = ()
+    accuses: bool = False
+    """Whether who sees evidence has it ordered, so that the offender is expelled."""
 
     def count_faults(self) -> int:
         return len(self.faults) + len(self.byzantine)
@@ -163,7 +177,7 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
     random = Random(seed * 1_000 + n)
     byzantine = _choose_byzantine(random, n)
     pipelines = random.random() < 0.15
-    return Plan(
+    plan = Plan(
         seed=seed,
         n=n,
         safety_ms=safety_ms,
@@ -179,6 +193,23 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
         byzantine=byzantine,
         faults=_choose_faults(random, n, safety_ms, {b.node for b in byzantine}),
     )
+    return plan if plan.has_tasks else _change_members(random, plan)
+
+
+def _change_members(random: Random, plan: Plan) -> Plan:
+    """In some worlds spare nodes join, members leave and offenders are expelled. Whoever may
+    leave leaves enough of them for as many liars as there are."""
+    accuses = bool(plan.byzantine) and random.random() < 0.5
+    if random.random() >= CHANGES_SHARE:
+        return msgspec.structs.replace(plan, accuses=accuses)
+    n, latest_ms = plan.n, plan.safety_ms - 2_000
+    spares = random.randint(1, 2)
+    changes = [Change(random.randrange(1_000, latest_ms), n + i, "join") for i in range(spares)]
+    if compute_faults(n - 1) >= len(plan.byzantine):
+        goes = random.choice([*range(n), *range(n, n + spares)])
+        changes.append(Change(random.randrange(2_000, latest_ms), goes, "leave"))
+    changes.sort(key=lambda change: (change.at_ms, change.node))
+    return msgspec.structs.replace(plan, spares=spares, changes=tuple(changes), accuses=accuses)
 
 
 def _choose_byzantine(random: Random, n: int) -> tuple[Byzantine, ...]:

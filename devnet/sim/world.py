@@ -21,6 +21,7 @@ from devnet.sim.faults import schedule_faults
 from devnet.sim.foundation import Foundation, make_foundation
 from devnet.sim.judge import Judge
 from devnet.sim.member import Member
+from devnet.sim.memberships import Owners
 from devnet.sim.memo import Memory
 from devnet.sim.network import Network
 from devnet.sim.plan import Plan
@@ -52,7 +53,9 @@ class World:
         self.lines = lines
         self.now_ms = 0
         self.is_healed = False
-        self.foundation: Foundation = make_foundation(plan.n, exact=memory is None)
+        self.foundation: Foundation = make_foundation(
+            plan.n, spares=plan.spares, exact=memory is None
+        )
         self.genesis = self.foundation.genesis
         self.committee = committee or self.foundation.committee
         self.network, self.check_receipt = self.foundation.network, self.foundation.check_receipt
@@ -72,11 +75,12 @@ class World:
         self.instances: dict[bytes, list[Member]] = {}
         self._make_members()
         self.workers = [Worker(self, m) for m in self.members] if plan.has_tasks else []
+        self.owners = Owners(self, CLIENT_ID + plan.clients + plan.has_tasks)
         self.clients = self._make_clients()
 
     def _make_members(self) -> None:
         liars = {item.node: item for item in self.plan.byzantine}
-        for index, key in enumerate(self.foundation.keys):
+        for index, key in enumerate((*self.foundation.keys, *self.foundation.spares)):
             liar = liars.get(index)
             for twin in range(2 if liar is not None and liar.behaviour == "twins" else 1):
                 id_ = index + 100 * twin
@@ -95,7 +99,7 @@ class World:
         if self.plan.has_tasks:
             place = len(clients)
             clients.append(TaskClient(self, CLIENT_ID + place, keys[place]))
-        return clients
+        return [*clients, *self.owners.list_clients()]
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -205,7 +209,7 @@ class World:
         if self.lines is not None and member.is_up:
             self._trace_frame(source, member, frame)
         if source >= CLIENT_ID:
-            peer = self.clients[source - CLIENT_ID].public
+            peer = self.clients[source - CLIENT_ID].peer
         else:
             peer = self._by_id[source].public
         member.on_frame(peer, frame)
