@@ -142,12 +142,11 @@ class Commands:
             return next(node for node in self.world.nodes if node.is_up)
         return self.world.get(self.words.keys[name].public)
 
+    def is_up(self, name: str) -> bool:
+        return self.real(name).is_up
+
     def puppets(self) -> list[str]:
-        return [
-            name
-            for name, node in zip(self.words.members, self.world.nodes, strict=True)
-            if not node.is_up
-        ]
+        return [name for name in self.words.members if not self.is_up(name)]
 
     def hand(self, peer: str, hop: Hop, to: str | None = None) -> None:
         self.world.deliver(self.words.keys[peer].public, self.real(to), encode_frame(hop))
@@ -282,11 +281,8 @@ class Commands:
         found = names(which)
         operations = tuple(self.words.operation(name) for name in found)
         peer = by or found[0][0]
-        if to is None and not self.puppets():
-            for name in self.words.members:
-                self.hand(peer, Submit(committee=COMMITTEE, operations=operations), name)
-        else:
-            self.hand(peer, Submit(committee=COMMITTEE, operations=operations), to)
+        for name in [to] if to else [name for name in self.words.members if self.is_up(name)]:
+            self.hand(peer, Submit(committee=COMMITTEE, operations=operations), name)
 
     def do_status(self, who: str, to: str | None = None, **options: str) -> None:
         for name in names(who):
