@@ -425,14 +425,13 @@ class Commands:
 
     def do_settle(self, ms: str = "") -> None:
         """Deliver until nothing is under way (with `ms=`, over so much time); of the trace only
-        what the world is told: executions, views, faults and evidence."""
+        what the world is told, member by member: executions, views, faults and evidence."""
         if ms:
             self.world.tick(int(ms))
         self.world.settle()
         shown = ("execute", "persist view", "fault", "evidence", "stop")
-        self.world.lines = [
-            line for line in self.world.lines if line.split(": ", 1)[-1].startswith(shown)
-        ]
+        told = [t for t in self.world.lines if t.split(": ", 1)[-1].startswith(shown)]
+        self.world.lines = sorted(told, key=lambda line: line.split(": ", 1)[0])
 
     def do_crash(self, who: str) -> None:
         for name in names(who):
