@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from node.node import Node
 
 CARD_DAYS = 30
-CARD_CHECK_MS = 10_000
+CARD_CHECK_MS = 60_000
 """Time between two looks at whether the card still says what is true."""
 CARD_MS = CARD_DAYS * 24 * 3_600_000
 
