@@ -33,6 +33,7 @@ RESEND_MS = 200
 FETCH_TIMEOUT_MS = 2_000
 SHUN_MS = 10_000
 RESEND_SLOTS_MAX = 32
+CLAIMS_WAIT_MS = 1_000
 TRANSFER_WINDOWS_MIN = 4
 """So many windows behind, the state is fetched instead of the batches: 800 batches at K = 100."""
 
@@ -52,6 +53,7 @@ class CatchUp:
         """The last peer that said that it executed more than this one, and how far it is."""
         self._same_epoch: set[bytes] = set()
         """Members whose last claim was of this epoch: their states can be proven here."""
+        self._claims_until_ms: int | None = None
         self._lacking: set[bytes] = set()
         """Members that did not give the batch that comes next."""
         self.transfer_batches_min = TRANSFER_WINDOWS_MIN * core.checkpoints.window
@@ -205,9 +207,21 @@ class CatchUp:
         elif {p for p, claim in self._claims.items() if claim > core.executed} <= self._lacking:
             self.transfer.seek(1, now_ms, step)
 
+    def _waits_for_claims(self, now_ms: int) -> bool:
+        """True for a moment when one member says that this one is far behind: f+1 must say so
+        before a state is fetched, and batches would be in vain."""
+        claims, core = self._claims.values(), self._core
+        if len(claims) > core.committee.f or not claims:
+            return False
+        if max(claims) - core.executed <= self.transfer_batches_min:
+            return False
+        if self._claims_until_ms is None:
+            self._claims_until_ms = now_ms + CLAIMS_WAIT_MS
+        return now_ms < self._claims_until_ms
+
     def _start_fetch(self, peer: bytes, now_ms: int, step: Step) -> None:
         core = self._core
-        if self.transfer.is_active:
+        if self.transfer.is_active or self._waits_for_claims(now_ms):
             return
         if self._fetch is not None or now_ms < self._shunned_until_ms.get(peer, 0):
             return
