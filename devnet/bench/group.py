@@ -58,6 +58,13 @@ class MemberProcess:
             raise self._make_problem() from None
         return await self.receive(Reading)
 
+    async def kill(self) -> float:
+        """kill -9; when, on the clock of `Reading.at_s`. Returns at once."""
+        killed_s = time.monotonic()
+        self._process.kill()
+        await trio.lowlevel.checkpoint()
+        return killed_s
+
     async def stop(self) -> None:
         """End it: gently, then not."""
         with trio.CancelScope(shield=True):
@@ -78,10 +85,32 @@ class MemberProcess:
 class Group:
     """The members, in the order of the committee: the first is the primary of view 0."""
 
-    def __init__(self, members: Sequence[MemberProcess]) -> None:
-        self.members = members
+    def __init__(self, members: list[MemberProcess], homes: Sequence[Home]) -> None:
+        self.members, self.homes = members, homes
+        self._addresses: dict[str, str] = {}
+        self.peers = [home.load_peer_id() for home in homes]
         self.loaded = members[-1]
         """The one that generates the load: a backup, wherever there is one."""
+
+    async def restart(self, index: int) -> None:
+        """Start a member that was killed, and link it to the others at its new address."""
+        await self.members[index].stop()
+        member = self.members[index] = await _start(self.homes[index])
+        await self.introduce([await member.receive(Ready, START_SECONDS_MAX)])
+
+    async def introduce(self, ready: Sequence[Ready]) -> None:
+        """Tell every member where those listen that have just started; wait until all are
+        linked. Raises Problem."""
+        self._addresses |= {item.peer: item.address for item in ready}
+        for member in self.members:
+            await member.ask(Meet(self._addresses))
+        with trio.move_on_after(START_SECONDS_MAX):
+            for member in self.members:
+                while (await member.ask(Read())).connected < len(self.members) - 1:
+                    await trio.sleep(0.05)
+            return
+        detail = f"{len(self.members)} nodes were not linked in {START_SECONDS_MAX} s"
+        raise Problem("bench-links", detail)
 
     async def ask_all(self, command: Command) -> list[Reading]:
         return [await member.ask(command) for member in self.members]
@@ -102,8 +131,10 @@ async def open_group(nodes: int, accounts: int, directory: Path | None) -> Async
         try:
             for home in homes:
                 members.append(await _start(home))
-            await _introduce(members)
-            yield Group(members)
+            group = Group(members, homes)
+            ready = [await member.receive(Ready, START_SECONDS_MAX) for member in members]
+            await group.introduce(ready)
+            yield group
         finally:
             for member in members:
                 await member.stop()
@@ -137,16 +168,3 @@ async def _start(home: Home) -> MemberProcess:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
         )
     return MemberProcess(process, home.path)
-
-
-async def _introduce(members: Sequence[MemberProcess]) -> None:
-    ready = [await member.receive(Ready, START_SECONDS_MAX) for member in members]
-    meet = Meet({item.peer: item.address for item in ready})
-    for member in members:
-        await member.ask(meet)
-    with trio.move_on_after(START_SECONDS_MAX):
-        for member in members:
-            while (await member.ask(Read())).connected < len(members) - 1:
-                await trio.sleep(0.05)
-        return
-    raise Problem("bench-links", f"{len(members)} nodes were not linked in {START_SECONDS_MAX} s")

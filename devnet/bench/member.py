@@ -11,14 +11,24 @@ import logging
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import trio
 import trio_asyncio
 
-from devnet.bench.member_protocol import Command, Load, Meet, Reading, Ready
+from devnet.bench.member_protocol import (
+    EVENTS_MAX,
+    Command,
+    Event,
+    Load,
+    Meet,
+    Reading,
+    Ready,
+)
 from identity.keys import PrivateKey, compute_peer_id, parse_peer_id
 from node.account import Account
 from node.config import Config
@@ -99,9 +109,50 @@ class Generator:
         self._accounts.append(account)
 
 
-def read(node: Node, generator: Generator) -> Reading:
+class Watcher:
+    """What happens to links and views, and how long nothing is executed. A driver's listener."""
+
+    def __init__(self, node: Node) -> None:
+        self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self._last_s = time.monotonic()
+        self._gap_s = (self._last_s, self._last_s)
+        tell_driver = node.transport.on_link
+
+        def on_link(peer: bytes, is_up: bool) -> None:
+            if not is_up:
+                self._events.append(Event("link_lost", time.monotonic(), compute_peer_id(peer)))
+            tell_driver(peer, is_up)
+
+        node.transport.on_link = on_link
+        node.driver.add_view_watcher(self._on_view)
+        node.driver.add_listener(self)
+
+    def _on_view(self, committee: bytes, view: int, is_active: bool) -> None:
+        name: Literal["view_left", "view_begun"] = "view_begun" if is_active else "view_left"
+        self._events.append(Event(name, time.monotonic(), str(view)))
+
+    def on_executed(self, executed: Executed) -> None:
+        if executed.operations:
+            now_s = time.monotonic()
+            if now_s - self._last_s > self._gap_s[1] - self._gap_s[0]:
+                self._gap_s = (self._last_s, now_s)
+            self._last_s = now_s
+
+    def on_certified(self, certified: Certified) -> None:
+        """Not watched."""
+
+    def take(self) -> tuple[tuple[float, float], tuple[Event, ...]]:
+        """(longest gap, events) since this was called last."""
+        taken = self._gap_s, tuple(self._events)
+        self._gap_s = (self._last_s, self._last_s)
+        self._events.clear()
+        return taken
+
+
+def read(node: Node, generator: Generator, watcher: Watcher) -> Reading:
     """A reading of this process now."""
     links = node.transport.links()
+    gap_s, events = watcher.take()
     latencies, generator.latencies_ms = sorted(generator.latencies_ms), []
     return Reading(
         at_s=time.monotonic(),
@@ -114,6 +165,10 @@ def read(node: Node, generator: Generator) -> Reading:
         batches=generator.batches,
         operations=generator.operations,
         connected=sum(link.connected for link in links),
+        view=node.seat.core.view,
+        position=node.seat.core.executed,
+        longest_gap_s=gap_s,
+        events=events,
         latencies_ms=tuple(latencies),
     )
 
@@ -126,7 +181,7 @@ async def _run(path: Path) -> None:
         open_node(home, config, home.load_key(), home.load_genesis()) as node,
         trio.open_nursery() as nursery,
     ):
-        generator = Generator(node, nursery)
+        generator, watcher = Generator(node, nursery), Watcher(node)
         address = node.transport.listen_addresses()[0]
         _say(Ready(compute_peer_id(node.key.public), address))
         async for line in _read_lines():
@@ -139,7 +194,7 @@ async def _run(path: Path) -> None:
                     )
                 case Load():
                     await generator.set_load(command.outstanding)
-            _say(read(node, generator))
+            _say(read(node, generator, watcher))
         nursery.cancel_scope.cancel()
 
 

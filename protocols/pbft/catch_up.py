@@ -35,6 +35,8 @@ class CatchUp:
         self._core = core
         self._progress: tuple[int, ...] = ()
         self._next_status_ms = 0
+        self._stuck_after_ms = 0
+        self._complained: int | None = None
         self._resend_after_ms: dict[bytes, int] = {}
         self._shunned_until_ms: dict[bytes, int] = {}
         self._fetch: tuple[bytes, int] | None = None
@@ -55,15 +57,21 @@ class CatchUp:
             self._shunned_until_ms[self._fetch[0]] = now_ms + SHUN_MS
             self._fetch = None
         progress = (core.executed, core.heads.certified, core.checkpoints.low)
-        is_stuck = self._is_waiting() and progress == self._progress
-        if is_stuck or now_ms >= self._next_status_ms:
-            step.sends.append(Send(None, self._get_status(is_stuck)))
+        is_stuck = (
+            self._is_waiting() and progress == self._progress and now_ms >= self._stuck_after_ms
+        )
+        if is_stuck or progress != self._progress:
+            self._stuck_after_ms = now_ms + STATUS_STUCK_MS
+        complained = core.view if core.suspicion.has_reason(now_ms) else None
+        if is_stuck or now_ms >= self._next_status_ms or complained != self._complained:
+            step.sends.append(Send(None, self._get_status(is_stuck, now_ms)))
             self._next_status_ms = now_ms + STATUS_IDLE_MS
-        self._progress = progress
+        self._progress, self._complained = progress, complained
         core.memory.on_timer(now_ms, step)
         if not self.is_behind():
             core.on_timer(now_ms, step)
         step.wake(now_ms + (STATUS_STUCK_MS if self._is_waiting() else STATUS_IDLE_MS))
+        step.wake(core.suspicion.get_due_ms(now_ms))
         deadline = core.application.get_next_deadline_ms()
         if deadline is not None and core.is_primary:
             delay = deadline - core.clock.estimate_ms(now_ms)
@@ -73,6 +81,7 @@ class CatchUp:
     def on_status(self, peer: bytes, status: Status, now_ms: int) -> Step:
         step = Step()
         core = self._core
+        core.suspicion.on_complaint(peer, status.view if status.complains else None, now_ms, step)
         if core.committee.is_member(peer):
             self._claims[peer] = status.executed
         if status.executed > core.executed:
@@ -83,7 +92,7 @@ class CatchUp:
         if not core.committee.is_member(peer):
             # An observer: members send it nothing unasked, so it learns here that it is behind.
             if status.executed < core.executed:
-                step.sends.append(Send(peer, self._get_status(False)))
+                step.sends.append(Send(peer, self._get_status(False, now_ms)))
         elif status.waiting:
             core.views.resend(peer, status.view, status.active, step)
             self._resend(peer, status, step)
@@ -110,12 +119,15 @@ class CatchUp:
                     digest = compute_batch_digest(batch.time_ms, [r.digest for r in requests])
                     check_commit_proof(core.committee, batch.seq, digest, batch.proof, core.check)
                     core.execute(batch.seq, batch.time_ms, requests, batch.proof, now_ms, step)
+                    core.suspicion.pace.skip(now_ms)
         except InvalidBytes as error:
             # What was executed before stands, and its step must reach the ledger.
             step.faults.append(Fault(peer, str(error)))
             self._shunned_until_ms[peer] = now_ms + SHUN_MS
         if core.executed > before:
             core.execute_ready(now_ms, step)
+            if core.suspicion.has_reason(now_ms):
+                step.wake(now_ms)
             if core.executed < self._claims.get(peer, 0):
                 self._start_fetch(peer, now_ms, step)
         else:
@@ -145,7 +157,7 @@ class CatchUp:
             or self.is_behind()
         )
 
-    def _get_status(self, is_stuck: bool) -> Status:
+    def _get_status(self, is_stuck: bool, now_ms: int) -> Status:
         core = self._core
         return Status(
             committee=core.committee.id,
@@ -155,6 +167,7 @@ class CatchUp:
             executed=core.executed,
             certified=core.heads.certified,
             waiting=is_stuck,
+            complains=core.suspicion.has_reason(now_ms),
         )
 
     def _resend(self, peer: bytes, status: Status, step: Step) -> None:

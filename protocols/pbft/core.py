@@ -50,7 +50,8 @@ from protocols.pbft.pool import Pool, Request
 from protocols.pbft.quorum import Check
 from protocols.pbft.reproposals import Reproposals
 from protocols.pbft.slot import Prepared, PreparedRow, Proposal, Slot
-from protocols.pbft.view_change import ViewChanger
+from protocols.pbft.suspicion import Suspicion
+from protocols.pbft.view_change import RELAY_AFTER_MS, ViewChanger
 from protocols.step import Equivocation, Executed, Persist, Send, Step
 
 PIPELINE_MAX = 4
@@ -84,6 +85,7 @@ class Core:
         self.pool = Pool(application.get_next_nonce)
         self.clock = ClockReadings(committee)
         self.views = ViewChanger(self)
+        self.suspicion = Suspicion(self)
         self.again = Reproposals(self)
         self.memory = Memory(self)
         self.checkpoints = Checkpoints(self, checkpoint_batches)
@@ -124,6 +126,9 @@ class Core:
             if self.application.admit(request.signer, request.operation) is None:
                 self.pool.add(request, now_ms)
         self.propose(now_ms, step)
+        if len(self.pool) and not self.is_primary:
+            hurry = self.suspicion.has_reason(now_ms)
+            step.wake(now_ms if hurry else now_ms + RELAY_AFTER_MS)
         return step
 
     def on_propose(self, statement: Statement, hop: Propose, load: Load, now_ms: int) -> Step:
@@ -374,7 +379,10 @@ class Core:
                 break
             hop = slot.proposal.hop
             batch = (slot.seq, hop.time_ms, slot.proposal.requests, slot.proof)
+            since_ms = self.pool.get_oldest_ms()
             self.execute(*batch, now_ms, step)
+            count, left_since_ms = len(slot.proposal.requests), self.pool.get_oldest_ms()
+            self.suspicion.pace.on_batch(count, since_ms, left_since_ms, now_ms)
         self.propose(now_ms, step)
 
     def execute(

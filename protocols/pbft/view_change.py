@@ -8,7 +8,7 @@ A member's choice to leave a view is durable before it is sent, and it takes no 
 that view: what its VIEW-CHANGE says of prepared certificates stays true. The timer runs while
 something waits to be executed, doubles with each view change and is reset by progress. A member
 that hears of fewer than q-1 others, or is behind, does not blame the primary: on its own it would
-only lock itself out.
+only lock itself out. `suspicion.py` says when a view is left before its timer ends.
 """
 
 import hashlib
@@ -43,6 +43,8 @@ TIMEOUT_MS_MAX = 64_000
 VIEWS_KEPT_PER_SIGNER = 4
 EARLY_VOTES_MAX = 4_096
 RESEND_MS = 300
+RELAY_AFTER_MS = 200
+"""How long a request may wait before a backup passes it on to the primary."""
 RELAYED_MAX = 4
 """Requests that a backup passes on to a primary that seems not to have them."""
 HEARD_MS_MAX = 1_500
@@ -101,13 +103,16 @@ class ViewChanger:
             self._broadcast_own(step)
         if not self._is_waiting(now_ms):
             self._deadline_ms = None
+        elif self._timeout_ms == TIMEOUT_MS and core.suspicion.may_leave(now_ms):
+            core.suspicion.on_left(now_ms)
+            self._leave(core.view + 1, now_ms, step)
         elif is_starving or (self._deadline_ms is not None and now_ms >= self._deadline_ms):
             self._timeout_ms = min(2 * self._timeout_ms, TIMEOUT_MS_MAX)
             self._leave(core.view + 1, now_ms, step)
         elif self._deadline_ms is None:
             self._deadline_ms = now_ms + self._timeout_ms
-        elif self.is_active and now_ms >= self._deadline_ms - self._timeout_ms // 2:
-            self._relay(step)
+        if self.is_active:
+            self._relay(now_ms, step)
         step.wake(self._deadline_ms)
 
     def _is_waiting(self, now_ms: int) -> bool:
@@ -127,11 +132,14 @@ class ViewChanger:
         heard = sum(now_ms - at <= HEARD_MS_MAX for at in self._heard_ms.values())
         return heard >= self._core.committee.q - 1
 
-    def _relay(self, step: Step) -> None:
+    def _relay(self, now_ms: int, step: Step) -> None:
         """Pass what waits longest on to the primary: its client may have left it out."""
         core = self._core
+        since_ms = core.pool.get_oldest_ms()
+        if core.is_primary or since_ms is None or now_ms - since_ms < RELAY_AFTER_MS:
+            return
         oldest = core.pool.get_oldest(RELAYED_MAX)
-        if oldest and not core.is_primary:
+        if oldest:
             operations = tuple(request.data for request in oldest)
             submit = Submit(committee=core.committee.id, operations=operations)
             step.sends.append(Send(core.committee.get_primary(core.view), submit))
@@ -262,6 +270,7 @@ class ViewChanger:
         self.expected = {assigned.seq: assigned.digest for assigned in proposals}
         self.is_active = True
         self._entered_ms = now_ms
+        core.suspicion.pace.begin_view(now_ms)
         self._deadline_ms = None
         self._persist(step)
         for view in [v for v in self._known if v < core.view]:

@@ -58,6 +58,10 @@ def read(at_s: float, operations: int, cpu_s: float, *latencies_ms: float) -> Re
         batches=operations // 5,
         operations=operations,
         connected=3,
+        view=0,
+        position=operations // 5,
+        longest_gap_s=(at_s, at_s),
+        events=(),
         latencies_ms=latencies_ms,
     )
 
