@@ -10,7 +10,7 @@ from protocols.pbft.evidence import check_equivocation
 from protocols.step import Equivocation
 
 if TYPE_CHECKING:
-    from node.node import Node
+    from node.place import Place
 
 logger = logging.getLogger("econode.accuser")
 
@@ -18,18 +18,18 @@ logger = logging.getLogger("econode.accuser")
 class Accuser:
     """Accuses each offender once: its bond burns once."""
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    def __init__(self, place: "Place") -> None:
+        self._place = place
         self._accused: set[bytes] = set()
 
     def on_evidence(self, evidence: Equivocation) -> None:
-        node, first, second = self._node, evidence.first.data, evidence.second.data
+        place, first, second = self._place, evidence.first.data, evidence.second.data
         try:
-            offender = check_equivocation(node.committee, first, second).offender
+            offender = check_equivocation(place.committee, first, second).offender
         except InvalidBytes:
             return  # two VIEW-CHANGEs: they are told apart, but too large to be ordered
-        if offender in self._accused or node.chain.state.is_banned(offender):
+        if offender in self._accused or place.chain.state.is_banned(offender):
             return
         logger.warning("%s signed two different votes for one slot", compute_peer_id(offender))
-        if node.account.try_submit(Accuse(first, second)) is not None:
+        if place.account.try_submit(Accuse(first, second)) is not None:
             self._accused.add(offender)

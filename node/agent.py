@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from crdt.facts import OfferedCapability
+from identity.keys import PrivateKey
 from node.blob_store import StoreFull
 from node.blobs import BlobUnavailable
 from node.capabilities import CapabilitySpec, Completed, ExecutorClosed
+from node.config import Config
 from protocols.agents.plan import Failure, Output, Planner, list_work
 from protocols.agents.strategies import Cost, Strategy, cost_plus, underbid
 from protocols.economy.model import Duty
@@ -22,7 +24,7 @@ from protocols.economy.operations import Offer
 from protocols.step import Certified, Executed
 
 if TYPE_CHECKING:
-    from node.node import Node
+    from node.place import Place
 
 logger = logging.getLogger("econode.agent")
 
@@ -34,17 +36,19 @@ STRATEGIES: dict[str, Strategy] = {"cost_plus": cost_plus, "underbid": underbid}
 
 
 class Agent:
-    """Bids, works, verifies and takes inventory for the node's own key."""
+    """Bids, works, verifies and takes inventory for the node's own key, in one committee. The
+    executor is the node's: agents of several committees wait for the same workers."""
 
-    def __init__(self, node: "Node", specs: list[CapabilitySpec], secret: bytes) -> None:
-        self._node = node
-        self._specs = specs if node.config.agent.enabled else []
+    def __init__(self, place: "Place") -> None:
+        self._place = place
+        self._node = node = place.node
+        self._specs = list_capabilities(node.config) if node.config.agent.enabled else []
         settings = node.config.agent
         cost = Cost(settings.price_base, settings.price_per_kib)
         self._planner = Planner(
-            committee=node.committee,
+            committee=place.committee,
             me=node.key.public,
-            secret=secret,
+            secret=compute_agent_secret(node.key),
             strategy=STRATEGIES[settings.strategy],
             costs={spec.id: cost for spec in self._specs},
         )
@@ -67,7 +71,7 @@ class Agent:
                 with trio.move_on_after(OFFER_PAUSE_SECONDS):
                     await self._news.wait()
                 self._news = trio.Event()
-                if not self._node.seat.catch_up.is_behind():
+                if not self._place.seat.catch_up.is_behind():
                     self._offer()
                     self._start_work(nursery)
                     self._submit()
@@ -77,15 +81,15 @@ class Agent:
         if trio.current_time() < self._offered_at + OFFER_PAUSE_SECONDS:
             return
         wanted = tuple(OfferedCapability(s.id, s.name, s.version) for s in self._specs)
-        state, me = self._node.chain.state, self._node.key.public
+        state, me = self._place.chain.state, self._node.key.public
         offered = state.get_offer(me)
         if offered == (wanted or None) or not state.stake.has(me) or state.is_banned(me):
             return
-        if self._node.account.try_submit(Offer(wanted)) is not None:
+        if self._place.account.try_submit(Offer(wanted)) is not None:
             self._offered_at = trio.current_time()
 
     def _start_work(self, nursery: trio.Nursery) -> None:
-        state, me = self._node.chain.state, self._node.key.public
+        state, me = self._place.chain.state, self._node.key.public
         for task in [t for t in self._outcomes if state.get_task(t) is None]:
             del self._outcomes[task]
         for duty in list_work(state, me, self._outcomes):
@@ -104,7 +108,7 @@ class Agent:
 
     async def _run_capability(self, duty: Duty) -> Output | Failure:
         node = self._node
-        holders = [key for key in node.committee.members if key != node.key.public]
+        holders = [key for key in self._place.committee.members if key != node.key.public]
         try:
             data = await node.blobs.fetch(duty.input, duty.input_bytes, holders)
             outcome = await node.executor.execute(duty.capability, data)
@@ -120,11 +124,31 @@ class Agent:
         return Output(hashlib.sha256(outcome.output).digest(), len(outcome.output))
 
     def _submit(self) -> None:
-        node = self._node
-        account, pool = node.account, node.seat.core.pool
+        place = self._place
+        account, pool = place.account, place.seat.core.pool
         held = ((request.signer, request.operation) for request in pool.requests())
         for body in self._planner.plan_operations(
-            node.chain.state, self._outcomes, account.get_pending(), held
+            place.chain.state, self._outcomes, account.get_pending(), held
         ):
             if account.try_submit(body) is None:
                 return
+
+
+def list_capabilities(config: Config) -> list[CapabilitySpec]:
+    """The capabilities of the config, as the executor and the agent know them."""
+    return [
+        CapabilitySpec(
+            name=item.name,
+            version=item.version,
+            kind=item.kind,
+            target=item.target,
+            verification=item.verification,
+            specification=item.specification,
+        )
+        for item in config.capability
+    ]
+
+
+def compute_agent_secret(key: PrivateKey) -> bytes:
+    """The secret that an agent's salts are derived from, so that a restart finds them again."""
+    return hashlib.sha256(b"econode/agent-secret" + key.seed).digest()

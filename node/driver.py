@@ -17,7 +17,7 @@ import trio
 from identity.errors import InvalidBytes
 from node.ledger import ExecutedBatch, Ledger
 from node.links import Inbound, Transport
-from node.router import AnyHop, Router, decode_frame, encode_frame, pack_votes
+from node.router import AnyHop, Router, Seat, decode_frame, encode_frame, pack_votes
 from node.vote_log import VoteLog
 from protocols.messages import (
     BATCHES_MAX,
@@ -38,8 +38,8 @@ LOCAL_INPUTS_MAX = 10_000
 Input = Callable[[int], Step]
 """Something to do with the cores now: gets the local time in milliseconds, returns a step."""
 
-ViewWatcher = Callable[[bytes, int, bool], None]
-"""Gets a committee, the view, and whether that has begun."""
+ViewWatcher = Callable[[int, bool], None]
+"""Gets the view, and whether it has begun."""
 
 
 class Listener(Protocol):
@@ -81,9 +81,9 @@ class Driver:
         self._vote_log = vote_log
         self._ledger = ledger
         self._transport = transport
-        self._listeners: list[Listener] = []
-        self._accusers: list[Callable[[Equivocation], None]] = []
-        self._view_watchers: list[ViewWatcher] = []
+        self._listeners: dict[bytes, list[Listener]] = {}
+        self._accusers: dict[bytes, list[Callable[[Equivocation], None]]] = {}
+        self._view_watchers: dict[bytes, list[ViewWatcher]] = {}
         self._other: OtherMessages | None = None
         transport.on_link = self._on_link
         self._local: deque[Input] = deque()
@@ -93,17 +93,30 @@ class Driver:
         self._news = trio.Event()
         self._serve_in, self._serve_out = trio.open_memory_channel[ServeBatches](SERVE_WAITING_MAX)
 
-    def add_listener(self, listener: Listener) -> None:
-        self._listeners.append(listener)
+    def add_listener(self, committee: bytes, listener: Listener) -> None:
+        """Tell `listener` of one committee's batches and certificates."""
+        self._listeners.setdefault(committee, []).append(listener)
 
-    def add_accuser(self, accuser: Callable[[Equivocation], None]) -> None:
-        """Call `accuser` with each pair of contradicting votes; it must not block."""
-        self._accusers.append(accuser)
+    def add_accuser(self, committee: bytes, accuser: Callable[[Equivocation], None]) -> None:
+        """Call `accuser` with each pair of contradicting votes of a committee; it must not
+        block."""
+        self._accusers.setdefault(committee, []).append(accuser)
 
-    def add_view_watcher(self, watcher: ViewWatcher) -> None:
-        """Call `watcher` when a member leaves a view (False) and when one has begun (True), once
-        that is durable; it must not block."""
-        self._view_watchers.append(watcher)
+    async def join(self, seat: Seat) -> None:
+        """Drive `seat`, too, from its rows of the vote log on."""
+        rows = await self._vote_log.read_rows(seat.core.committee.id)
+
+        def restore(now_ms: int) -> Step:
+            self.router.add(seat)
+            seat.set_clock_offset(read_clock_ms() - now_ms)
+            return seat.restore(rows, now_ms)
+
+        self._insist(restore)
+
+    def add_view_watcher(self, committee: bytes, watcher: ViewWatcher) -> None:
+        """Call `watcher` when this member leaves a view of a committee, and when one has begun,
+        once that is durable; it must not block."""
+        self._view_watchers.setdefault(committee, []).append(watcher)
 
     def set_other(self, other: OtherMessages) -> None:
         self._other = other
@@ -126,10 +139,6 @@ class Driver:
             while True:
                 inbound = await self._receive()
                 await self._drive(self._handle_chunk(inbound))
-
-    async def drive(self, step: Step) -> None:
-        """Drive one step before `run` starts: what a restart leaves to do."""
-        await self._drive(step)
 
     # --- inputs -------------------------------------------------------------------------------
 
@@ -189,14 +198,14 @@ class Driver:
         for executed in step.executed:
             await self._ledger.append_wait(to_batch(executed))
             self._executed[executed.committee] = executed.seq
-            for listener in self._listeners:
+            for listener in self._listeners.get(executed.committee, ()):
                 listener.on_executed(executed)
         if step.executed:
             self._news.set()
         for certified in step.certified:
             data = certified.certificate.encode()
             self._ledger.put_certificate(certified.committee, certified.position, data)
-            for listener in self._listeners:
+            for listener in self._listeners.get(certified.committee, ()):
                 listener.on_certified(certified)
         for serve in step.serve:
             try:
@@ -206,7 +215,7 @@ class Driver:
         for fault in step.faults:
             self._transport.faults.note(fault.peer, fault.reason)
         for evidence in step.evidence:
-            for accuser in self._accusers:
+            for accuser in self._accusers.get(evidence.first.committee, ()):
                 accuser(evidence)
         if step.wake_ms is not None and (self._wake_ms is None or step.wake_ms < self._wake_ms):
             self._wake_ms = step.wake_ms
@@ -220,8 +229,8 @@ class Driver:
             core = self.router.seats[committee].core
             what = "begins" if core.views.is_active else "was asked for"
             logger.info("committee %s: view %d %s", committee.hex()[:8], core.view, what)
-            for watcher in self._view_watchers:
-                watcher(committee, core.view, core.views.is_active)
+            for watcher in self._view_watchers.get(committee, ()):
+                watcher(core.view, core.views.is_active)
 
     def send(self, send: Send) -> None:
         """Hand a hop message to the links; a full queue drops it, and the cores repeat."""
@@ -252,7 +261,8 @@ class Driver:
         self._insist(lambda now_ms: self.router.on_link(peer, is_up, now_ms))
 
     def _insist(self, item: Input) -> None:
-        """Post what must not be dropped and is bounded by itself: one for each sync, and links."""
+        """Post what must not be dropped and is bounded by itself: one input for each sync and
+        seat, and one for each change of a link."""
         self._local.append(item)
         if self._waiting is not None:
             self._waiting.cancel()

@@ -39,25 +39,28 @@ ENTRY_ITEMS_MAX = 256
 
 
 class Logs:
-    """The replica of a node, kept in its ledger and exchanged with its peers."""
+    """The replica of a node, kept in its ledger and exchanged with its peers: the members of the
+    network's founding committee, and whoever sends heads."""
 
     def __init__(
         self,
-        committee: Committee,
+        network: bytes,
+        get_committee: Callable[[], Committee],
         key: PrivateKey,
         ledger: Ledger,
         transport: Transport,
         is_account: Callable[[bytes], bool],
     ) -> None:
-        self.replica = Replica(Prover(committee.network, {}))
+        self.replica = Replica(Prover(network, {}))
         self.directory = Directory()
-        self._committee = committee
+        self._network = network
+        self._get_committee = get_committee
         self._key = key
         self._ledger = ledger
         self._transport = transport
         self._is_account = is_account
         self._exchange = AntiEntropy(self.replica, self._on_change)
-        self._topic = f"/econode/1/{committee.network.hex()[:16]}/logs"
+        self._topic = f"/econode/1/{network.hex()[:16]}/logs"
         self._items: list[Item] = []
         self._heard: set[bytes] = set()
 
@@ -74,7 +77,7 @@ class Logs:
 
     async def run(self) -> None:
         """Exchange until cancelled."""
-        for member in self._committee.members:
+        for member in self._get_committee().members:
             if member != self._key.public:
                 self._exchange.add_peer(member)
         await self._transport.subscribe(self._topic, self._is_plausible)
@@ -112,7 +115,7 @@ class Logs:
                 read_clock_ms(),
                 [encode_item(item) for item in batch],
             )
-            proof = sign_head(self._key, self._committee.network, entry.header)
+            proof = sign_head(self._key, self._network, entry.header)
             try:
                 change = replica.merge(ProvenEntry(entry, proof))
             except ReplicaFull as full:
@@ -125,11 +128,12 @@ class Logs:
                 self._transport.publish(self._topic, data)
 
     def _may_write(self) -> bool:
-        return len(self._heard) >= min(self._committee.f + 1, self._committee.n - 1)
+        committee = self._get_committee()
+        return len(self._heard) >= min(committee.f + 1, committee.n - 1)
 
     def _note_heads(self, peer: bytes, message: LogHeads) -> None:
         """A member whose root or whose line of our log shows nothing that we lack."""
-        if not self._committee.is_member(peer):
+        if not self._get_committee().is_member(peer):
             return
         me, lines = self._key.public, message.lines
         held = next((line.count for line in lines if line.author == me), None)

@@ -41,9 +41,10 @@ class Service:
     def __init__(self, node: Node, stop: trio.Event) -> None:
         self._node = node
         self._stop = stop
-        self._committee = node.committee.id
+        self._place = node.main
+        self._committee = self._place.id
         self._executed = trio.Event()
-        node.driver.add_listener(self)
+        node.driver.add_listener(self._committee, self)
 
     # --- the driver's listener ----------------------------------------------------------------
 
@@ -62,9 +63,10 @@ class Service:
 
     async def status(self) -> service.Status:
         await trio.lowlevel.checkpoint()
-        node, core = self._node, self._node.seat.core
+        node, place = self._node, self._place
+        core = place.seat.core
         roles = ["member" if core.is_member else "observer"]
-        if node.chain.state.get_offer(core.me) is not None:
+        if place.chain.state.get_offer(core.me) is not None:
             roles.append("agent")
         if core.memory.is_observing():
             roles.append("observing")
@@ -74,19 +76,19 @@ class Service:
             network_id=node.network.hex(),
             committee=self._committee.hex(),
             version=get_version(),
-            n=node.committee.n,
-            f=node.committee.f,
-            q=node.committee.q,
+            n=place.committee.n,
+            f=place.committee.f,
+            q=place.committee.q,
             view=core.view,
-            primary=compute_peer_id(node.committee.get_primary(core.view)),
+            primary=compute_peer_id(place.committee.get_primary(core.view)),
             position=core.executed,
-            head=node.chain.get_head().hex(),
-            state_root=node.chain.compute_state_digest().hex(),
+            head=place.chain.get_head().hex(),
+            state_root=place.chain.compute_state_digest().hex(),
             logs_root=node.logs.replica.get_root().hex(),
             stable_checkpoint=core.checkpoints.low,
             certified_position=core.heads.certified,
             connected_peers=sum(link.connected for link in node.transport.links()),
-            agreed_time_ms=node.chain.get_time_ms(),
+            agreed_time_ms=place.chain.get_time_ms(),
             pending_operations=len(core.pool),
             faults=node.transport.faults.total,
             rss_bytes=_read_rss_bytes(),
@@ -130,11 +132,11 @@ class Service:
     async def submit_tasks(
         self, tasks: Sequence[TaskRequest], budget: int, duration_ms: int
     ) -> service.TasksSubmitted:
-        node = self._node
+        node, place = self._node, self._place
         specs = [self._make_spec(task, budget, duration_ms) for task in tasks]
-        others = [key for key in node.committee.members if key != node.key.public]
+        others = [key for key in place.committee.members if key != node.key.public]
         try:
-            receipts = await node.receipts.gather(
+            receipts = await place.receipts.gather(
                 {spec.input: spec.input_bytes for spec in specs}, others
             )
         except NotHeld as error:
@@ -189,7 +191,7 @@ class Service:
     async def capabilities(self) -> service.Capabilities:
         await trio.lowlevel.checkpoint()
         known: dict[bytes, tuple[facts.OfferedCapability, list[str]]] = {}
-        for agent, offered in self._node.chain.state.offers():
+        for agent, offered in self._place.chain.state.offers():
             for item in offered:
                 known.setdefault(item.id, (item, []))[1].append(compute_peer_id(agent))
         return service.Capabilities(
@@ -205,11 +207,11 @@ class Service:
 
     async def stake(self, account: str | None) -> service.Stake:
         await trio.lowlevel.checkpoint()
-        view = self._node.chain.state.stake
+        view = self._place.chain.state.stake
         keys = list(view.accounts()) if account is None else [parse_peer_id(account)]
         totals = view.totals()
         return service.Stake(
-            position=self._node.chain.get_position(),
+            position=self._place.chain.get_position(),
             accounts=tuple(
                 service.Account(
                     peer_id=compute_peer_id(key),
@@ -245,7 +247,7 @@ class Service:
 
     async def reputation(self, agent: str | None) -> service.Reputation:
         await trio.lowlevel.checkpoint()
-        state = self._node.chain.state
+        state = self._place.chain.state
         fixed = state.reputation.scores()
         wanted = None if agent is None else parse_peer_id(agent)
         scores = [
@@ -267,7 +269,7 @@ class Service:
         )
 
     async def views(self) -> tuple[int, bytes]:
-        return await self._node.views.read()
+        return await self._place.views.read()
 
     # --- the log ------------------------------------------------------------------------------
 
@@ -275,7 +277,7 @@ class Service:
         batches = await self._node.ledger.read_batches(
             self._committee, position, count_max=limit, bytes_max=PAGE_BYTES_MAX
         )
-        certified = self._node.seat.core.heads.certified
+        certified = self._place.seat.core.heads.certified
         entries = tuple(
             service.LogEntry(
                 position=batch.position,
@@ -293,7 +295,7 @@ class Service:
     async def wait_facts(self, position: int, limit: int) -> service.LogPage:
         while True:
             executed = self._executed
-            if position <= self._node.chain.get_position():
+            if position <= self._place.chain.get_position():
                 await self._node.ledger.flush()
                 return await self.facts(position, limit)
             await executed.wait()
@@ -314,13 +316,13 @@ class Service:
 
     def _check_operation(self, statement: bytes) -> None:
         """Say at once what every member would refuse without a word."""
-        node = self._node
+        node, place = self._node, self._place
         try:
-            request, parsed = parse_request(statement, node.committee)
+            request, parsed = parse_request(statement, place.committee)
             parsed.check(node.network)
         except InvalidBytes as error:
             raise Problem("invalid-operation", str(error)) from None
-        obstacle = node.chain.admit(request.signer, request.operation)
+        obstacle = place.chain.admit(request.signer, request.operation)
         if obstacle is not None:
             raise Problem(
                 "not-admitted",
@@ -333,7 +335,7 @@ class Service:
 
     async def _order(self, body: AnyBody) -> Ordered:
         try:
-            ordered = await self._node.account.submit(body)
+            ordered = await self._place.account.submit(body)
             await ordered.wait()
             await self._node.ledger.flush()  # what is asked next is read from there
         except Refused as refused:
@@ -341,8 +343,8 @@ class Service:
         return ordered
 
     def _make_spec(self, task: TaskRequest, budget: int, duration_ms: int) -> TaskSpec:
-        node, digest = self._node, bytes.fromhex(task.input)
-        offered = [item for _, items in node.chain.state.offers() for item in items]
+        node, place, digest = self._node, self._place, bytes.fromhex(task.input)
+        offered = [item for _, items in place.chain.state.offers() for item in items]
         ids = sorted({item.id for item in offered if item.name == task.capability})
         if not ids:
             names = ", ".join(sorted({item.name for item in offered})) or "nothing"
@@ -375,7 +377,7 @@ class Service:
 
     def _describe(self, row: TaskRow) -> service.Task:
         names = {
-            item.id: item.name for _, items in self._node.chain.state.offers() for item in items
+            item.id: item.name for _, items in self._place.chain.state.offers() for item in items
         }
         keys = [row.verifiers[i : i + 32] for i in range(0, len(row.verifiers), 32)]
         return service.Task(

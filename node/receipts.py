@@ -28,18 +28,22 @@ class Receipts:
 
     def __init__(
         self,
-        committee: Committee,
+        get_committee: Callable[[], Committee],
         key: PrivateKey,
         blobs: Blobs,
         send: Callable[[bytes, Hop], None],
     ) -> None:
-        self._committee = committee
+        self._get_committee = get_committee
         self._key = key
         self._blobs = blobs
         self._send = send
         self._answers: dict[bytes, list[bytes]] = {}
         self._arrived = trio.Event()
         self._asking = trio.Lock()
+
+    @property
+    def _committee(self) -> Committee:
+        return self._get_committee()
 
     def handle(self, peer: bytes, message: WantReceipt | GiveReceipt) -> None:
         """Raises InvalidBytes for a receipt that is none."""

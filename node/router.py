@@ -158,8 +158,15 @@ class Seat:
 class Router:
     """The seats of a node by committee id."""
 
-    def __init__(self, seats: Iterable[Seat]) -> None:
+    def __init__(self, seats: Iterable[Seat] = ()) -> None:
         self.seats = {seat.core.committee.id: seat for seat in seats}
+
+    def add(self, seat: Seat) -> None:
+        """Raises ValueError for a second seat in one committee: it could vote twice."""
+        committee = seat.core.committee.id
+        if committee in self.seats:
+            raise ValueError(f"committee {committee.hex()} has a seat already")
+        self.seats[committee] = seat
 
     def handle(self, peer: bytes, message: CommitteeMessage, now_ms: int) -> Step:
         """One hop message from a peer; faults stand in the step, nothing is raised."""

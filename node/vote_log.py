@@ -32,7 +32,7 @@ class VoteLogError(EconodeError):
 
 
 class VoteLog:
-    """An open vote log. Used by one task; `append` calls do not overlap."""
+    """An open vote log: its thread does one thing after another."""
 
     def __init__(self, path: Path, network: bytes, account: bytes) -> None:
         """Open or create it. Raises VoteLogError for another network's, another key's or a
@@ -50,23 +50,26 @@ class VoteLog:
         self._thread = threading.Thread(target=self._work, name="vote-log", daemon=True)
         self._thread.start()
 
-    def read_rows(self, committee: bytes) -> list[Persist]:
-        """All rows of a committee. Call before the first `append`."""
-        found = self._db.execute(
-            "SELECT kind, view, seq, data FROM rows WHERE committee = ? ORDER BY seq", (committee,)
-        )
-        return [Persist(committee, kind, view, seq, data) for kind, view, seq, data in found]
+    async def read_rows(self, committee: bytes) -> list[Persist]:
+        """All rows of a committee. Raises VoteLogError. Cancelled like `append`."""
+        found: list[Persist] = []
+        await self._do(lambda: found.extend(self._read(committee)))
+        return found
 
     async def append(self, rows: Sequence[Persist]) -> None:
         """Return when all rows are synced. A cancellation waits for the sync: whether a vote is
         durable is never left open. Raises VoteLogError when they could not be written."""
+        await self._do(lambda: self._write(rows))
+
+    async def _do(self, work: Callable[[], None]) -> None:
+        """Have the thread do `work`, after what it was given before."""
         token = trio.lowlevel.current_trio_token()
         task = trio.lowlevel.current_task()
         failure: list[sqlite3.Error] = []
 
         def job() -> None:
             try:
-                self._write(rows)
+                work()
             except sqlite3.Error as error:
                 failure.append(error)
             token.run_sync_soon(trio.lowlevel.reschedule, task)
@@ -107,6 +110,12 @@ class VoteLog:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
+
+    def _read(self, committee: bytes) -> list[Persist]:
+        found = self._db.execute(
+            "SELECT kind, view, seq, data FROM rows WHERE committee = ? ORDER BY seq", (committee,)
+        )
+        return [Persist(committee, kind, view, seq, data) for kind, view, seq, data in found]
 
     def _write(self, rows: Sequence[Persist]) -> None:
         self._db.execute("BEGIN IMMEDIATE")

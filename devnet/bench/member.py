@@ -62,7 +62,7 @@ class Generator:
         self._ended = trio.Event()
         self.latencies_ms: list[float] = []
         self.batches = self.operations = 0
-        node.driver.add_listener(self)
+        node.driver.add_listener(node.main.id, self)
 
     def on_executed(self, executed: Executed) -> None:
         self.batches += 1
@@ -102,9 +102,10 @@ class Generator:
 
     def _add_account(self) -> None:
         node, key = self._node, make_client_key(len(self._accounts))
-        next_nonce = node.chain.get_next_nonce(key.public)
-        account = Account(node.driver, node.seat, Submitter(node.committee, key, next_nonce))
-        node.driver.add_listener(account)
+        main = node.main
+        next_nonce = main.chain.get_next_nonce(key.public)
+        account = Account(node.driver, main.seat, Submitter(main.committee, key, next_nonce))
+        node.driver.add_listener(main.id, account)
         self._nursery.start_soon(account.run)
         self._accounts.append(account)
 
@@ -124,10 +125,10 @@ class Watcher:
             tell_driver(peer, is_up)
 
         node.transport.on_link = on_link
-        node.driver.add_view_watcher(self._on_view)
-        node.driver.add_listener(self)
+        node.driver.add_view_watcher(node.main.id, self._on_view)
+        node.driver.add_listener(node.main.id, self)
 
-    def _on_view(self, committee: bytes, view: int, is_active: bool) -> None:
+    def _on_view(self, view: int, is_active: bool) -> None:
         name: Literal["view_left", "view_begun"] = "view_begun" if is_active else "view_left"
         self._events.append(Event(name, time.monotonic(), str(view)))
 
@@ -165,8 +166,8 @@ def read(node: Node, generator: Generator, watcher: Watcher) -> Reading:
         batches=generator.batches,
         operations=generator.operations,
         connected=sum(link.connected for link in links),
-        view=node.seat.core.view,
-        position=node.seat.core.executed,
+        view=node.main.seat.core.view,
+        position=node.main.seat.core.executed,
         longest_gap_s=gap_s,
         events=events,
         latencies_ms=tuple(latencies),

@@ -9,9 +9,20 @@ from collections.abc import Iterable
 from random import Random
 from typing import TYPE_CHECKING
 
-from devnet.sim.mutate import equivocate, leave_out, mutate, prepare_own, usurp
-from devnet.sim.plan import Behaviour
-from protocols.messages import Hop, Propose, Votes
+import msgspec
+
+from devnet.sim.mutate import equivocate, leave_out, leave_views, mutate, prepare_own, usurp
+from devnet.sim.plan import VIEW_LIES, Byzantine
+from node.router import AnyHop
+from protocols.messages import (
+    CarryNewView,
+    CarryViewChange,
+    Hop,
+    Propose,
+    Status,
+    Submit,
+    Votes,
+)
 
 if TYPE_CHECKING:
     from devnet.sim.member import Member
@@ -36,11 +47,15 @@ class Sender:
         """Whether what `source` sends to this key comes to this process."""
         return True
 
+    def listen(self, message: AnyHop) -> AnyHop:
+        """What this process makes of a message that has come."""
+        return message
+
 
 class _Liar(Sender):
     """Base of what lies: gives each receiver its own message, or none."""
 
-    def __init__(self, world: "World", member: "Member") -> None:
+    def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
         super().__init__(world, member)
         self._random = Random(world.plan.seed * 31 + member.id)
 
@@ -63,8 +78,8 @@ class _Liar(Sender):
 class _Twin(_Liar):
     """Talks and listens to one side; some members are on both."""
 
-    def __init__(self, world: "World", member: "Member") -> None:
-        super().__init__(world, member)
+    def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
+        super().__init__(world, member, liar)
         sides = Random(world.plan.seed * 17 + member.index)
         self._sides = {key: sides.choice((0, 1, BOTH)) for key in world.committee.members}
         self._side = member.id // 100
@@ -80,11 +95,24 @@ class _Twin(_Liar):
 
 
 class _Mutator(_Liar):
-    """Changes some of what it says, signs it anew, and repeats old words."""
+    """Changes some of what it says, signs it anew, and repeats old words.
 
-    def __init__(self, world: "World", member: "Member") -> None:
-        super().__init__(world, member)
+    Its habit, if it has one: the same lie about each view that it leaves; boasting of batches
+    that nobody has while it proposes nothing; or leaving its view again and again.
+    """
+
+    def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
+        super().__init__(world, member, liar)
         self._said: list[Hop] = []
+        self._habit, self._is_alike = liar.habit, liar.alike
+        self._lie = liar.habit if liar.habit in VIEW_LIES else None
+
+    def send(self, to: bytes | None, message: Hop) -> None:
+        if to is not None or not self._is_alike:
+            super().send(to, message)
+            return
+        for changed, late_ms in self.choose(b"", message):
+            self._world.send_frame(self._member, None, changed, late_ms)
 
     def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
         random = self._random
@@ -92,24 +120,41 @@ class _Mutator(_Liar):
             self._said.append(message)
         elif random.random() < 0.1:
             self._said[random.randrange(64)] = message
+        indulged = self._indulge(message)
+        if indulged is not None:
+            self._count("mutate")
+            return ((part, 0) for part in indulged)
         if random.random() >= MUTATED_SHARE:
             return ((message, 0),)
         self._count("mutate")
+        key, committee = self._member.key, self._world.committee
         if random.random() < 0.2:
             return ((random.choice(self._said), 0), (message, 0))
         if isinstance(message, Votes) and random.random() < 0.1:
-            core = self._member.core
-            usurped = usurp(random, self._member.key, self._world.committee, core)
-            return ((usurped, 0), (message, 0))
-        changed = mutate(random, self._member.key, self._world.committee, message)
+            return ((usurp(random, key, committee, self._member.core), 0), (message, 0))
+        changed = mutate(random, key, committee, message, self._lie)
         return ((changed, 0), (message, 0)) if random.random() < 0.3 else ((changed, 0),)
+
+    def _indulge(self, message: Hop) -> list[Hop] | None:
+        """What its habits make of a message; None when they do not concern it."""
+        key, committee = self._member.key, self._world.committee
+        if self._lie is not None and isinstance(message, CarryViewChange | CarryNewView):
+            return [mutate(self._random, key, committee, message, self._lie)]
+        if self._habit == "boast" and isinstance(message, Status):
+            return [msgspec.structs.replace(message, executed=message.executed + 1_000)]
+        if self._habit == "boast" and isinstance(message, Propose):
+            return []
+        if self._habit == "restless" and isinstance(message, Status):
+            core = self._member.core
+            return [message, leave_views(key, committee, core, core.view + 1)]
+        return None
 
 
 class _Silent(_Liar):
     """Says nothing from some time on."""
 
-    def __init__(self, world: "World", member: "Member") -> None:
-        super().__init__(world, member)
+    def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
+        super().__init__(world, member, liar)
         self._from_ms = self._random.choice((0, 5_000, world.plan.safety_ms))
 
     def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
@@ -122,8 +167,8 @@ class _Silent(_Liar):
 class _Slow(_Liar):
     """Says everything late, but not so late that others give up at once."""
 
-    def __init__(self, world: "World", member: "Member") -> None:
-        super().__init__(world, member)
+    def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
+        super().__init__(world, member, liar)
         self._late_ms = self._random.choice(SLOW_MS)
 
     def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
@@ -134,8 +179,8 @@ class _Slow(_Liar):
 class _Selective(_Liar):
     """Talks to some members only."""
 
-    def __init__(self, world: "World", member: "Member") -> None:
-        super().__init__(world, member)
+    def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
+        super().__init__(world, member, liar)
         others = self._others()
         self._heard_by = set(self._random.sample(others, self._random.randrange(len(others))))
 
@@ -149,8 +194,8 @@ class _Selective(_Liar):
 class _Equivocator(_Liar):
     """Tells half of the members something else at every slot: proposals and votes."""
 
-    def __init__(self, world: "World", member: "Member") -> None:
-        super().__init__(world, member)
+    def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
+        super().__init__(world, member, liar)
         others = self._others()
         self._fooled = set(self._random.sample(others, (len(others) + 1) // 2))
         self._other_digests: dict[tuple[int, int], bytes] = {}
@@ -168,21 +213,21 @@ class _Equivocator(_Liar):
 
 
 class _Censor(_Liar):
-    """As primary leaves one client's operations out of every batch, from some time on."""
+    """Hears nothing of one client's operations from some time on, so it proposes all others."""
 
-    def __init__(self, world: "World", member: "Member") -> None:
-        super().__init__(world, member)
+    def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
+        super().__init__(world, member, liar)
         self._victim = world.foundation.clients[0].public
         self._from_ms = self._random.choice((0, 5_000, 12_000))
 
-    def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
-        if not isinstance(message, Propose) or self._world.now_ms < self._from_ms:
-            return ((message, 0),)
+    def listen(self, message: AnyHop) -> AnyHop:
+        if not isinstance(message, Submit) or self._world.now_ms < self._from_ms:
+            return message
         self._count("censor")
-        return ((leave_out(self._member.key, self._world.committee, message, self._victim), 0),)
+        return leave_out(message, self._victim)
 
 
-_SENDERS: dict[Behaviour, type[_Liar]] = {
+_SENDERS: dict[str, type[_Liar]] = {
     "twins": _Twin,
     "mutate": _Mutator,
     "silent": _Silent,
@@ -193,6 +238,6 @@ _SENDERS: dict[Behaviour, type[_Liar]] = {
 }
 
 
-def make_sender(world: "World", member: "Member", behaviour: Behaviour | None) -> Sender:
-    """The sender of a member, honest when `behaviour` is None."""
-    return Sender(world, member) if behaviour is None else _SENDERS[behaviour](world, member)
+def make_sender(world: "World", member: "Member", liar: Byzantine | None) -> Sender:
+    """The sender of a member, honest when `liar` is None."""
+    return Sender(world, member) if liar is None else _SENDERS[liar.behaviour](world, member, liar)

@@ -171,7 +171,9 @@ class Member:
             return Step()
         if not isinstance(message, CommitteeMessage):
             return Step()
-        return self.router.handle(peer, message, now_ms)
+        heard = message if self.is_honest else self.sender.listen(message)
+        assert isinstance(heard, CommitteeMessage)
+        return self.router.handle(peer, heard, now_ms)
 
     # --- effects ------------------------------------------------------------------------------
 

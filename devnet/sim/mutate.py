@@ -11,6 +11,7 @@ import msgspec
 
 from devnet.sim.forge import CLOCK_JUMPS_MS, change_field, resign
 from devnet.sim.mutate_views import mutate_carried
+from devnet.sim.plan import Habit
 from identity import envelope, schema
 from identity.envelope import Context, Statement
 from identity.errors import InvalidBytes
@@ -44,8 +45,15 @@ BYTES_MAX = 1 << 20
 VOTE_KINDS = tuple(VOTE_TYPES)
 
 
-def mutate(random: Random, key: PrivateKey, committee: Committee, message: Hop) -> Hop:
-    """`message` with something changed; what cannot be changed comes back as it is."""
+def mutate(
+    random: Random,
+    key: PrivateKey,
+    committee: Committee,
+    message: Hop,
+    lie: Habit | None = None,
+) -> Hop:
+    """`message` with something changed; what cannot be changed comes back as it is. `lie` is the
+    one to tell of views, when it is always the same."""
     match message:
         case Votes():
             statements = list(message.statements)
@@ -56,7 +64,7 @@ def mutate(random: Random, key: PrivateKey, committee: Committee, message: Hop) 
             return _mutate_proposal(random, key, committee, message)
         case Status() | Batches() | Submit():
             return _mutate_hop(random, message)
-    return mutate_carried(random, key, committee, message)
+    return mutate_carried(random, key, committee, message, lie)
 
 
 def equivocate(
@@ -134,7 +142,8 @@ def _mutate_proposal(
             proposal = resign(key, committee, PRE_PREPARE_KIND, said).data
             return msgspec.structs.replace(hop, pre_prepare=proposal)
         case 7:
-            return msgspec.structs.replace(hop, operations=operations[1:], time_ms=time_ms + 1)
+            time_ms += random.choice((0, 1))
+            return msgspec.structs.replace(hop, operations=operations[1:], time_ms=time_ms)
         case 8:
             time_ms, clock = _lie_about_time(random, key, committee, hop, said)
         case 9 if operations:
@@ -248,16 +257,25 @@ def prepare_own(key: PrivateKey, committee: Committee, hop: Propose) -> Votes:
     return Votes(committee=hop.committee, statements=(vote.data,))
 
 
-def leave_out(key: PrivateKey, committee: Committee, hop: Propose, victim: bytes) -> Propose:
-    """The same proposal without one account's operations."""
-    statement = envelope.parse(hop.pre_prepare, size_max=BYTES_MAX)
-    if statement.signer != key.public:
-        return hop
-    said = schema.decode(statement.payload, PrePrepare, size_max=BYTES_MAX)
-    kept = tuple(
-        data for data in hop.operations if envelope.parse(data, size_max=BYTES_MAX).signer != victim
-    )
-    return propose(key, committee, said.view, said.seq, hop.time_ms, kept, hop.clock)
+def leave_out(message: Submit, victim: bytes) -> Submit:
+    """The same submission without one account's operations."""
+    kept: list[bytes] = []
+    for data in message.operations:
+        try:
+            is_victim = envelope.parse(data, size_max=BYTES_MAX).signer == victim
+        except InvalidBytes:
+            is_victim = False
+        if not is_victim:
+            kept.append(data)
+    return Submit(committee=message.committee, operations=tuple(kept))
+
+
+def leave_views(key: PrivateKey, committee: Committee, core: Core, view: int) -> CarryViewChange:
+    """A VIEW-CHANGE for `view` out of the blue."""
+    base, certificate = core.get_base()
+    said = ViewChange(view, base, certificate, ())
+    data = resign(key, committee, VIEW_CHANGE_KIND, said).data
+    return CarryViewChange(committee=committee.id, statement=data)
 
 
 def usurp(random: Random, key: PrivateKey, committee: Committee, core: Core) -> Hop:
@@ -269,10 +287,7 @@ def usurp(random: Random, key: PrivateKey, committee: Committee, core: Core) -> 
             seq = core.executed + random.choice((1, 1, 2, 3, 10, 1_000))
             return propose(key, committee, view, seq, 0, (), ())
         case 1:
-            base, certificate = core.get_base()
-            said = ViewChange(core.view + random.choice((1, 1, 2, 50)), base, certificate, ())
-            data = resign(key, committee, VIEW_CHANGE_KIND, said).data
-            return CarryViewChange(committee=committee.id, statement=data)
+            return leave_views(key, committee, core, core.view + random.choice((1, 1, 2, 50)))
     said_new = NewView(view + random.choice((0, 1)), (), ())
     data = resign(key, committee, NEW_VIEW_KIND, said_new).data
     return CarryNewView(committee=committee.id, statement=data)

@@ -5,6 +5,7 @@ from random import Random
 import msgspec
 
 from devnet.sim.forge import change_field, resign
+from devnet.sim.plan import VIEW_LIES, Habit
 from identity import envelope, schema
 from identity.certificate import Certificate
 from identity.envelope import Context
@@ -33,21 +34,24 @@ BYTES_MAX = 1 << 20
 BASE_JUMPS = (1, 20, 1_000)
 
 
-def mutate_carried(random: Random, key: PrivateKey, committee: Committee, message: Hop) -> Hop:
+def mutate_carried(
+    random: Random, key: PrivateKey, committee: Committee, message: Hop, lie: Habit | None
+) -> Hop:
     """A message of a view change with something changed."""
+    told: Habit = random.choice(VIEW_LIES) if lie is None else lie
     match message:
         case CarryViewChange():
             statement = envelope.parse(message.statement, size_max=BYTES_MAX)
             if statement.signer != key.public:
                 return message
             said = schema.decode(statement.payload, ViewChange, size_max=BYTES_MAX)
-            changed = change_view_change(random, key, committee, said)
+            changed = change_view_change(random, key, committee, said, told)
             data = resign(key, committee, VIEW_CHANGE_KIND, changed).data
             return CarryViewChange(committee=message.committee, statement=data)
         case CarryNewView():
             statement = envelope.parse(message.statement, size_max=BYTES_MAX)
             new_view = schema.decode(statement.payload, NewView, size_max=BYTES_MAX)
-            data = resign(key, committee, NEW_VIEW_KIND, _change_new_view(random, new_view)).data
+            data = resign(key, committee, NEW_VIEW_KIND, _change_new_view(new_view, told)).data
             return CarryNewView(committee=message.committee, statement=data)
         case FetchBody() | GiveBody():
             return change_field(random, message)  # type: ignore[no-any-return]
@@ -55,19 +59,19 @@ def mutate_carried(random: Random, key: PrivateKey, committee: Committee, messag
 
 
 def change_view_change(
-    random: Random, key: PrivateKey, committee: Committee, said: ViewChange
+    random: Random, key: PrivateKey, committee: Committee, said: ViewChange, lie: Habit
 ) -> ViewChange:
-    """What a liar may claim of the views it leaves."""
-    match random.randrange(6):
-        case 0:
+    """What a liar may claim of the views it leaves: one of `VIEW_LIES`."""
+    match lie:
+        case "no_certificates":
             return msgspec.structs.replace(said, prepared=())
-        case 1:
+        case "one_less":
             return msgspec.structs.replace(said, prepared=said.prepared[:-1])
-        case 2:
+        case "nulls":
             return msgspec.structs.replace(said, view=said.view + random.choice((1, 2, 5)))
-        case 3:
+        case "false_base":
             return _claim_base(random, key, committee, said)
-        case 4:
+        case "false_certificates":
             return _claim_prepared(random, key, committee, said)
     return msgspec.structs.replace(said, base=0, certificate=b"", prepared=())
 
@@ -98,17 +102,20 @@ def _claim_prepared(
     return msgspec.structs.replace(said, prepared=tuple(prepared))
 
 
-def _change_new_view(random: Random, said: NewView) -> NewView:
+def _change_new_view(said: NewView, lie: Habit) -> NewView:
+    """One of `VIEW_LIES` about what follows from the VIEW-CHANGEs; the liar's own comes first."""
     null = compute_batch_digest(0, ())
-    match random.randrange(5):
-        case 0:
-            return msgspec.structs.replace(said, proposals=())
-        case 1:
+    match lie:
+        case "no_certificates":  # beside a VIEW-CHANGE of its own that holds no certificate
+            return NewView(said.view, said.view_changes[:1], ())
+        case "one_less":
             return msgspec.structs.replace(said, proposals=said.proposals[:-1])
-        case 2:
+        case "nulls":
             nulls = tuple(Assigned(item.seq, null) for item in said.proposals)
             return msgspec.structs.replace(said, proposals=nulls)
-        case 3:
+        case "false_base":
             return msgspec.structs.replace(said, view_changes=said.view_changes[:1])
+        case "false_certificates":
+            return msgspec.structs.replace(said, proposals=())
     repeated = said.view_changes[:1] * len(said.view_changes)
     return msgspec.structs.replace(said, view_changes=repeated)

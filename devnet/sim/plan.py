@@ -26,6 +26,26 @@ FaultKind = Literal[
 ]
 PowerLoss = Literal["idle", "before_sync", "torn", "after_sync", "half_sent"]
 Behaviour = Literal["twins", "mutate", "silent", "slow", "selective", "equivocate", "censor"]
+Habit = Literal[
+    "no_certificates",
+    "one_less",
+    "nulls",
+    "false_base",
+    "false_certificates",
+    "repeated",
+    "boast",
+    "restless",
+]
+VIEW_LIES: tuple[Habit, ...] = (
+    "no_certificates",
+    "one_less",
+    "nulls",
+    "false_base",
+    "false_certificates",
+    "repeated",
+)
+"""Lies in VIEW-CHANGEs and NEW-VIEWs (`mutate_views.py`)."""
+HABITS: tuple[Habit, ...] = (*VIEW_LIES, "boast", "restless")
 
 POWER_LOSSES: tuple[PowerLoss, ...] = ("idle", "before_sync", "torn", "after_sync", "half_sent")
 BEHAVIOURS: tuple[Behaviour, ...] = (
@@ -61,11 +81,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str = ""
 
 
-class Byzantine(msgspec.Struct, frozen=True):
+class Byzantine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A member that does not keep to the protocol."""
 
     node: int
     behaviour: Behaviour
+    habit: Habit | None = None
+    """What one that mutates does again and again, beside its other changes."""
+    alike: bool = False
+    """One that mutates tells everybody the same, not something new to each."""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +123,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Time that a synced write takes; 0 is at once."""
     skews_ms: tuple[int, ...] = ()
     operation_pause_ms: int = 1_000
+    pipelines: bool = False
+    """The primary proposes again while something is in flight, whatever waits."""
     clients: int = 1
     """Paying clients; each submits one operation every pause."""
     has_tasks: bool = False
@@ -114,6 +140,7 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
     """The plan of a seed for a committee of `n`; the same on every machine."""
     random = Random(seed * 1_000 + n)
     byzantine = _choose_byzantine(random, n)
+    pipelines = random.random() < 0.15
     return Plan(
         seed=seed,
         n=n,
@@ -122,7 +149,9 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
         healed_link=SLOW_LINK if random.random() < 0.05 else HEALED_LINK,
         sync_ms=random.choice((0, 0, 1, 2, 10)),
         skews_ms=tuple(random.randint(-SKEW_MS_MAX, SKEW_MS_MAX) for _ in range(n)),
-        clients=random.choice((1, 1, 1, 2)),
+        pipelines=pipelines,
+        operation_pause_ms=150 if pipelines else 1_000,
+        clients=2 if any(b.behaviour == "censor" for b in byzantine) else 1,
         has_tasks=random.random() < 0.1,
         checkpoint_batches=random.choice((10, 20)),
         byzantine=byzantine,
@@ -134,10 +163,19 @@ def _choose_byzantine(random: Random, n: int) -> tuple[Byzantine, ...]:
     f = compute_faults(n)
     count = random.choice((0, *range(1, f + 1), f)) if f else 0
     nodes = random.sample(range(n), count)
-    if nodes and random.random() < 0.4 and 0 not in nodes:
-        nodes[0] = 0  # the first primary can do most harm
+    first = random.choice((0, 0, 1, None))
+    if nodes and first is not None and first not in nodes:
+        nodes[0] = first  # who leads the first views can do most harm
     nodes.sort()
-    return tuple(Byzantine(node, random.choice((*BEHAVIOURS, "mutate"))) for node in nodes)
+    return tuple(_choose_liar(random, node) for node in nodes)
+
+
+def _choose_liar(random: Random, node: int) -> Byzantine:
+    behaviour = random.choice((*BEHAVIOURS, "mutate"))
+    if behaviour != "mutate":
+        return Byzantine(node, behaviour)
+    habit = random.choice((None, None, *HABITS))
+    return Byzantine(node, behaviour, habit, random.random() < 0.5)
 
 
 def _choose_link(random: Random) -> Link:

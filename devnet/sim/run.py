@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from devnet.sim.memo import Memory, quick_signatures, shortcuts
+from devnet.sim.memo import Memory, patched, quick_signatures, shortcuts
 from devnet.sim.plan import Byzantine, Fault, Plan, make_plan
 from devnet.sim.world import World, run_plan
+from protocols.pbft import core
 
 Shortcut = Literal["all", "signatures", "none"]
 _SHORTCUTS: dict[Shortcut, Callable[[], AbstractContextManager[Memory | None]]] = {
@@ -88,7 +89,8 @@ def run_world(plan: Plan, *, shortcut: Shortcut = "all", lines: list[str] | None
     With the shortcut "signatures" nothing is remembered; with "none" members sign with Ed25519,
     too, and then digests of operations are others.
     """
-    with _SHORTCUTS[shortcut]() as memory:
+    early = [(core, "PIPELINE_EARLY_OPERATIONS", 1)] if plan.pipelines else []
+    with _SHORTCUTS[shortcut]() as memory, patched(early):
         return run_plan(plan, memory, lines)
 
 

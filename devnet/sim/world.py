@@ -73,16 +73,16 @@ class World:
         self.clients = self._make_clients()
 
     def _make_members(self) -> None:
-        behaviours = {item.node: item.behaviour for item in self.plan.byzantine}
+        liars = {item.node: item for item in self.plan.byzantine}
         for index, key in enumerate(self.foundation.keys):
-            behaviour = behaviours.get(index)
-            for twin in range(2 if behaviour == "twins" else 1):
+            liar = liars.get(index)
+            for twin in range(2 if liar is not None and liar.behaviour == "twins" else 1):
                 id_ = index + 100 * twin
                 name = f"m{index}" + "'" * twin
-                member = Member(self, id_, index, key, name, behaviour is None)
+                member = Member(self, id_, index, key, name, liar is None)
                 if index < len(self.plan.skews_ms):
                     member.skew_ms = self.plan.skews_ms[index]
-                member.sender = make_sender(self, member, behaviour)
+                member.sender = make_sender(self, member, liar)
                 self.members.append(member)
                 self.instances.setdefault(key.public, []).append(member)
         self._by_id = {member.id: member for member in self.members}

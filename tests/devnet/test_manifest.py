@@ -3,9 +3,9 @@
 import pytest
 
 from devnet import manifest
+from node.agent import list_capabilities
 from node.capabilities import CapabilitySpec
 from node.config_file import load_config
-from node.node import list_capabilities
 from node.problem import Problem
 
 

@@ -27,7 +27,9 @@ class Held:
 
 async def test_two_questions_at_once_get_their_own_answers(autojump_clock):
     asked: list[tuple[bytes, WantReceipt]] = []
-    receipts = Receipts(COMMITTEE, ME, Held(), lambda peer, want: asked.append((peer, want)))
+    receipts = Receipts(
+        lambda: COMMITTEE, ME, Held(), lambda peer, want: asked.append((peer, want))
+    )
     others = [key.public for key in OTHERS]
     blobs = [hashlib.sha256(b"%d" % n).digest() for n in range(2)]
     found = {}

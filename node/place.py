@@ -1,0 +1,80 @@
+"""A node's place in one committee: its copy of the committee's log, its seat, its account there
+and the agent that works for it. A node has one for each committee it belongs to or follows."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from node.account import Account
+from node.accuser import Accuser
+from node.agent import Agent
+from node.journal import Journal
+from node.keeper import Keeper
+from node.receipts import Receipts, check_receipt
+from node.replay import replay
+from node.router import Seat
+from node.views import Views
+from protocols.committee import Committee
+from protocols.economy.chain import Chain
+from protocols.genesis import Genesis
+from protocols.pbft.core import Core
+from protocols.submitter import Submitter
+
+if TYPE_CHECKING:
+    from node.node import Node
+
+
+class Place:
+    """Made by `open_place`. `run` it once it is joined to the driver."""
+
+    def __init__(self, node: "Node", chain: Chain) -> None:
+        self.node = node
+        self.chain = chain
+        self.id = chain.committee.id
+        self.seat = Seat(
+            Core(
+                chain.committee,
+                node.key,
+                chain,
+                lambda statement: statement.check(node.network),
+                checkpoint_batches=chain.state.parameters.checkpoint_batches,
+            )
+        )
+        self.views = Views(self.id, node.ledger)
+        self.receipts = Receipts(lambda: self.committee, node.key, node.blobs, node.send_to)
+        submitter = Submitter(self.committee, node.key, chain.get_next_nonce(node.key.public))
+        self.account = Account(node.driver, self.seat, submitter)
+        self.agent = Agent(self)
+
+    @property
+    def committee(self) -> Committee:
+        """The committee as it is now. Do not keep it: members change."""
+        return self.seat.core.committee
+
+    def is_account(self, key: bytes) -> bool:
+        """Members, and whoever ever held credits here."""
+        return self.committee.is_member(key) or self.chain.state.stake.has(key)
+
+    async def join(self) -> None:
+        """Have the node's driver drive this seat, from the vote log's rows on."""
+        driver, store = self.node.driver, self.node.blobs.store.store
+        driver.add_listener(self.id, self.account)
+        driver.add_listener(self.id, self.agent)
+        driver.add_listener(self.id, Journal(self))
+        driver.add_listener(self.id, Keeper(self.chain.state, store))
+        driver.add_accuser(self.id, Accuser(self).on_evidence)
+        await driver.join(self.seat)
+
+    async def run(self) -> None:
+        """Repeat what was not ordered yet, and do the agent's work, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.account.run)
+            nursery.start_soon(self.agent.run)
+
+
+async def open_place(node: "Node", genesis: Genesis, committee: Committee) -> Place:
+    """The place in `committee`, as far as the ledger knows. Raises EconodeError or LedgerError."""
+    chain = Chain(genesis, committee, partial(check_receipt, committee))
+    await replay(node.ledger, node.home.ledger_path, chain)
+    return Place(node, chain)
