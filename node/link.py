@@ -39,6 +39,7 @@ class LinkInfo:
     bytes_out: int
     drops: int
     last_error: str
+    queued_bytes: int
 
 
 class Link:
@@ -91,6 +92,7 @@ class Link:
             self.bytes_out,
             self.drops,
             self.last_error,
+            self.queue.bytes,
         )
 
     async def keep(self, host: Host, protocol: str, allow: Callable[[bytes], bool]) -> None:

@@ -91,6 +91,25 @@ def failover(
     _show(report, json)
 
 
+@app.command("endurance")
+def endurance(
+    nodes: Annotated[int, typer.Option(min=2, max=31, help="Members of the committee.")] = 4,
+    operations: Annotated[int, typer.Option(min=100, help="To execute.")] = 100_000,
+    directory: DirectoryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Many transfers: memory, files and queues, read at each tenth of them.
+
+    \b
+    Example:
+      econode bench endurance --operations 20000
+    """
+    from devnet.bench.endurance import measure_endurance
+
+    report = measure_endurance(nodes, operations, directory, lambda text: hint(f"... {text}", json))
+    _show(report, json)
+
+
 def _show(report: "Report", as_json: bool) -> None:
     from devnet.bench.report import render
 

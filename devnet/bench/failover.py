@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from devnet.bench.group import Group, open_group
+from devnet.bench.group import Group, MemberProcess, open_group
 from devnet.bench.member_protocol import Event, Load, Read, Reading
 from devnet.bench.report import Recorder, Report
 from node.problem import Problem
@@ -34,12 +34,13 @@ def measure_failover(
     kills: int,
     directory: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    rest_seconds: float = REST_SECONDS,
 ) -> Report:
-    """Kill the primary of `nodes` members `kills` times. Raises Problem when nothing is executed
-    within RECOVERY_SECONDS_MAX, or members disagree."""
+    """Kill the primary of `nodes` members `kills` times, with `rest_seconds` of load before each.
+    Raises Problem when nothing is executed within RECOVERY_SECONDS_MAX, or members disagree."""
     settings = {"nodes": nodes, "kills": kills, "outstanding": OUTSTANDING}
     recorder = Recorder("failover", settings)
-    for name, found in trio.run(_measure, nodes, kills, directory, progress).items():
+    for name, found in trio.run(_measure, nodes, kills, directory, progress, rest_seconds).items():
         recorder.add(name, "ms", found)
         if name == "recovery":
             recorder.add("recovery_max", "ms", [max(found)])
@@ -47,19 +48,23 @@ def measure_failover(
 
 
 async def _measure(
-    nodes: int, kills: int, directory: Path | None, progress: Callable[[str], None]
+    nodes: int,
+    kills: int,
+    directory: Path | None,
+    progress: Callable[[str], None],
+    rest_seconds: float,
 ) -> Samples:
     samples: Samples = defaultdict(list)
     async with open_group(nodes, 1, directory) as group:
         for kill in range(kills):
             progress(f"kill {kill + 1} of {kills}")
-            for name, value in (await _kill_primary(group)).items():
+            for name, value in (await _kill_primary(group, rest_seconds)).items():
                 samples[name].append(value)
         await wait_equal(group)
     return samples
 
 
-async def _kill_primary(group: Group) -> dict[str, float]:
+async def _kill_primary(group: Group, rest_seconds: float) -> dict[str, float]:
     """One round; the times of its phases in milliseconds."""
     view = (await group.members[0].ask(Read())).view
     primary = view % len(group.members)
@@ -67,23 +72,32 @@ async def _kill_primary(group: Group) -> dict[str, float]:
     await loaded.ask(Load(OUTSTANDING))
     position = max(reading.position for reading in await group.read())
     await _wait(group, lambda found: min(r.position for r in found) > position + SETTLE_BATCHES)
-    await trio.sleep(REST_SECONDS)
+    await trio.sleep(rest_seconds)
     before = await loaded.ask(Read())
     killed_s = await group.members[primary].kill()
-    with trio.fail_after(RECOVERY_SECONDS_MAX):
-        reading = await loaded.ask(Read())
-        events = list(reading.events)
-        gap_s = reading.longest_gap_s
-        while reading.view == view or reading.operations < before.operations + 2 * OUTSTANDING:
-            await trio.sleep(POLL_SECONDS)
-            reading = await loaded.ask(Read())
-            events += reading.events
-            gap_s = max(gap_s, reading.longest_gap_s, key=lambda gap: gap[1] - gap[0])
-    phases = evaluate(killed_s, gap_s[1], events, group.peers[primary])
+    events, executed_s = await _watch_recovery(loaded, view, before.operations + 2 * OUTSTANDING)
+    phases = evaluate(killed_s, executed_s, events, group.peers[primary])
     await loaded.ask(Load(0))
     await group.restart(primary)
     await wait_equal(group)
     return phases
+
+
+async def _watch_recovery(
+    member: MemberProcess, view: int, operations: int
+) -> tuple[list[Event], float]:
+    """(what happened, when operations were executed again), once so many are, in a later view."""
+    events: list[Event] = []
+    gap_s = (0.0, 0.0)
+    with trio.move_on_after(RECOVERY_SECONDS_MAX):
+        while True:
+            reading = await member.ask(Read())
+            events += reading.events
+            gap_s = max(gap_s, reading.longest_gap_s, key=lambda gap: gap[1] - gap[0])
+            if reading.view > view and reading.operations >= operations:
+                return events, gap_s[1]
+            await trio.sleep(POLL_SECONDS)
+    raise Problem("bench-stalled", f"nothing was executed for {RECOVERY_SECONDS_MAX:.0f} s")
 
 
 def evaluate(
@@ -103,13 +117,15 @@ def evaluate(
 
 
 async def wait_equal(group: Group) -> None:
-    """Until all members have executed the same batches."""
-    await _wait(group, lambda found: len({(r.position, r.view) for r in found}) == 1)
+    """Until all members stand at one position, in one view; with one log, or it is a Problem."""
+    found = await _wait(group, lambda found: len({(r.position, r.view) for r in found}) == 1)
+    if len({reading.head for reading in found}) > 1:
+        raise Problem("bench-diverged", f"different logs up to position {found[0].position}")
 
 
-async def _wait(group: Group, is_done: Callable[[list[Reading]], bool]) -> None:
+async def _wait(group: Group, is_done: Callable[[list[Reading]], bool]) -> list[Reading]:
     with trio.move_on_after(RECOVERY_SECONDS_MAX):
-        while not is_done(await group.read()):
+        while not is_done(found := await group.read()):
             await trio.sleep(POLL_SECONDS)
-        return
+        return found
     raise Problem("bench-stalled", f"members stand apart after {RECOVERY_SECONDS_MAX:.0f} s")

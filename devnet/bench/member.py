@@ -168,10 +168,23 @@ def read(node: Node, generator: Generator, watcher: Watcher) -> Reading:
         connected=sum(link.connected for link in links),
         view=node.main.seat.core.view,
         position=node.main.seat.core.executed,
+        head=node.main.chain.get_head().hex(),
         longest_gap_s=gap_s,
+        queues=count_queues(node),
         events=events,
         latencies_ms=tuple(latencies),
     )
+
+
+def count_queues(node: Node) -> dict[str, int]:
+    """What waits, or is kept until a checkpoint lets it go."""
+    core = node.main.seat.core
+    return {
+        "operations": len(core.pool),
+        "slots": len(core.slots),
+        "inbound_frames": node.transport.inbound.statistics().current_buffer_used,
+        "outbound_bytes": sum(link.queued_bytes for link in node.transport.links()),
+    }
 
 
 async def _run(path: Path) -> None:

@@ -56,9 +56,13 @@ class Reading(msgspec.Struct, frozen=True, tag="reading", kw_only=True):
     view: int
     position: int
     """Of the last executed batch."""
+    head: str
+    """Hash of the log up to there, in hex."""
     longest_gap_s: tuple[float, float]
     """When the longest time without an executed operation began and ended, since the last reading;
     on the clock of `at_s`. Equal numbers when there was none."""
+    queues: dict[str, int]
+    """How much waits or is kept, by name; each has a bound in the code."""
     events: tuple[Event, ...]
     """Since the last reading, at most EVENTS_MAX."""
     latencies_ms: tuple[float, ...]
