@@ -1,9 +1,10 @@
-"""Whether a primary orders as fast as it could [Aardvark: Clement et al., NSDI 2009, section 4].
+"""Whether a primary orders as fast as it could.
 
-A primary that delays every proposal to just under the view's timer is never blamed by it. So each
-member keeps, for the present view, a debt in milliseconds. A batch that ends a wait raises it by
-what the wait was longer than allowed; a timely one pays back the time it took, and time itself
-pays back slowly. Nothing is measured while nothing waits.
+After Aardvark (Clement et al., NSDI 2009), which demands sustained throughput of its primaries. One
+that delays every proposal to just under the view's timer is never blamed by that. So each member
+keeps, for the present view, a debt in milliseconds. A batch that ends a wait raises it by what the
+wait was longer than allowed; a timely one pays back the time it took, and time itself pays back
+slowly. Nothing is measured while nothing waits.
 
 Allowed is a share of the best of the last n views, which rises slowly, so no demand is made that
 nobody has met:
