@@ -96,6 +96,7 @@ class Node:
         self.rows: dict[tuple[str, int], Persist] = {}
         self.ledger: list[Executed] = []
         self.certified = 0
+        self.is_durable_at_once = True
         self.start()
 
     def start(self) -> None:
@@ -124,6 +125,7 @@ class Node:
                 queue.clear()
 
     def drive(self, step: Step) -> None:
+        self.world.note(self, step)
         for row in step.persist:
             self.rows[row.kind, row.seq] = row
             if row.kind == "stable":
@@ -144,7 +146,7 @@ class Node:
                 self.world.queues[self.key.public, to].append(encode_frame(send.message))
         for serve in step.serve:
             self.world.serve(self, serve.to, serve.start)
-        if step.executed:
+        if step.executed and self.is_durable_at_once:
             self.drive(self.seat.on_durable(step.executed[-1].seq, self.world.now_ms))
         self.world.evidence += step.evidence
         self.world.faults += step.faults
@@ -178,6 +180,9 @@ class World:
         self.nodes = [Node(self, key) for key in self.keys]
         self.client = PrivateKey(hashlib.sha256(b"client").digest())
         self.nonce = 0
+
+    def note(self, node: Node, step: Step) -> None:
+        """Called with every step before it is driven."""
 
     def others(self, node: Node) -> list[bytes]:
         return [key for key in self.committee.members if key != node.key.public]
