@@ -79,7 +79,10 @@ class Suspicion:
         core = self._core
         if not self.has_reason(now_ms):
             return False
-        others = sum(view == core.view for view in self._complaints.values())
+        primary = core.committee.get_primary(core.view)
+        others = sum(
+            view == core.view and peer != primary for peer, view in self._complaints.items()
+        )
         is_rested = (
             len(self._left_ms) < (self._left_ms.maxlen or 0)
             or now_ms - self._left_ms[0] >= EARLY_PAUSE_MS

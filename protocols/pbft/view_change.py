@@ -118,7 +118,7 @@ class ViewChanger:
             self._leave(core.view + 1, now_ms, step)
         elif self._deadline_ms is None:
             self._deadline_ms = now_ms + self._timeout_ms
-        if self.is_active:
+        if self.is_active and self._deadline_ms is not None:
             self._relay(now_ms, step)
         step.wake(self._deadline_ms)
 
