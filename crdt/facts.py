@@ -5,21 +5,25 @@ moves stand in `moves`, each from one bucket to another, so every fact balances 
 and the stake view (`crdt/stake.py`) needs to know nothing else of it.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 
 import msgspec
 
 from identity import cbor, schema
 from identity.errors import InvalidSchema
-from identity.schema import Amount, Digest, Key, Name, Text, TimeMs
+from identity.schema import U63, Amount, Digest, Key, Name, Text, TimeMs
 
 FACT_BYTES_MAX = 1 << 20
+ADDRESS_CHARS_MAX = 256
 ROUND_MAX = 255
 
 Bucket = Literal["free", "bonded", "locked", "escrow", "transit", "treasury", "burned", "minted"]
 COMMON = bytes(32)
 """The account of the buckets that belong to nobody: treasury, burned, minted."""
 
+Address = Annotated[str, msgspec.Meta(max_length=ADDRESS_CHARS_MAX)]
+"""Where a member listens, as it says itself: whoever dials it checks the form."""
 Round = Annotated[int, msgspec.Meta(ge=0, le=ROUND_MAX)]
 Grade = Literal["excellent", "satisfactory", "poor", "byzantine"]
 Phase = Literal[
@@ -262,6 +266,33 @@ class Slashed(Fact, frozen=True, tag="slashed"):
     amount: Amount
 
 
+class MemberJoined(Fact, frozen=True, tag="member_joined"):
+    """An account will be a member from the next epoch on; `bond` is what it bonded for that."""
+
+    account: Key
+    bond: Amount
+    address: Address
+
+
+class MemberLeft(Fact, frozen=True, tag="member_left"):
+    """A member will be none from the next epoch on. Its bond stays bonded."""
+
+    account: Key
+
+
+class EpochBegan(Fact, frozen=True, tag="epoch_began"):
+    """The last fact of the batch that ends an epoch: who orders what follows this position.
+
+    `expelled` are the members that left because they were slashed.
+    """
+
+    epoch: U63
+    members: tuple[Key, ...]
+    joined: tuple[Key, ...]
+    left: tuple[Key, ...]
+    expelled: tuple[Key, ...]
+
+
 class Score(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Reputation of one agent at a snapshot: good and bad mass, and score in ppm."""
 
@@ -303,6 +334,9 @@ AnyFact = (
     | Settled
     | TaskEnded
     | Slashed
+    | MemberJoined
+    | MemberLeft
+    | EpochBegan
     | Snapshot
 )
 
@@ -327,3 +361,12 @@ def decode_fact(data: bytes) -> AnyFact:
     if kind is None:
         raise InvalidSchema("not a fact of a known kind")
     return schema.convert(value, kind)
+
+
+def find_epoch_began(items: Sequence[bytes]) -> EpochBegan | None:
+    """What the entry with these items says of the next epoch, if it ends one."""
+    tag = EpochBegan.__struct_config__.tag
+    if not items or str(tag).encode() not in items[-1]:
+        return None
+    fact = decode_fact(items[-1])
+    return fact if isinstance(fact, EpochBegan) else None

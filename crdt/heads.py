@@ -26,19 +26,23 @@ FORK_BYTES_MAX = 2 * PROOF_BYTES_MAX + 64
 
 
 class Voters(msgspec.Struct, frozen=True):
-    """Whose signatures certify a committee's heads, and how many it takes."""
+    """Whose signatures certify a committee's heads in one epoch, and how many it takes: from
+    position `first` to `last`, which is None while the epoch goes on."""
 
     epoch: int
     members: Collection[bytes]
     quorum: int
+    first: int = 0
+    last: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Prover:
-    """Checks proofs of one network. `committees` are those whose logs are accepted."""
+    """Checks proofs of one network. `committees` are those whose logs are accepted, each with the
+    epochs that are known of it."""
 
     network: bytes
-    committees: Mapping[bytes, Voters]
+    committees: Mapping[bytes, Collection[Voters]]
 
     def check(self, head: log.Head, proof: bytes) -> None:
         """Raise InvalidBytes unless `proof` proves `head`."""
@@ -47,30 +51,35 @@ class Prover:
 
     def check_proof(self, author: bytes, proof: bytes) -> log.Head:
         """The head of `author` that `proof` proves. Raises InvalidBytes."""
-        payload = self._check_peer(author, proof) if is_peer(author) else self._check(author, proof)
-        head = schema.decode(payload, log.Head, size_max=HEAD_BYTES_MAX)
+        head = self._check_peer(author, proof) if is_peer(author) else self._check(author, proof)
         if head.author != author:
             raise InvalidSignature("a head in another's name")
         return head
 
-    def _check_peer(self, author: bytes, proof: bytes) -> bytes:
+    def _check_peer(self, author: bytes, proof: bytes) -> log.Head:
         statement = envelope.parse(proof, size_max=PROOF_BYTES_MAX)
         place = (statement.kind, statement.committee, statement.epoch, statement.signer)
         if place != (log.HEAD_KIND, NO_COMMITTEE, 0, author):
             raise InvalidSignature("not its author's statement of a head")
         statement.check(self.network)
-        return statement.payload
+        return schema.decode(statement.payload, log.Head, size_max=HEAD_BYTES_MAX)
 
-    def _check(self, committee: bytes, proof: bytes) -> bytes:
-        voters = self.committees.get(committee)
+    def _check(self, committee: bytes, proof: bytes) -> log.Head:
         certificate = Certificate.decode(proof, self.network, size_max=PROOF_BYTES_MAX)
         place = (certificate.context.kind, certificate.context.committee)
         if place != (log.HEAD_KIND, committee):
             raise InvalidCertificate("not its committee's certificate of a head")
-        if voters is None or certificate.context.epoch != voters.epoch:
-            raise InvalidCertificate(f"committee {committee.hex()} is not known at this epoch")
+        epoch = certificate.context.epoch
+        known = (each for each in self.committees.get(committee, ()) if each.epoch == epoch)
+        voters = next(known, None)
+        if voters is None:
+            raise InvalidCertificate(f"committee {committee.hex()} is not known at epoch {epoch}")
+        head = schema.decode(certificate.payload, log.Head, size_max=HEAD_BYTES_MAX)
+        is_later = voters.last is not None and head.position > voters.last
+        if head.position < voters.first or is_later:
+            raise InvalidCertificate(f"position {head.position} is not of epoch {epoch}")
         certificate.check(voters.members, voters.quorum)
-        return certificate.payload
+        return head
 
 
 def is_peer(author: bytes) -> bool:

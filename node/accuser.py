@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from identity.errors import InvalidBytes
 from identity.keys import compute_peer_id
 from protocols.economy.operations import Accuse
-from protocols.pbft.evidence import check_equivocation
+from protocols.pbft.evidence import check_equivocation, read_epoch
 from protocols.step import Equivocation
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ class Accuser:
     def on_evidence(self, evidence: Equivocation) -> None:
         place, first, second = self._place, evidence.first.data, evidence.second.data
         try:
-            offender = check_equivocation(place.committee, first, second).offender
+            committee = place.chain.find_committee(read_epoch(first))
+            if committee is None:
+                return  # so long ago that nobody can check it any more
+            offender = check_equivocation(committee, first, second).offender
         except InvalidBytes:
             return  # two VIEW-CHANGEs: they are told apart, but too large to be ordered
         if offender in self._accused or place.chain.state.is_banned(offender):

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import trio
 
+from crdt.facts import find_epoch_began
 from identity.errors import InvalidBytes
 from node.ledger import ExecutedBatch, Ledger
 from node.links import Inbound, Transport
@@ -221,8 +222,9 @@ class Driver:
             self._wake_ms = step.wake_ms
 
     async def _persist(self, rows: list[Persist]) -> None:
-        """A stable checkpoint lets history be deleted, so the ledger must hold it first."""
-        if any(row.kind == "stable" for row in rows):
+        """A stable checkpoint and a new epoch let history be deleted, so the ledger must hold it
+        first."""
+        if any(row.kind in ("stable", "epoch") for row in rows):
             await self._ledger.flush()
         await self._vote_log.append(rows)
         for committee in {row.committee for row in rows if row.kind == "view"}:
@@ -274,11 +276,16 @@ class Driver:
             found = await self._ledger.read_batches(
                 serve.committee, serve.start, count_max=BATCHES_MAX, bytes_max=SERVE_BYTES_MAX
             )
-            batches = tuple(
-                CommittedBatch(batch.position, batch.time_ms, batch.operations, batch.proof)
-                for batch in found
-            )
-            self.send(Send(serve.to, Batches(committee=serve.committee, batches=batches)))
+            batches = [await self._make_committed(batch) for batch in found]
+            self.send(Send(serve.to, Batches(committee=serve.committee, batches=tuple(batches))))
+
+    async def _make_committed(self, batch: ExecutedBatch) -> CommittedBatch:
+        """A batch for a peer; where it ends an epoch, with the certificate that begins the next."""
+        certificate = None
+        if find_epoch_began(batch.entry.items) is not None:
+            certificate = await self._ledger.get_certificate(batch.committee, batch.position)
+        parts = (batch.position, batch.time_ms, batch.operations, batch.proof)
+        return CommittedBatch(*parts, certificate or b"")
 
 
 def to_batch(executed: Executed) -> ExecutedBatch:

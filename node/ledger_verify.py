@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from crdt.heads import Prover, Voters
+from crdt.heads import Prover
 from crdt.log import Entry
 from crdt.stake import StakeView
 from node.ledger import check_network, check_version
@@ -23,7 +23,7 @@ from node.ledger_rows import LedgerError
 from node.ledger_verify_committee import CommitteeCheck
 from node.ledger_verify_logs import check_logs
 from node.receipts import check_receipt
-from protocols.committee import Committee
+from protocols.committee import Committee, make_epochs
 from protocols.economy.chain import Chain
 from protocols.genesis import MAIN_COMMITTEE, Genesis, compute_committee_id
 from protocols.pbft.application import Application
@@ -63,6 +63,7 @@ class Report:
     log_entries: int = 0
     is_conserved: bool = False
     position: int = -1
+    epoch: int = 0
     head: bytes = b""
     totals: dict[str, int] = field(default_factory=dict)
 
@@ -76,6 +77,7 @@ class Report:
             "valid": self.is_valid,
             "conserved": self.is_conserved,
             "position": self.position,
+            "epoch": self.epoch,
             "head": self.head.hex(),
             "batches": self.batches,
             "operations": self.operations,
@@ -117,8 +119,9 @@ def verify_ledger(
             check = CommitteeCheck(connection, committee, report)
             check.run(make_application(genesis, committee))
             _report_strangers(connection, committee, report)
-            voters = Voters(0, frozenset(committee.members), committee.q)
-            check_logs(connection, Prover(network, {committee_id: voters}), report)
+            report.epoch = check.committees[-1].epoch
+            epochs = make_epochs(check.committees)
+            check_logs(connection, Prover(network, {committee_id: epochs}), report)
             _finish(report, check.stake)
         except _DAMAGED as error:
             report.add("file", str(path), f"cannot be read: {error}")

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from crdt import log
 from crdt.facts import Fact, decode_fact
-from crdt.heads import PROOF_BYTES_MAX, Prover, Voters
+from crdt.heads import PROOF_BYTES_MAX, Prover
 from crdt.stake import StakeView, Unbalanced
 from crdt.tasks import TaskRow, fold_task, get_task
 from identity import cbor
@@ -14,7 +14,7 @@ from identity.envelope import Statement
 from identity.errors import EconodeError, InvalidBytes, InvalidSchema
 from node.ledger_rows import CHAIN_START, build_task_row, chain_record, get_kind
 from node.projections import list_accounts
-from protocols.committee import Committee
+from protocols.committee import Committee, make_epochs
 from protocols.messages import compute_batch_digest
 from protocols.pbft.application import Application
 from protocols.pbft.pool import Request
@@ -52,6 +52,8 @@ class CommitteeCheck:
         self.stake = StakeView()
         self._connection = connection
         self._committee = committee
+        self.committees = [committee]
+        """Of every epoch that the replay has reached, the last one at work."""
         self._report = report
         self._hash = CHAIN_START
         self._tasks: dict[bytes, TaskRow] = {}
@@ -180,7 +182,11 @@ class CommitteeCheck:
             if batch[2] != application.genesis_entry.header.time_ms:
                 self._add("batches", "0", "its time is not that of the genesis")
             return application.genesis_entry
-        return application.execute(position, batch[2], batch[1], requests).entry
+        entry = application.execute(position, batch[2], batch[1], requests).entry
+        if application.get_committee().epoch != self._committee.epoch:
+            self._committee = application.get_committee()
+            self.committees.append(self._committee)
+        return entry
 
     def _compare(
         self, position: int, outcome: log.Entry, entry: Row | None, items: list[bytes]
@@ -226,8 +232,7 @@ class CommitteeCheck:
 
     def _check_certificates(self) -> None:
         committee = self._committee
-        voters = Voters(committee.epoch, frozenset(committee.members), committee.q)
-        prover = Prover(committee.network, {committee.id: voters})
+        prover = Prover(committee.network, {committee.id: make_epochs(self.committees)})
         for position, data in self._read("certificates", "position, data"):
             self._report.certificates += 1
             found = self._connection.execute(

@@ -31,10 +31,10 @@ class Place:
     def __init__(self, node: "Node", chain: Chain) -> None:
         self.node = node
         self.chain = chain
-        self.id = chain.committee.id
+        self.id = chain.get_committee().id
         self.seat = Seat(
             Core(
-                chain.committee,
+                chain.get_committee(),
                 node.key,
                 chain,
                 lambda statement: statement.check(node.network),

@@ -10,7 +10,7 @@ from identity.errors import EconodeError
 from identity.keys import PrivateKey
 from node.blobs import Blobs
 from protocols.committee import Committee
-from protocols.economy.operations import RECEIPT_KIND, Receipt
+from protocols.economy.operations import RECEIPT_KIND, STATEMENT_EPOCH, Receipt
 from protocols.economy.receipts import check_receipt
 from protocols.messages import GiveReceipt, Hop, WantReceipt
 
@@ -118,5 +118,5 @@ class Receipts:
 
     def _sign(self, blobs: Iterable[bytes]) -> Statement:
         committee = self._committee
-        place = Context(committee.network, committee.id, committee.epoch, RECEIPT_KIND)
+        place = Context(committee.network, committee.id, STATEMENT_EPOCH, RECEIPT_KIND)
         return envelope.sign(self._key, place, schema.encode(Receipt(tuple(blobs))))

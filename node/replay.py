@@ -16,7 +16,7 @@ async def replay(ledger: Ledger, path: Path, chain: Chain) -> None:
     """Execute what `ledger`, the file at `path`, holds of the committee on `chain`, which stands at
     its genesis; a ledger without the committee gets the genesis. Raises EconodeError for a damaged
     ledger."""
-    committee = chain.committee
+    committee = chain.get_committee()
     last = await ledger.get_last(committee.id)
     if last is None:
         ledger.append(make_genesis_batch(committee.network, chain.genesis_entry))

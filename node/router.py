@@ -10,10 +10,12 @@ from typing import get_args
 
 from crdt.antientropy import AntiEntropyMessage
 from identity import cbor, envelope, schema
+from identity.certificate import Certificate
 from identity.envelope import Statement
 from identity.errors import InvalidBytes, InvalidSchema
 from protocols.blob_messages import Message as BlobMessage
 from protocols.messages import (
+    CERTIFICATE_BYTES_MAX,
     FRAME_BYTES_MAX,
     NEW_VIEW_KIND,
     PRE_PREPARE_KIND,
@@ -44,25 +46,54 @@ from protocols.pbft.core import Core
 from protocols.pbft.pool import Request
 from protocols.pbft.restore import restore
 from protocols.requests import load_admissible, load_batch
-from protocols.step import Fault, Persist, Send, Step
+from protocols.step import Certified, Fault, Persist, Send, Step
+
+
+class _OtherEpoch(Exception):
+    """A statement of this committee, but of another of its epochs."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
 
 
 class Seat:
-    """This node's place in one committee: its consensus core and what keeps it up to date."""
+    """This node's place in one committee: its consensus core and what keeps it up to date.
+
+    An epoch has a core of its own: `core` and `catch_up` are others once the members changed.
+    """
 
     def __init__(self, core: Core) -> None:
         self.core = core
         self.catch_up = CatchUp(core)
+        self._later_rows: list[Persist] = []
+        """What the vote log holds of epochs that the ledger, put back or lost, does not reach."""
 
     def load(self, operations: Sequence[bytes]) -> tuple[Request, ...]:
         return load_batch(self.core, operations)
 
     def restore(self, rows: Iterable[Persist], now_ms: int) -> Step:
-        """Continue from the vote log's rows of this committee."""
-        return restore(self.core, rows, self.load, now_ms)
+        """Continue from the vote log's rows of this committee.
+
+        Where the log ends with the end of an epoch and this member has not entered the next one,
+        it goes on with the end.
+        """
+        rows = list(rows)
+        committee, entered = self.core.committee, [row for row in rows if row.kind == "epoch"]
+        if committee.epoch and self.core.executed == committee.start:
+            former = self.core.application.find_committee(committee.epoch - 1)
+            if former is not None and not any(r.epoch >= committee.epoch for r in entered):
+                self._set_core(self.core.make_core(former))
+        epoch = self.core.committee.epoch
+        self._later_rows = [row for row in rows if row.epoch > epoch]
+        step = restore(self.core, rows, self.load, now_ms)
+        for row in entered:  # the ledger may have lost what the vote log kept
+            proof = Certificate.decode(row.data, committee.network, size_max=CERTIFICATE_BYTES_MAX)
+            if row.seq <= self.core.executed:
+                step.certified.append(Certified(committee.id, row.seq, proof))
+        return self._go_on(step, now_ms)
 
     def on_timer(self, now_ms: int) -> Step:
-        return self.catch_up.on_timer(now_ms)
+        return self._go_on(self.catch_up.on_timer(now_ms), now_ms)
 
     def on_link(self, peer: bytes, is_up: bool, now_ms: int) -> Step:
         """The transport's link to `peer` is there, or broke: a dead primary is left sooner."""
@@ -76,15 +107,44 @@ class Seat:
 
     def on_durable(self, position: int, now_ms: int) -> Step:
         """The ledger has synced everything up to `position`."""
-        return self.core.on_durable(position, now_ms)
+        return self._go_on(self.core.on_durable(position, now_ms), now_ms)
 
     def on_own_requests(self, requests: Iterable[Request], now_ms: int) -> Step:
         """Operations that this node signed itself."""
-        return self.core.on_requests(requests, now_ms)
+        return self._go_on(self.core.on_requests(requests, now_ms), now_ms)
 
     def handle(self, peer: bytes, message: CommitteeMessage, now_ms: int) -> Step:
         """Raises InvalidBytes for what no honest peer sends."""
         self.core.views.note_heard(peer, now_ms)
+        try:
+            step = self._handle(peer, message, now_ms)
+        except _OtherEpoch as other:
+            step = self.catch_up.on_other_epoch(peer, other.epoch, now_ms)
+        return self._go_on(step, now_ms)
+
+    def _go_on(self, step: Step, now_ms: int) -> Step:
+        """Enter the next epoch, if the present one is over; its certificate is durable before
+        anything is said in it."""
+        while self.core.is_over():
+            former, catch_up = self.core, self.catch_up
+            assert former.end is not None
+            assert former.heads.certificate is not None
+            self._set_core(former.make_core(former.application.get_committee()))
+            committee = self.core.committee
+            proof = former.heads.certificate.encode()
+            row = Persist(committee.id, "epoch", 0, former.end, proof, committee.epoch)
+            step.persist.append(row)
+            step.extend(restore(self.core, self._later_rows, self.load, now_ms))
+            self.catch_up.follow(catch_up, now_ms, step)
+            step.wake(now_ms)
+        return step
+
+    def _set_core(self, core: Core) -> None:
+        core.suspicion.follow(self.core.suspicion)
+        self.core = core
+        self.catch_up = CatchUp(core)
+
+    def _handle(self, peer: bytes, message: CommitteeMessage, now_ms: int) -> Step:
         match message:
             case Votes():
                 return self._on_votes(peer, message, now_ms)
@@ -104,6 +164,8 @@ class Seat:
             case CarryNewView():
                 statement = self._parse_change(message.statement, NEW_VIEW_KIND)
                 return self.core.views.on_new_view(statement, now_ms)
+            case AskMemory() | GiveMemory() if message.epoch != self.core.committee.epoch:
+                raise _OtherEpoch(message.epoch)
             case AskMemory():
                 return self.core.memory.on_ask(peer)
             case GiveMemory():
@@ -114,7 +176,7 @@ class Seat:
                 return self.core.again.on_give_body(message, self.load, now_ms)
 
     def _on_votes(self, peer: bytes, message: Votes, now_ms: int) -> Step:
-        step = Step()
+        step, other = Step(), None
         for data in message.statements:
             try:
                 statement = self._parse(data)
@@ -126,6 +188,10 @@ class Seat:
                 step.extend(self.core.on_vote(statement, vote, direct=direct, now_ms=now_ms))
             except InvalidBytes as error:
                 step.faults.append(Fault(peer, str(error)))
+            except _OtherEpoch as found:
+                other = found
+        if other is not None:
+            step.extend(self.catch_up.on_other_epoch(peer, other.epoch, now_ms))
         return step
 
     def _on_propose(self, message: Propose, now_ms: int) -> Step:
@@ -150,8 +216,10 @@ class Seat:
     def _parse(self, data: bytes, size_max: int = VOTE_BYTES_MAX) -> Statement:
         statement = envelope.parse(data, size_max=size_max)
         committee = self.core.committee
-        if (statement.committee, statement.epoch) != (committee.id, committee.epoch):
-            raise InvalidSchema("a vote of another committee or epoch")
+        if statement.committee != committee.id:
+            raise InvalidSchema("a vote of another committee")
+        if statement.epoch != committee.epoch:
+            raise _OtherEpoch(statement.epoch)
         return statement
 
 

@@ -19,11 +19,12 @@ SCHEMA_VERSION = 1
 _IDENTITY_TABLE = "CREATE TABLE identity (network BLOB NOT NULL, account BLOB NOT NULL) STRICT"
 _ROWS_TABLE = """CREATE TABLE rows (
     committee BLOB NOT NULL,
+    epoch INTEGER NOT NULL,
     kind TEXT NOT NULL,
     seq INTEGER NOT NULL,
     view INTEGER NOT NULL,
     data BLOB NOT NULL,
-    PRIMARY KEY (committee, kind, seq)
+    PRIMARY KEY (committee, epoch, kind, seq)
 ) STRICT, WITHOUT ROWID"""
 
 
@@ -113,25 +114,33 @@ class VoteLog:
 
     def _read(self, committee: bytes) -> list[Persist]:
         found = self._db.execute(
-            "SELECT kind, view, seq, data FROM rows WHERE committee = ? ORDER BY seq", (committee,)
+            "SELECT kind, view, seq, data, epoch FROM rows WHERE committee = ? ORDER BY epoch, seq",
+            (committee,),
         )
-        return [Persist(committee, kind, view, seq, data) for kind, view, seq, data in found]
+        return [Persist(committee, *row) for row in found]
 
     def _write(self, rows: Sequence[Persist]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for row in rows:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)",
-                    (row.committee, row.kind, row.seq, row.view, row.data),
-                )
-                if row.kind == "stable":
-                    self._db.execute(
-                        "DELETE FROM rows WHERE committee = ? AND seq <= ? AND kind <> 'view' "
-                        "AND NOT (kind = 'stable' AND seq = ?)",
-                        (row.committee, row.seq, row.seq),
-                    )
+                self._write_row(row)
         except sqlite3.Error:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    def _write_row(self, row: Persist) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
+            (row.committee, row.epoch, row.kind, row.seq, row.view, row.data),
+        )
+        if row.kind == "stable":
+            self._db.execute(
+                "DELETE FROM rows WHERE committee = ? AND epoch = ? AND seq <= ? "
+                "AND kind NOT IN ('view', 'epoch') AND NOT (kind = 'stable' AND seq = ?)",
+                (row.committee, row.epoch, row.seq, row.seq),
+            )
+        elif row.kind == "epoch":
+            self._db.execute(
+                "DELETE FROM rows WHERE committee = ? AND epoch < ?", (row.committee, row.epoch)
+            )

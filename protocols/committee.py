@@ -1,6 +1,13 @@
-"""A committee: the members that run one PBFT instance at one epoch, and its quorum sizes."""
+"""A committee: the members that run one PBFT instance at one epoch, and its quorum sizes.
 
+An epoch begins after the position at which its members were decided, and ends with the position
+that decides the next ones (`protocols/economy/membership.py`).
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from crdt.heads import Voters
 
 
 def compute_faults(n: int) -> int:
@@ -19,12 +26,16 @@ def compute_quorum(n: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Committee:
-    """`members` are public keys in ascending order; view v is led by members[v mod n]."""
+    """`members` are public keys in ascending order; view v is led by members[v mod n].
+
+    The epoch orders the positions after `start`; epoch 0 begins with genesis, at 0.
+    """
 
     network: bytes
     id: bytes
     epoch: int
     members: tuple[bytes, ...]
+    start: int = 0
     n: int = field(init=False)
     f: int = field(init=False)
     q: int = field(init=False)
@@ -41,5 +52,16 @@ class Committee:
     def is_member(self, key: bytes) -> bool:
         return key in self._index
 
+    def make_voters(self, end: int | None = None) -> Voters:
+        """Who certifies heads in this epoch, which ends with position `end` if it has ended."""
+        first = self.start + 1 if self.epoch else 0
+        return Voters(self.epoch, self._index, self.q, first, end)
+
     def get_primary(self, view: int) -> bytes:
         return self.members[view % self.n]
+
+
+def make_epochs(committees: Sequence[Committee]) -> tuple[Voters, ...]:
+    """The voters of consecutive epochs, the last of which goes on."""
+    ends = [*(later.start for later in committees[1:]), None]
+    return tuple(each.make_voters(end) for each, end in zip(committees, ends, strict=True))

@@ -24,6 +24,7 @@ VOTES_MAX = 512
 QUORUM_MAX = 100
 BATCHES_MAX = 256
 PREPARED_MAX = 1_024
+CERTIFICATE_BYTES_MAX = 64 * 1024
 VIEW_CHANGE_BYTES_MAX = FRAME_BYTES_MAX - 1_024
 
 VoteBytes = Annotated[bytes, msgspec.Meta(max_length=VOTE_BYTES_MAX)]
@@ -81,13 +82,14 @@ class PreparedProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ViewChange(Statement, frozen=True):
     """Its signer has left the views below `view`.
 
-    `certificate` proves the log's head at `base` (or the checkpoint there; empty at 0), and
-    `prepared` holds, for each later sequence number, the certificate of the highest view.
+    `certificate` proves the log's head at `base` (or the checkpoint there; empty where the epoch
+    starts: nobody votes in it without the certificate of that position), and `prepared` holds, for
+    each later sequence number, the certificate of the highest view.
     """
 
     view: U63
     base: U63
-    certificate: Annotated[bytes, msgspec.Meta(max_length=64 * 1024)]
+    certificate: Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
     prepared: Annotated[tuple[PreparedProof, ...], msgspec.Meta(max_length=PREPARED_MAX)]
 
 
@@ -162,6 +164,7 @@ class Votes(Hop, frozen=True, tag="votes"):
 class Status(Hop, frozen=True, tag="status"):
     """Where a member stands. Believed of nothing but what it still wants to be sent."""
 
+    epoch: U63
     view: U63
     active: bool
     """False between the VIEW-CHANGE for `view` and its NEW-VIEW."""
@@ -180,12 +183,14 @@ class FetchBatches(Hop, frozen=True, tag="fetch_batches"):
 
 
 class CommittedBatch(msgspec.Struct, frozen=True):
-    """A batch with q COMMIT statements over its digest."""
+    """A batch with q COMMIT statements over its digest. With one that ends an epoch comes the
+    certificate of the head there, as soon as there is one."""
 
     seq: U63
     time_ms: TimeMs
     operations: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=BATCH_OPERATIONS_MAX)]
     proof: Annotated[tuple[VoteBytes, ...], msgspec.Meta(max_length=QUORUM_MAX)]
+    certificate: Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)] = b""
 
 
 class Batches(Hop, frozen=True, tag="batches"):
@@ -222,12 +227,16 @@ class GiveBody(Hop, frozen=True, tag="give_body"):
 
 
 class AskMemory(Hop, frozen=True, tag="ask_memory"):
-    """Which are the newest statements of mine that you hold? Asked after every start."""
+    """Which are the newest statements of mine of this epoch that you hold? Asked after every start
+    and at the beginning of every epoch."""
+
+    epoch: U63
 
 
 class GiveMemory(Hop, frozen=True, tag="give_memory"):
     """The answer: statements signed by the asker, and the highest slot known here."""
 
+    epoch: U63
     highest: U63
     statements: Annotated[tuple[VoteBytes, ...], msgspec.Meta(max_length=3)]
     view_change: Annotated[bytes, msgspec.Meta(max_length=VIEW_CHANGE_BYTES_MAX)]

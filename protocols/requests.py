@@ -7,7 +7,12 @@ from identity import envelope
 from identity.envelope import Statement
 from identity.errors import InvalidBytes, InvalidSchema
 from protocols.committee import Committee
-from protocols.economy.operations import OPERATION_BYTES_MAX, OPERATION_KIND, decode_operation
+from protocols.economy.operations import (
+    OPERATION_BYTES_MAX,
+    OPERATION_KIND,
+    STATEMENT_EPOCH,
+    decode_operation,
+)
 from protocols.pbft.core import Core
 from protocols.pbft.pool import Request
 
@@ -18,8 +23,8 @@ def parse_request(data: bytes, committee: Committee) -> tuple[Request, Statement
     """An operation for this committee, its signature not checked yet. Raises InvalidBytes."""
     statement = envelope.parse(data, size_max=STATEMENT_BYTES_MAX)
     place = (statement.kind, statement.committee, statement.epoch)
-    if place != (OPERATION_KIND, committee.id, committee.epoch):
-        raise InvalidSchema("not an operation for this committee and epoch")
+    if place != (OPERATION_KIND, committee.id, STATEMENT_EPOCH):
+        raise InvalidSchema("not an operation for this committee")
     operation = decode_operation(statement.payload)
     digest = hashlib.sha256(data).digest()
     return Request(digest, statement.signer, operation, data), statement

@@ -22,12 +22,14 @@ from protocols.messages import Hop
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """One row of the vote log: the newest of its (committee, kind, seq) counts.
+    """One row of the vote log: the newest of its (committee, epoch, kind, seq) counts.
 
     Kind `accepted` holds the accepted proposal, `prepared` the prepared certificate of the highest
     view with its batch and the own COMMIT, `view` the view with its VIEW-CHANGE and NEW-VIEW (at
     sequence number 0), `stable` the certificate of the stable checkpoint; `stable` also lets every
-    row but `view` with a sequence number up to its own be deleted.
+    row but `view` with a sequence number up to its own be deleted. Kind `epoch` says that the
+    member has entered `epoch`: it holds the certificate of the head at `seq`, which ended the one
+    before, and lets every row of lower epochs be deleted.
     """
 
     committee: bytes
@@ -35,6 +37,7 @@ class Persist:
     view: int
     seq: int
     data: bytes
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from identity import envelope, schema
 from identity.envelope import Context, Statement
 from identity.keys import PrivateKey
 from protocols.committee import Committee
-from protocols.economy.operations import OPERATION_KIND, AnyBody, Operation
+from protocols.economy.operations import OPERATION_KIND, STATEMENT_EPOCH, AnyBody, Operation
 from protocols.messages import BATCH_OPERATIONS_MAX, Submit
 from protocols.pbft.pool import Request
 
@@ -46,7 +46,7 @@ class Submitter:
         operation = Operation(self._next_nonce, body)
         self._next_nonce += 1
         committee = self._committee
-        place = Context(committee.network, committee.id, committee.epoch, OPERATION_KIND)
+        place = Context(committee.network, committee.id, STATEMENT_EPOCH, OPERATION_KIND)
         statement: Statement = envelope.sign(self._key, place, schema.encode(operation))
         digest = hashlib.sha256(statement.data).digest()
         request = Request(digest, self._key.public, operation, statement.data)

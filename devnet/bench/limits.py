@@ -105,7 +105,7 @@ async def _sync(vote_log: VoteLog, seconds: float) -> float:
     times: list[float] = []
     data, end = bytes(ROW_BYTES), time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
-        row = Persist(_COMMITTEE, "accepted", 0, len(times), data)
+        row = Persist(_COMMITTEE, "accepted", 0, len(times), data, 0)
         began = time.perf_counter()
         await vote_log.append([row])
         times.append(time.perf_counter() - began)

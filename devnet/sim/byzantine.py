@@ -127,7 +127,7 @@ class _Mutator(_Liar):
         if random.random() >= MUTATED_SHARE:
             return ((message, 0),)
         self._count("mutate")
-        key, committee = self._member.key, self._world.committee
+        key, committee = self._member.key, self._member.core.committee
         if random.random() < 0.2:
             return ((random.choice(self._said), 0), (message, 0))
         if isinstance(message, Votes) and random.random() < 0.1:
@@ -137,7 +137,7 @@ class _Mutator(_Liar):
 
     def _indulge(self, message: Hop) -> list[Hop] | None:
         """What its habits make of a message; None when they do not concern it."""
-        key, committee = self._member.key, self._world.committee
+        key, committee = self._member.key, self._member.core.committee
         if self._lie is not None and isinstance(message, CarryViewChange | CarryNewView):
             return [mutate(self._random, key, committee, message, self._lie)]
         if self._habit == "boast" and isinstance(message, Status):
@@ -205,7 +205,7 @@ class _Equivocator(_Liar):
             return ((message, 0),)
         self._count("equivocate")
         extra: Iterable[tuple[Hop, int]] = ()
-        key, committee = self._member.key, self._world.committee
+        key, committee = self._member.key, self._member.core.committee
         changed = equivocate(key, committee, message, self._other_digests)
         if isinstance(changed, Propose):
             extra = ((prepare_own(key, committee, changed), 0),)

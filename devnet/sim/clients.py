@@ -10,6 +10,7 @@ from identity.envelope import Context
 from identity.keys import PrivateKey
 from protocols.economy.operations import (
     RECEIPT_KIND,
+    STATEMENT_EPOCH,
     AnyBody,
     OpenTasks,
     Receipt,
@@ -90,7 +91,7 @@ class TaskClient(Client):
         blob = hashlib.sha256(b"sim/input %d" % self._count).digest()
         spec = TaskSpec(CAPABILITY.id, blob, 100, BUDGET, TASK_DURATION_MS)
         committee = self.world.committee
-        place = Context(committee.network, committee.id, committee.epoch, RECEIPT_KIND)
+        place = Context(committee.network, committee.id, STATEMENT_EPOCH, RECEIPT_KIND)
         payload = schema.encode(Receipt((blob,)))
         receipts = tuple(
             envelope.sign(key, place, payload).data for key in self.world.foundation.keys

@@ -22,7 +22,9 @@ class Disk:
     def __init__(self) -> None:
         self.is_full = False
         self.batches: list[Executed] = []
-        self._rows: dict[tuple[bytes, str, int], Persist] = {}
+        self._rows: dict[tuple[bytes, int, str, int], Persist] = {}
+        self.certificates: dict[int, bytes] = {}
+        """Of the positions that ended an epoch."""
         self.durable = 0
         """Batches that are synced."""
 
@@ -32,16 +34,19 @@ class Disk:
         """Write and sync. Raises DiskFull and writes nothing."""
         if self.is_full:
             raise DiskFull
-        if any(row.kind == "stable" for row in rows):
-            self.sync_ledger()  # a stable checkpoint lets history be deleted
+        if any(row.kind in ("stable", "epoch") for row in rows):
+            self.sync_ledger()  # a stable checkpoint and a new epoch let history be deleted
         for row in rows:
-            self._rows[row.committee, row.kind, row.seq] = row
+            self._rows[row.committee, row.epoch, row.kind, row.seq] = row
             if row.kind == "stable":
                 self._forget(row)
+            elif row.kind == "epoch":
+                for key in [key for key in self._rows if key[1] < row.epoch]:
+                    del self._rows[key]
 
     def read_rows(self) -> list[Persist]:
         """In the order that the vote log gives them."""
-        return sorted(self._rows.values(), key=lambda row: (row.seq, row.kind))
+        return sorted(self._rows.values(), key=lambda row: (row.epoch, row.seq, row.kind))
 
     def count_rows(self) -> int:
         return len(self._rows)
@@ -50,10 +55,10 @@ class Disk:
         old = [
             key
             for key in self._rows
-            if key[0] == stable.committee
-            and key[2] <= stable.seq
-            and key[1] != VIEW_KIND
-            and key[1:] != ("stable", stable.seq)
+            if key[:2] == (stable.committee, stable.epoch)
+            and key[3] <= stable.seq
+            and key[2] not in (VIEW_KIND, "epoch")
+            and key[2:] != ("stable", stable.seq)
         ]
         for key in old:
             del self._rows[key]

@@ -9,6 +9,7 @@ breach ends the run.
 import hashlib
 from typing import TYPE_CHECKING
 
+from crdt.facts import EpochBegan
 from crdt.log import HEAD_KIND, Head
 from crdt.stake import StakeView
 from devnet.history import History, HistoryEntry, Ordered
@@ -70,16 +71,15 @@ class Judge:
         """Position of each process by id."""
         self._signed: dict[statements.Slot, bytes] = {}
         self._seen: set[bytes] = set()
-        self._prepared: dict[tuple[int, int], bytes] = {}
+        self._prepared: dict[tuple[int, int, int], bytes] = {}
         self._stable: dict[int, bytes] = {}
-        self._left: dict[bytes, int] = {}
-        """The highest view that each key has left the earlier ones for."""
+        self._left: dict[tuple[bytes, int], int] = {}
+        """The highest view of an epoch that each key has left the earlier ones for."""
         self._views: dict[int, int] = {}
         self._view_since_ms = 0
         self._books: LiveBooks | None = None
-        committee = world.committee
-        n = committee.n
-        self._quorum = min(size for size in range(1, n + 1) if 2 * size - n > (n - 1) // 3)
+        self._epochs = [(0, frozenset(world.committee.members))]
+        """Start and members of each epoch, as the facts tell them."""
 
     # --- what members do ----------------------------------------------------------------------
 
@@ -109,12 +109,13 @@ class Judge:
                 detail = f"{slot.kind} {slot.place}: {known.hex()[:12]}, then {digest.hex()[:12]}"
                 self._report("S4 one digest per slot and key", member, detail)
             if slot.kind == VIEW_CHANGE_KIND:
-                view = slot.place[0]
-                self._left[member.public] = max(view, self._left.get(member.public, 0))
+                epoch, view, _ = slot.place
+                place = member.public, epoch
+                self._left[place] = max(view, self._left.get(place, 0))
             if slot.kind == COMMIT_KIND:
                 other = self._prepared.setdefault(slot.place, digest)
                 if other != digest:
-                    detail = f"(view, seq) {slot.place}"
+                    detail = f"(epoch, view, seq) {slot.place}"
                     self._report("S2 one prepared digest per view and seq", member, detail)
 
     def on_persisted(self, member: "Member", rows: list[Persist]) -> None:
@@ -122,11 +123,14 @@ class Judge:
         if not member.is_honest:
             return
         for row in rows:
+            place = member.public, row.epoch
+            if row.kind == "epoch":
+                continue
             if row.kind == "stable":
                 self._check_stable(member, row)
             elif row.kind == VIEW_KIND:
-                self._left[member.public] = max(row.view, self._left.get(member.public, 0))
-            elif row.view < self._left.get(member.public, 0):
+                self._left[place] = max(row.view, self._left.get(place, 0))
+            elif row.view < self._left.get(place, 0):
                 detail = f"{row.kind} {row.view}, {row.seq} after leaving for a later view"
                 self._report("S4 no vote in a view that was left", member, detail)
 
@@ -162,7 +166,7 @@ class Judge:
         certificate = certified.certificate
         head = schema.decode(certificate.payload, Head, size_max=VOTE_BYTES_MAX)
         known = self._digests.get(certified.position)
-        if not self._is_certified(certificate, HEAD_KIND) or (
+        if not self._is_certified(certificate, HEAD_KIND, head.position) or (
             head.position != certified.position or known is None or head.hash != known[1]
         ):
             detail = f"a false certificate of position {certified.position}"
@@ -233,7 +237,30 @@ class Judge:
             self._report("agreed time", member, detail)
         assert self._books is not None
         self._books.apply(member, entry, executed.entry)
+        self._note_epoch(member, executed)
         self.operations = self._books.operations
+
+    def _note_epoch(self, member: "Member", executed: Executed) -> None:
+        """The last fact of a batch may begin an epoch, the next one and with other members."""
+        began = [fact for fact in executed.facts if isinstance(fact, EpochBegan)]
+        if not began:
+            return
+        members, last = frozenset(began[0].members), executed.facts[-1]
+        if began != [last] or began[0].epoch != len(self._epochs) or members == self._epochs[-1][1]:
+            self._report("an epoch follows another", member, f"{began} at {executed.seq}")
+        self._epochs.append((executed.seq, members))
+
+    def _count_missing(self, epoch: int, position: int, signers: set[bytes]) -> int:
+        """How many signers a quorum of the epoch lacks; outside of it nobody counts."""
+        if epoch >= len(self._epochs):
+            return 1
+        start, members = self._epochs[epoch]
+        ends = [end for end, _ in self._epochs[epoch + 1 : epoch + 2]]
+        if not start < position or any(position > end for end in ends):
+            return 1
+        n = len(members)
+        quorum = min(size for size in range(1, n + 1) if 2 * size - n > (n - 1) // 3)
+        return max(0, quorum - len(signers & members))
 
     def _read_operation(self, data: bytes) -> Ordered:
         statement = envelope.parse(data, size_max=1 << 20)
@@ -245,7 +272,7 @@ class Judge:
         """S3: q members of the committee signed COMMITs of one view over this very batch."""
         digests = [hashlib.sha256(data).digest() for data in executed.operations]
         signers: set[bytes] = set()
-        views: set[int] = set()
+        views: set[tuple[int, int]] = set()
         is_valid = compute_batch_digest(executed.time_ms, digests) == executed.digest
         try:
             for data in executed.proof:
@@ -255,11 +282,11 @@ class Judge:
                 place = (statement.kind, commit.seq, commit.digest)
                 is_valid &= place == (COMMIT_KIND, executed.seq, executed.digest)
                 signers.add(statement.signer)
-                views.add(commit.view)
+                views.add((statement.epoch, commit.view))
         except InvalidBytes:
             is_valid = False
-        signers &= set(self.world.committee.members)
-        if not is_valid or len(signers) < self._quorum or len(views) != 1:
+        missing = self._count_missing(min(views, default=(0, 0))[0], executed.seq, signers)
+        if not is_valid or missing or len(views) != 1:
             detail = f"position {executed.seq} with {len(signers)} signers"
             self._report("S3 executed means q votes", member, detail)
 
@@ -269,18 +296,21 @@ class Judge:
         known = self._stable.setdefault(checkpoint.seq, certificate.payload)
         if known != certificate.payload:
             self._report("S5 stable checkpoints agree", member, f"at {checkpoint.seq}")
-        if not self._is_certified(certificate, "checkpoint") or row.seq != checkpoint.seq:
+        if (
+            not self._is_certified(certificate, "checkpoint", checkpoint.seq)
+            or row.seq != checkpoint.seq
+        ):
             self._report("S5 stable checkpoints agree", member, f"no quorum at {row.seq}")
 
-    def _is_certified(self, certificate: Certificate, kind: str) -> bool:
+    def _is_certified(self, certificate: Certificate, kind: str, position: int) -> bool:
         signers = {signer for signer, _ in certificate.signatures}
         try:
             for statement in certificate.rebuild_statements():
                 statement.check(self.world.network)
         except InvalidBytes:
             return False
-        members = signers.intersection(self.world.committee.members)
-        return certificate.context.kind == kind and len(members) >= self._quorum
+        missing = self._count_missing(certificate.context.epoch, position, signers)
+        return certificate.context.kind == kind and not missing
 
     def count_healed(self) -> int:
         """Batches that were committed since the world was healed."""

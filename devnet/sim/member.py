@@ -5,6 +5,7 @@ from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
+from crdt.facts import EpochBegan
 from devnet.sim.byzantine import Sender
 from devnet.sim.disk import Disk, DiskFull
 from identity.errors import EconodeError, InvalidBytes
@@ -22,7 +23,7 @@ from protocols.messages import (
 )
 from protocols.pbft.core import Core
 from protocols.requests import parse_request
-from protocols.step import Send, ServeBatches, Step
+from protocols.step import Certified, Send, ServeBatches, Step
 
 if TYPE_CHECKING:
     from devnet.sim.world import World
@@ -61,6 +62,11 @@ class Member:
         self._timer_at_ms: int | None = None
         self._confirmed = 0
 
+    @property
+    def core(self) -> Core:
+        """The core of the present epoch."""
+        return self.seat.core
+
     # --- life ---------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -70,14 +76,14 @@ class Member:
         for batch in self.disk.batches:
             requests = [parse_request(data, world.committee)[0] for data in batch.operations]
             self.chain.execute(batch.seq, batch.time_ms, batch.digest, requests)
-        self.core = Core(
-            world.committee,
+        core = Core(
+            self.chain.get_committee(),
             self.key,
             self.chain,
             lambda statement: statement.check(world.network),
             checkpoint_batches=world.plan.checkpoint_batches,
         )
-        self.seat = Seat(self.core)
+        self.seat = Seat(core)
         self.router = Router([self.seat])
         self.is_up = True
         self._timer_skew_ms = self.skew_ms
@@ -232,6 +238,7 @@ class Member:
                 self.world.judge.on_executed(self, executed)
                 self.disk.append(executed, sync=is_synced)
             for certified in step.certified:
+                self._keep_certificate(certified)
                 self.world.judge.on_certified(self, certified)
             for serve in step.serve:
                 self.disk.sync_ledger()
@@ -285,6 +292,13 @@ class Member:
         for send in sends:
             self.world.transmit(self, send.to, send.message)
 
+    def _keep_certificate(self, certified: Certified) -> None:
+        """What peers need that come out of the epoch which ended here."""
+        position = certified.position
+        last = self.disk.batches[position - 1].facts[-1:]
+        if last and isinstance(last[0], EpochBegan):
+            self.disk.certificates[position] = certified.certificate.encode()
+
     def _serve(self, serve: ServeBatches) -> None:
         found: list[CommittedBatch] = []
         size = 0
@@ -292,7 +306,9 @@ class Member:
             size += sum(map(len, (*batch.operations, *batch.proof)))
             if found and size > SERVE_BYTES_MAX:
                 break
-            found.append(CommittedBatch(batch.seq, batch.time_ms, batch.operations, batch.proof))
+            certificate = self.disk.certificates.get(batch.seq, b"")
+            parts = (batch.seq, batch.time_ms, batch.operations, batch.proof, certificate)
+            found.append(CommittedBatch(*parts))
         answer: Hop = Batches(committee=serve.committee, batches=tuple(found))
         self.world.transmit(self, serve.to, answer)
 

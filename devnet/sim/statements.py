@@ -24,11 +24,12 @@ TYPES: dict[str, Any] = {**VOTE_TYPES, VIEW_CHANGE_KIND: ViewChange, NEW_VIEW_KI
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What a key may sign one digest for; `place` is (view, seq), with 0 where there is none."""
+    """What a key may sign one digest for; `place` is (epoch, view, seq), with 0 where there is
+    none."""
 
     signer: bytes
     kind: str
-    place: tuple[int, int]
+    place: tuple[int, int, int]
 
 
 def list_statements(message: Hop) -> tuple[bytes, ...]:
@@ -55,8 +56,9 @@ def read_slot(data: bytes, signer: bytes) -> tuple[Slot, bytes] | None:
         return None
     view = getattr(said, "view", 0)
     seq = getattr(said, "seq", getattr(said, "position", 0))
+    slot = Slot(signer, statement.kind, (statement.epoch, view, seq))
     for name in ("digest", "hash"):
         digest = getattr(said, name, None)
         if digest is not None:
-            return Slot(signer, statement.kind, (view, seq)), digest
-    return Slot(signer, statement.kind, (view, seq)), statement.payload
+            return slot, digest
+    return slot, statement.payload

@@ -153,7 +153,7 @@ class TwinsWorld(World):
         )
         usual = make_foundation(scenario.n).committee
         leaders = tuple(r.leader for r in scenario.rounds)
-        committee = LedCommittee(usual.network, usual.id, usual.epoch, usual.members, leaders)
+        committee = LedCommittee(usual.network, usual.id, usual.epoch, usual.members, 0, leaders)
         super().__init__(plan, memory, lines, committee)
         for member in self.members:
             member.sender = _GroupSender(self, member)

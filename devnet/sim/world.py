@@ -172,7 +172,7 @@ class World:
         if to is not None:
             self._send_to(member, to, frame, late_ms)
             return
-        for key in self.committee.members:
+        for key in member.core.committee.members:
             if key != member.public:
                 self._send_to(member, key, frame, late_ms)
 

@@ -115,7 +115,8 @@ def verify(home: HomeOption = None, json: JsonOption = False) -> None:
 def _render_report(document: dict[str, Any]) -> list[str]:
     verdict = "sound" if document["valid"] else "NOT SOUND"
     pairs = [("ledger", verdict), ("conserved", "yes" if document["conserved"] else "NO")]
-    names = ("position", "head", "batches", "operations", "records", "certificates", "log_entries")
+    counts = ("batches", "operations", "records", "certificates", "log_entries")
+    names = ("position", "epoch", "head", *counts)
     pairs += [(name, document[name]) for name in names]
     pairs += list(document["totals"].items())
     findings = [(item["table"], item["row"], item["problem"]) for item in document["findings"]]

@@ -6,7 +6,7 @@ accounts and `tasks_open_max`, and follows from the facts and operations before 
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -20,6 +20,9 @@ from protocols.genesis import Genesis
 
 CheckReceipt = Callable[[bytes], tuple[bytes, Receipt]]
 
+EPOCHS_KEPT_MAX = 64
+"""Epochs whose members the state remembers, so that an offence in one of them is still proven.
+Older ones are beyond the reach of evidence: at most 64 x 100 keys are part of each state."""
 _STALE_MAX = 256
 """Outdated entries that the heap of deadlines may hold beside two for each task."""
 
@@ -40,9 +43,16 @@ class Books:
     def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
         self.parameters = genesis.parameters
         self.committee = committee
+        """The members of the epoch that orders the next batch."""
+        self.epochs = [committee]
+        """The newest epochs, the present one last; at most EPOCHS_KEPT_MAX."""
+        self.addresses: dict[bytes, str] = {}
+        """Where members that joined later listen; founders' addresses stand in the genesis."""
+        self.joining: dict[bytes, str] = {}
+        self.leaving: set[bytes] = set()
+        self.has_offender = False
+        """What the batch under execution changes of the members; see `membership.end_batch`."""
         self.check_receipt = check_receipt
-        self.agreeing_min = max(2, committee.f + 1)
-        """t: identical results of distinct members that make a result."""
         self.stake = StakeView()
         self.reputation = ReputationView()
         self.time_ms = genesis.created_ms
@@ -64,6 +74,18 @@ class Books:
         self._due: list[tuple[int, int, bytes]] = []
         self._touched: dict[int, Task] = {}
         self._fee: Move | None = None
+
+    @property
+    def agreeing_min(self) -> int:
+        """t: identical results of distinct members that make a result."""
+        return max(2, self.committee.f + 1)
+
+    def set_committee(self, committee: Committee, addresses: Mapping[bytes, str]) -> None:
+        """Begin an epoch; `addresses` are those of members that join with it."""
+        self.committee = committee
+        self.epochs = [*self.epochs, committee][-EPOCHS_KEPT_MAX:]
+        known = {**self.addresses, **addresses}
+        self.addresses = {key: known[key] for key in committee.members if key in known}
 
     # --- credits -----------------------------------------------------------------------------
 

@@ -22,13 +22,19 @@ class Chain:
     """
 
     def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
-        self.committee = committee
         self.state = EconomyState(genesis, committee, check_receipt)
         items = [encode_fact(fact) for fact in self.state.genesis_facts()]
         self.genesis_entry = log.append(
             committee.id, 0, log.GENESIS_PREVIOUS, genesis.created_ms, items
         )
         self._head = self.genesis_entry.header.hash()
+
+    def get_committee(self) -> Committee:
+        return self.state.committee
+
+    def find_committee(self, epoch: int) -> Committee | None:
+        """The committee of the present epoch or of one that the state remembers."""
+        return self.state.find_committee(epoch)
 
     def get_position(self) -> int:
         return self.state.position
@@ -54,7 +60,7 @@ class Chain:
         operations = [OrderedOperation(r.digest, r.signer, r.operation) for r in requests]
         facts = self.state.execute(seq, time_ms, digest, operations)
         items = [encode_fact(fact) for fact in facts]
-        entry = log.append(self.committee.id, seq, self._head, self.state.time_ms, items)
+        entry = log.append(self.state.committee.id, seq, self._head, self.state.time_ms, items)
         self._head = entry.header.hash()
         return Outcome(entry, facts)
 

@@ -33,7 +33,7 @@ from protocols.economy.model import (
 )
 from protocols.economy.operations import BidCommitment, BidOpening, OpenTasks, TaskSpec
 from protocols.economy.slashing import pause
-from protocols.genesis import Parameters
+from protocols.genesis import MEMBERS_MAX, Parameters
 
 DURATION_MS_MAX = 30 * 24 * 3_600_000
 """Longest life of a task."""
@@ -72,6 +72,13 @@ def compute_escrow(rules: Parameters, members: int, budget: int) -> int:
     """What a task puts into escrow: budget, bonus, and a fee for each member as verifier."""
     verifier_fee = compute_share(budget, rules.verifier_fee_ppm)
     return budget + compute_share(budget, rules.bonus_ppm) + verifier_fee * members
+
+
+def count_paid_verifiers(books: Books, task: Task) -> int:
+    """How many verifiers the task's escrow pays: the members at its opening."""
+    fee = compute_share(task.budget, books.parameters.verifier_fee_ppm)
+    rest = task.escrow - task.budget - compute_share(task.budget, books.parameters.bonus_ppm)
+    return rest // fee if fee else MEMBERS_MAX
 
 
 def _count_holders(books: Books, receipts: Iterable[bytes]) -> dict[bytes, set[bytes]]:

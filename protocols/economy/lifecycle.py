@@ -71,7 +71,8 @@ def _is_asked(task: Task, held: Held) -> bool:
 
 def _may_close(books: Books, task: Task) -> bool:
     place = books.committee
-    return may_close(task.inventories, task.waiting, place.q, place.f)
+    inventories = {key: held for key, held in task.inventories.items() if place.is_member(key)}
+    return may_close(inventories, task.waiting, place.q, place.f)
 
 
 def _close(books: Books, task: Task) -> None:

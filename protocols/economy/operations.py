@@ -9,12 +9,16 @@ from typing import Annotated
 
 import msgspec
 
-from crdt.facts import OfferedCapability, Phase, Round
+from crdt.facts import Address, OfferedCapability, Phase, Round
 from identity import schema
-from identity.schema import Digest, Key, Name, Positive, Salt
+from identity.schema import Amount, Digest, Key, Name, Positive, Salt
 
 OPERATION_KIND = "operation"
 RECEIPT_KIND = "receipt"
+STATEMENT_EPOCH = 0
+"""The epoch in the place of operations and receipts, whatever the committee's own. Their nonces and
+digests already make them count once; bound to an epoch, what waits when members change would have
+to be signed again by owners who may be away."""
 OPERATION_BYTES_MAX = 128 * 1024
 ITEMS_MAX = 64
 CAPABILITIES_MAX = 64
@@ -142,6 +146,18 @@ class Accuse(Body, frozen=True, tag="accuse"):
     second: EvidenceBytes
 
 
+class JoinCommittee(Body, frozen=True, tag="join_committee"):
+    """Become a member: the signature is the joiner's consent. `bond` free credits are bonded with
+    it, and others dial it at `address`."""
+
+    bond: Amount
+    address: Address
+
+
+class LeaveCommittee(Body, frozen=True, tag="leave_committee"):
+    """Be a member no longer. What is bonded stays bonded."""
+
+
 AnyBody = (
     Transfer
     | Offer
@@ -152,6 +168,8 @@ AnyBody = (
     | RevealWork
     | Inventory
     | Accuse
+    | JoinCommittee
+    | LeaveCommittee
 )
 
 

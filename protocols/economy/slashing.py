@@ -11,9 +11,10 @@ from crdt.facts import COMMON, Paused, Slashed, Unsold
 from identity import cbor
 from identity.errors import InvalidBytes
 from protocols.economy.books import Books, Part, compute_moves
+from protocols.economy.membership import find_committee
 from protocols.economy.model import Agent, Refused, Task
 from protocols.economy.operations import Accuse
-from protocols.pbft.evidence import check_equivocation
+from protocols.pbft.evidence import check_equivocation, read_epoch
 
 
 def compute_offence_id(network: bytes, offender: bytes, task: bytes, round: int) -> bytes:
@@ -33,7 +34,10 @@ def pause(books: Books, key: bytes) -> None:
 def accuse(books: Books, body: Accuse) -> None:
     """Take evidence against a member. Raises Refused when it proves nothing new."""
     try:
-        offence = check_equivocation(books.committee, body.first, body.second)
+        committee = find_committee(books, read_epoch(body.first))
+        if committee is None:
+            raise Refused("no_evidence")
+        offence = check_equivocation(committee, body.first, body.second)
     except InvalidBytes:
         raise Refused("no_evidence") from None
     if books.is_banned(offence.offender):
@@ -57,6 +61,7 @@ def _punish(books: Books, offender: bytes, offence: bytes, task: bytes | None) -
     """
     agent = books.agents[offender]
     agent.banned = True
+    books.has_offender = True
     amount = books.stake.get(offender, "bonded")
     returned: list[Part] = []
     affected = [other for _, other in sorted(books.auctions.items()) if offender in other.invited]

@@ -12,7 +12,15 @@ from crdt.facts import Fact, OfferedCapability, Rejected
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from protocols.committee import Committee
-from protocols.economy import accounts, contracts, lifecycle, slashing, statefile, verification
+from protocols.economy import (
+    accounts,
+    contracts,
+    lifecycle,
+    membership,
+    slashing,
+    statefile,
+    verification,
+)
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
     AgentView,
@@ -28,6 +36,8 @@ from protocols.economy.operations import (
     CommitBids,
     CommitWork,
     Inventory,
+    JoinCommittee,
+    LeaveCommittee,
     Offer,
     OpenTasks,
     Operation,
@@ -81,6 +91,19 @@ class EconomyState:
         """The last executed position; 0 is genesis."""
         return self._books.position
 
+    @property
+    def committee(self) -> Committee:
+        """The members of the epoch that orders the next batch."""
+        return self._books.committee
+
+    def find_committee(self, epoch: int) -> Committee | None:
+        """The committee of the present epoch or of one that is still remembered."""
+        return membership.find_committee(self._books, epoch)
+
+    def addresses(self) -> dict[bytes, str]:
+        """Where members that joined after genesis say that they listen."""
+        return dict(self._books.addresses)
+
     def genesis_facts(self) -> tuple[Fact, ...]:
         """What position 0 of the committee's log holds."""
         return self._genesis_facts
@@ -101,9 +124,10 @@ class EconomyState:
     ) -> tuple[Fact, ...]:
         """Execute the batch at `position`; the facts are in the order they came true.
 
-        What falls due at `time_ms` happens first, then each operation, then openings of auctions
-        and a reputation snapshot. Time never goes back. Raises ValueError for a position that
-        does not follow: that is the caller's error, not a batch's.
+        What falls due at `time_ms` happens first, then each operation, then openings of auctions,
+        a reputation snapshot, and the next epoch if the members changed. Time never goes back.
+        Raises ValueError for a position that does not follow: that is the caller's error, not a
+        batch's.
         """
         books = self._books
         if position != books.position + 1:
@@ -119,6 +143,7 @@ class EconomyState:
         contracts.open_auctions(books)
         lifecycle.advance_touched(books)
         lifecycle.take_snapshot(books)
+        membership.end_batch(books)
         facts, books.facts = tuple(books.facts), []
         return facts
 
@@ -210,6 +235,10 @@ class EconomyState:
                 slashing.accuse(books, body)
             case Transfer() as body:
                 accounts.transfer(books, ordered, body)
+            case JoinCommittee() as body:
+                membership.join(books, ordered, body)
+            case LeaveCommittee():
+                membership.leave(books, ordered)
             case Offer() as body:
                 accounts.offer(books, ordered, body)
             case OpenTasks() as body:

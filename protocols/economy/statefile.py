@@ -12,6 +12,7 @@ from crdt.facts import Bucket, OfferedCapability
 from crdt.reputation import ReputationView
 from identity import cbor, schema
 from identity.errors import InvalidSchema
+from protocols.committee import Committee
 from protocols.economy.books import Books
 from protocols.economy.model import Agent, Bid, Stage, Task, Work
 
@@ -75,11 +76,19 @@ class TaskRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     works: tuple[WorkRecord, ...]
 
 
+class EpochRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    epoch: int
+    start: int
+    members: tuple[bytes, ...]
+
+
 class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     position: int
     time_ms: int
     opened_count: int
+    epochs: tuple[EpochRecord, ...]
+    addresses: tuple[tuple[bytes, str], ...]
     balances: tuple[tuple[bytes, Bucket, int], ...]
     accounts: tuple[bytes, ...]
     reputation: Any
@@ -97,6 +106,8 @@ def dump(books: Books) -> bytes:
         position=books.position,
         time_ms=books.time_ms,
         opened_count=books.opened_count,
+        epochs=tuple(EpochRecord(each.epoch, each.start, each.members) for each in books.epochs),
+        addresses=tuple(sorted(books.addresses.items())),
         balances=tuple((*key, value) for key, value in books.stake.balances().items()),
         accounts=tuple(books.stake.accounts()),
         reputation=books.reputation.dump(),
@@ -118,6 +129,11 @@ def load(data: bytes, books: Books) -> None:
         raise InvalidSchema(f"a state of version {record.version}, this program reads {VERSION}")
     books.position, books.time_ms = record.position, record.time_ms
     books.opened_count = record.opened_count
+    books.epochs = [_load_epoch(each, books.committee) for each in record.epochs]
+    if not books.epochs:
+        raise InvalidSchema("the state names no members")
+    books.committee = books.epochs[-1]
+    books.addresses = dict(record.addresses)
     books.stake.restore(record.balances, record.accounts)
     books.reputation = ReputationView.load(record.reputation)
     books.nonces = dict(record.nonces)
@@ -129,6 +145,13 @@ def load(data: bytes, books: Books) -> None:
         books.restore_indexes(record.queued)
     except KeyError as error:
         raise InvalidSchema(f"the state names {error}, which it does not hold") from None
+
+
+def _load_epoch(record: EpochRecord, place: Committee) -> Committee:
+    try:
+        return Committee(place.network, place.id, record.epoch, record.members, record.start)
+    except ValueError as error:
+        raise InvalidSchema(f"epoch {record.epoch}: {error}") from None
 
 
 def _dump_task(task: Task) -> TaskRecord:

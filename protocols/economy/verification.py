@@ -8,7 +8,7 @@ members are the result: one of them is honest.
 from crdt.facts import Phase, VerifiersDrawn, WorkClosed, WorkCommitted, WorkFailed, WorkRevealed
 from protocols.auction.commit_reveal import compute_draw, compute_work_commitment
 from protocols.economy.books import Books
-from protocols.economy.contracts import find_round
+from protocols.economy.contracts import count_paid_verifiers, find_round
 from protocols.economy.model import COMMIT_STAGES, REVEAL_STAGES, Refused, Task, Work
 from protocols.economy.operations import WorkCommitment, WorkOpening
 from protocols.economy.settlement import Result, end_undecided, fail_round, settle
@@ -112,7 +112,8 @@ def evaluate(books: Books, task: Task) -> None:
     if found is not None:
         settle(books, task, *found)
         return
-    if task.stage == "work_reveal" and _list_pool(books, task):
+    room = count_paid_verifiers(books, task) - len(task.verifiers)
+    if task.stage == "work_reveal" and room > 0 and _list_pool(books, task):
         _draw(books, task, books.committee.n, escalated=True)
         return
     executor = task.executor
@@ -124,7 +125,8 @@ def evaluate(books: Books, task: Task) -> None:
 
 
 def _draw(books: Books, task: Task, count: int, *, escalated: bool) -> None:
-    drawn = tuple(sorted(_list_pool(books, task)[:count]))
+    count = min(count, count_paid_verifiers(books, task) - len(task.verifiers))
+    drawn = tuple(sorted(_list_pool(books, task)[: max(0, count)]))
     task.verifiers += drawn
     stage: Phase = "extra_commit" if escalated else "work_commit"
     books.enter_stage(task, stage, drawn, books.parameters.work_phase_ms)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from crdt.facts import Fact
 from crdt.log import Entry
+from protocols.committee import Committee
 from protocols.economy.operations import Operation
 from protocols.pbft.pool import Request
 
@@ -23,6 +24,13 @@ class Application(Protocol):
 
     def get_position(self) -> int:
         """The last executed sequence number; 0 is genesis."""
+
+    def get_committee(self) -> Committee:
+        """Who orders the next position: another epoch's members once a batch has ended one."""
+
+    def find_committee(self, epoch: int) -> Committee | None:
+        """The committee of the present epoch or of one that is still remembered, among them the
+        one before the present."""
 
     def get_head(self) -> bytes:
         """The hash of the log's entry at `get_position`."""

@@ -42,6 +42,8 @@ class CatchUp:
         self._shunned_until_ms: dict[bytes, int] = {}
         self._fetch: tuple[bytes, int] | None = None
         self._claims: dict[bytes, int] = {}
+        self._ahead: tuple[bytes, int] | None = None
+        """The last peer that said that it executed more than this one, and how far it is."""
 
     def is_behind(self) -> bool:
         """True while f+1 members say that they executed more than this one: one of them is
@@ -82,22 +84,42 @@ class CatchUp:
     def on_status(self, peer: bytes, status: Status, now_ms: int) -> Step:
         step = Step()
         core = self._core
-        core.suspicion.on_complaint(peer, status.view if status.complains else None, now_ms, step)
         if core.committee.is_member(peer):
             self._claims[peer] = status.executed
+        epoch = core.committee.epoch
+        complains = status.complains and status.epoch == epoch
+        core.suspicion.on_complaint(peer, status.view if complains else None, now_ms, step)
         if status.executed > core.executed:
+            self._ahead = peer, status.executed
+        if status.executed > core.executed or status.epoch > epoch:
             self._start_fetch(peer, now_ms, step)
         if now_ms < self._resend_after_ms.get(peer, 0):
             return step
         self._resend_after_ms[peer] = now_ms + RESEND_MS
-        if not core.committee.is_member(peer):
-            # An observer: members send it nothing unasked, so it learns here that it is behind.
-            if status.executed < core.executed:
+        if not core.committee.is_member(peer) or status.epoch != epoch:
+            # Members of this epoch send it nothing unasked, so it learns here that it is behind.
+            if (status.epoch, status.executed) < (epoch, core.executed):
                 step.sends.append(Send(peer, self._get_status(False, now_ms)))
         elif status.waiting:
             core.views.resend(peer, status.view, status.active, step)
             self._resend(peer, status, step)
         return step
+
+    def on_other_epoch(self, peer: bytes, epoch: int, now_ms: int) -> Step:
+        """A message of another epoch: nothing of it is believed, but one of the two is behind."""
+        step = Step()
+        if epoch > self._core.committee.epoch:
+            self._start_fetch(peer, now_ms, step)
+        elif now_ms >= self._resend_after_ms.get(peer, 0):
+            self._resend_after_ms[peer] = now_ms + RESEND_MS
+            step.sends.append(Send(peer, self._get_status(False, now_ms)))
+        return step
+
+    def follow(self, former: "CatchUp", now_ms: int, step: Step) -> None:
+        """In a new epoch, go on with the peer that was ahead in the former one."""
+        if former._ahead is not None and former._ahead[1] > self._core.executed:
+            self._ahead = former._ahead
+            self._start_fetch(self._ahead[0], now_ms, step)
 
     def on_fetch(self, peer: bytes, fetch: FetchBatches) -> Step:
         step = Step()
@@ -106,30 +128,33 @@ class CatchUp:
         return step
 
     def on_batches(self, peer: bytes, answer: Batches, load: Load, now_ms: int) -> Step:
-        """Execute the batches that are proven and next in order, up to the first that is not."""
+        """Execute the batches that are proven and next in order, up to the first that is not or
+        to the end of the epoch, whose certificate is taken, too."""
         step = Step()
         core = self._core
         if self._fetch is None or self._fetch[0] != peer:
             return step
         self._fetch = None
-        before = core.executed
+        before = core.executed, core.heads.certified
         try:
             for batch in answer.batches:
-                if batch.seq == core.executed + 1:
+                if core.end is None and batch.seq == core.executed + 1:
                     requests = load(batch.operations)
                     digest = compute_batch_digest(batch.time_ms, [r.digest for r in requests])
                     check_commit_proof(core.committee, batch.seq, digest, batch.proof, core.check)
                     core.execute(batch.seq, batch.time_ms, requests, batch.proof, now_ms, step)
                     core.suspicion.pace.skip(now_ms)
+                if batch.seq == core.end and batch.certificate:
+                    core.heads.accept(batch.certificate, step)
         except InvalidBytes as error:
             # What was executed before stands, and its step must reach the ledger.
             step.faults.append(Fault(peer, str(error)))
             self._shunned_until_ms[peer] = now_ms + SHUN_MS
-        if core.executed > before:
+        if (core.executed, core.heads.certified) != before:
             core.execute_ready(now_ms, step)
             if core.suspicion.has_reason(now_ms):
                 step.wake(now_ms)
-            if core.executed < self._claims.get(peer, 0):
+            if core.end is None and core.executed < self._claims.get(peer, 0):
                 self._start_fetch(peer, now_ms, step)
         else:
             self._shunned_until_ms[peer] = now_ms + SHUN_MS
@@ -140,12 +165,15 @@ class CatchUp:
         if self._fetch is not None or now_ms < self._shunned_until_ms.get(peer, 0):
             return
         self._fetch = (peer, now_ms + FETCH_TIMEOUT_MS)
-        fetch = FetchBatches(committee=core.committee.id, start=core.executed + 1)
+        start = core.executed + 1 if core.end is None else core.end  # once more, certified by now
+        fetch = FetchBatches(committee=core.committee.id, start=start)
         step.sends.append(Send(peer, fetch))
         step.wake(now_ms + FETCH_TIMEOUT_MS)
 
     def _is_waiting(self) -> bool:
         core = self._core
+        if core.end is not None:
+            return True
         if not core.is_member:
             return len(core.pool) > 0 or self.is_behind()
         return (
@@ -162,6 +190,7 @@ class CatchUp:
         core = self._core
         return Status(
             committee=core.committee.id,
+            epoch=core.committee.epoch,
             view=core.view,
             active=core.views.is_active,
             stable=core.checkpoints.low,

@@ -1,8 +1,8 @@
 """Checkpoints and watermarks (section 4.3).
 
-Every K batches a member signs the state it has reached. q equal signatures make the checkpoint
-stable: the slots up to it are forgotten and the window moves. A member that finds q others
-agreeing on something else than its own state has diverged and must stop.
+Every K batches, and at the end of the epoch, a member signs the state it has reached. q equal
+signatures make the checkpoint stable: the slots up to it are forgotten and the window moves. A
+member that finds q others agreeing on something else than its own state has diverged and must stop.
 """
 
 from typing import TYPE_CHECKING
@@ -28,27 +28,29 @@ class Checkpoints:
 
     def __init__(self, core: "Core", interval: int) -> None:
         self._core = core
-        self._interval = interval
+        self.interval = interval
         self._tallies: dict[int, Tally] = {}
         self._own: dict[int, Checkpoint] = {}
         self.window = 2 * interval
         self._signed = 0
-        self.low = 0
+        self.low = core.committee.start
         self.certificate: Certificate | None = None
 
     @property
     def high(self) -> int:
-        return self.low + self.window
+        """The last sequence number that may be voted on: no epoch goes beyond its end."""
+        high, end = self.low + self.window, self._core.end
+        return high if end is None else min(high, end)
 
     def is_pending(self) -> bool:
         """True while a checkpoint that this member has reached is not stable yet."""
         return bool(self._own)
 
     def on_executed(self, seq: int, step: Step) -> None:
-        """At a multiple of K, remember the state that has been reached."""
-        if seq % self._interval:
-            return
+        """At a multiple of K and at the end of the epoch, remember the state there."""
         core = self._core
+        if (seq % self.interval and seq != core.end) or seq <= self.low:
+            return
         digest = core.application.compute_state_digest()
         self._own[seq] = Checkpoint(seq, core.application.get_head(), digest)
         self._try_stabilise(seq, step)
@@ -68,8 +70,8 @@ class Checkpoints:
 
     def on_vote(self, statement: Statement, vote: Checkpoint, direct: bool, step: Step) -> None:
         horizon = max(self.low, self._core.executed) + self.window
-        if vote.seq % self._interval or not self.low < vote.seq <= horizon:
-            return
+        if not self.low < vote.seq <= horizon:
+            return  # at any place in between the epoch may turn out to end
         tally = self._get_tally(vote.seq)
         if not direct:
             self._core.check(statement)
@@ -116,7 +118,14 @@ class Checkpoints:
         signatures = {signer: statement.signature for signer, statement in found.items()}
         self.certificate, self.low = Certificate.collect(place, payload, signatures), seq
         step.persist.append(
-            Persist(core.committee.id, "stable", core.view, seq, self.certificate.encode())
+            Persist(
+                core.committee.id,
+                "stable",
+                core.view,
+                seq,
+                self.certificate.encode(),
+                core.committee.epoch,
+            )
         )
         for known in [s for s in core.slots if s <= seq]:
             del core.slots[known]

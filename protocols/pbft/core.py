@@ -82,6 +82,9 @@ class Core:
         self._key = key
         self.application = application
         self.view = 0
+        self.end = _find_end(committee, application)
+        """The position that decided the next epoch's members, once it is executed: nothing beyond
+        it is ordered by these."""
         self.pool = Pool(application.get_next_nonce)
         self.clock = ClockReadings(committee)
         self.views = ViewChanger(self)
@@ -116,6 +119,24 @@ class Core:
     def sign(self, kind: str, payload: msgspec.Struct) -> Statement:
         place = Context(self.committee.network, self.committee.id, self.committee.epoch, kind)
         return envelope.sign(self._key, place, schema.encode(payload))
+
+    def is_over(self) -> bool:
+        """True once the next epoch may be entered: q of these members have signed the head at
+        its beginning, so that they hold it for good, and so does this node."""
+        return self.end is not None and min(self.heads.certified, self._durable) >= self.end
+
+    def make_core(self, committee: Committee) -> "Core":
+        """This member's core for another epoch. What waits to be ordered goes with it."""
+        core = Core(
+            committee,
+            self._key,
+            self.application,
+            self.check,
+            checkpoint_batches=self.checkpoints.interval,
+        )
+        core.pool, core.clock.offset_ms = self.pool, self.clock.offset_ms
+        core.pool.begin_view()
+        return core
 
     # --- inputs -------------------------------------------------------------------------------
 
@@ -414,8 +435,21 @@ class Core:
                 facts=outcome.facts,
             )
         )
+        if self.application.get_committee().epoch != self.committee.epoch:
+            self._end_epoch(seq, now_ms)
         self.heads.note_executed(step)
         self.checkpoints.on_executed(seq, step)
+
+    def _end_epoch(self, seq: int, now_ms: int) -> None:
+        """Nothing after `seq` is executed in this epoch, even where it is committed: no honest
+        member signs a head beyond, so it has no outcome. Its operations wait again."""
+        self.end = seq
+        for later in [s for s in self.slots if s > seq]:
+            proposal = self.slots.pop(later).proposal
+            for request in () if proposal is None else proposal.requests:
+                if self.application.admit(request.signer, request.operation) is None:
+                    self.pool.add(request, now_ms)
+        self.pool.begin_view()
 
     def on_durable(self, position: int, now_ms: int) -> Step:
         """The ledger holds everything up to `position` for good: only now the heads and
@@ -436,11 +470,11 @@ class Core:
             return self.heads.certified, self.heads.certificate.encode()
         if self.checkpoints.certificate is not None:
             return self.checkpoints.low, self.checkpoints.certificate.encode()
-        return 0, b""
+        return self.committee.start, b""
 
     def is_waiting(self, now_ms: int) -> bool:
         """True while the primary owes something."""
-        return (
+        return self.end is None and (
             self.pool.get_oldest_ms() is not None
             or any(seq > self.executed and slot.proposal for seq, slot in self.slots.items())
             or self._is_deadline_due(now_ms)
@@ -452,7 +486,9 @@ class Core:
         `since_ms`, when this view began: a primary does not answer for the views before it.
         """
         oldest = self.pool.get_oldest_ms()
-        return oldest is not None and now_ms - max(oldest, since_ms) > patience_ms
+        return (
+            self.end is None and oldest is not None and now_ms - max(oldest, since_ms) > patience_ms
+        )
 
     def on_view_entered(self, base: int, last: int) -> None:
         """Begin the present view: `last` is the highest sequence number that it proposes again."""
@@ -481,9 +517,12 @@ class Core:
     def resume(self, now_ms: int, step: Step) -> None:
         """After a restart: go on with every slot that is still open."""
         self.memory.on_timer(now_ms, step)
-        if self.executed:
+        if self.executed > self.committee.start:
             self.heads.note_executed(step)
             self.heads.sign(self.executed, step)
+        if self.end is not None:
+            self.checkpoints.on_executed(self.end, step)
+            self.checkpoints.sign(self.end, step)
         self.again.begin()
         self.again.go_on(now_ms, step)
         for seq in sorted(self.slots):
@@ -496,4 +535,11 @@ class Core:
         step.votes.append((self.committee.id, statement.data))
 
     def _row(self, kind: str, message: PrePrepare, data: bytes) -> Persist:
-        return Persist(self.committee.id, kind, message.view, message.seq, data)
+        epoch = self.committee.epoch
+        return Persist(self.committee.id, kind, message.view, message.seq, data, epoch)
+
+
+def _find_end(committee: Committee, application: Application) -> int | None:
+    """The end of the committee's epoch, if the application has reached it already."""
+    is_ended = application.get_committee().epoch > committee.epoch
+    return application.get_position() if is_ended else None

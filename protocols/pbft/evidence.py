@@ -47,6 +47,11 @@ def check_equivocation(committee: Committee, first: bytes, second: bytes) -> Off
     return Offence(one.signer, hashlib.sha256(content).digest())
 
 
+def read_epoch(data: bytes) -> int:
+    """The epoch that a statement was signed for. Raises InvalidBytes."""
+    return envelope.parse(data, size_max=VOTE_BYTES_MAX).epoch
+
+
 def _read(
     committee: Committee, data: bytes
 ) -> tuple[envelope.Statement, tuple[int, ...], tuple[bytes, ...]]:

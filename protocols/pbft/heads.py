@@ -6,6 +6,8 @@ from crdt.log import HEAD_KIND, Head
 from identity import schema
 from identity.certificate import Certificate
 from identity.envelope import Context, Statement
+from identity.errors import InvalidCertificate
+from protocols.messages import CERTIFICATE_BYTES_MAX
 from protocols.pbft.quorum import Tally
 from protocols.step import Certified, Equivocation, Step
 
@@ -25,7 +27,7 @@ class Heads:
         self._tallies: dict[int, Tally] = {}
         self._hashes: dict[int, bytes] = {}
         self._newest: Statement | None = None
-        self.certified = 0
+        self.certified = core.committee.start
         self.certificate: Certificate | None = None
 
     def note_executed(self, step: Step) -> None:
@@ -64,6 +66,20 @@ class Heads:
             step.evidence.append(Equivocation(earlier, statement))
         self._try_certify(vote.position, step)
 
+    def accept(self, data: bytes, step: Step) -> None:
+        """Take the certificate of the newest executed head from a peer. Raises InvalidBytes."""
+        core, position = self._core, self._core.executed
+        if position <= self.certified:
+            return
+        committee, digest = core.committee, core.application.get_head()
+        place = Context(committee.network, committee.id, committee.epoch, HEAD_KIND)
+        certificate = Certificate.decode(data, committee.network, size_max=CERTIFICATE_BYTES_MAX)
+        payload = schema.encode(Head(committee.id, position, digest))
+        if (certificate.context, certificate.payload) != (place, payload):
+            raise InvalidCertificate("a certificate of another head")
+        certificate.check(committee.members, committee.q)
+        self._set(position, certificate, step)
+
     def get_newest(self) -> bytes | None:
         return None if self._newest is None else self._newest.data
 
@@ -80,7 +96,10 @@ class Heads:
         place = Context(core.committee.network, core.committee.id, core.committee.epoch, HEAD_KIND)
         payload = schema.encode(Head(core.committee.id, position, digest))
         signatures = {signer: statement.signature for signer, statement in found.items()}
-        certificate = Certificate.collect(place, payload, signatures)
+        self._set(position, Certificate.collect(place, payload, signatures), step)
+
+    def _set(self, position: int, certificate: Certificate, step: Step) -> None:
+        core = self._core
         self.certified, self.certificate = position, certificate
         step.certified.append(Certified(core.committee.id, position, certificate))
         for old in [p for p in self._tallies if p <= position]:

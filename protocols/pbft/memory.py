@@ -2,9 +2,10 @@
 
 The vote log survives a crash. It does not survive being put back from a backup, or a home that was
 copied and started twice: such a member would vote a second time in slots that it has forgotten. So
-after every start it asks the others for its own newest statements and keeps silent until q-1 of
-them have answered. If one of these, signed with its own key, is newer than what it remembers, it
-only observes until a quorum has signed a head of the log beyond every slot it may have voted in.
+after every start, and whenever it enters an epoch, it asks the others for its own newest statements
+and keeps silent until q-1 of them have answered. If one of these, signed with its own key, is newer
+than what it remembers, it only observes until a quorum has signed a head of the log beyond every
+slot it may have voted in.
 """
 
 from typing import TYPE_CHECKING
@@ -67,11 +68,12 @@ class Memory:
         if self.is_settled or (self._asked_ms is not None and now_ms < self._asked_ms + ASK_MS):
             return
         self._asked_ms = now_ms
-        step.sends.append(Send(None, AskMemory(committee=self._core.committee.id)))
+        step.sends.append(Send(None, self._ask()))
         step.wake(now_ms + ASK_MS)
 
     def on_ask(self, peer: bytes) -> Step:
-        """Show a member its own newest statements that are here."""
+        """Show a member its own newest statements that are here. One that has entered the epoch
+        after this member did not hear its question: ask again."""
         core, step = self._core, Step()
         if not core.committee.is_member(peer):
             return step
@@ -83,11 +85,14 @@ class Memory:
         change = core.views.get_newest(peer)
         answer = GiveMemory(
             committee=core.committee.id,
+            epoch=core.committee.epoch,
             highest=max((core.executed, *core.slots)),
             statements=tuple(newest[:3]),
             view_change=b"" if change is None else change.data,
         )
         step.sends.append(Send(peer, answer))
+        if not self.is_settled and peer not in self._answers:
+            step.sends.append(Send(peer, self._ask()))
         return step
 
     def on_answer(self, peer: bytes, answer: GiveMemory, now_ms: int) -> Step:
@@ -106,6 +111,10 @@ class Memory:
                 self._observe_until = max(credible, self._forgotten_seq) + BEYOND_MAX
             core.speak(now_ms, step)
         return step
+
+    def _ask(self) -> AskMemory:
+        committee = self._core.committee
+        return AskMemory(committee=committee.id, epoch=committee.epoch)
 
     def _compare(self, data: bytes) -> None:
         core = self._core

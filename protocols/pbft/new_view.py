@@ -13,6 +13,7 @@ from identity.certificate import Certificate
 from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.messages import (
+    CERTIFICATE_BYTES_MAX,
     CHECKPOINT_KIND,
     PRE_PREPARE_KIND,
     PREPARE_KIND,
@@ -27,7 +28,6 @@ from protocols.messages import (
 )
 from protocols.pbft.quorum import Check
 
-CERTIFICATE_BYTES_MAX = 64 * 1024
 NULL_DIGEST = compute_batch_digest(0, ())
 """The digest of the null batch, which fills a gap and does nothing."""
 
@@ -88,8 +88,10 @@ def compute_proposals(view_changes: Iterable[ViewChange]) -> tuple[int, tuple[As
 
 
 def _check_base(committee: Committee, message: ViewChange) -> None:
-    if message.base == 0:
+    if message.base == committee.start:
         return
+    if message.base < committee.start:
+        raise InvalidSchema("a base before the epoch")
     certificate = Certificate.decode(
         message.certificate, committee.network, size_max=CERTIFICATE_BYTES_MAX
     )

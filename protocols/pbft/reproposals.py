@@ -33,7 +33,7 @@ class Reproposals:
         if core.is_primary and core.views.is_active:
             for seq, digest in core.views.expected.items():
                 slot = core.slots.get(seq)
-                if slot is None or slot.proposal is None:
+                if seq <= core.checkpoints.high and (slot is None or slot.proposal is None):
                     self._wanted[seq] = digest
 
     def clear(self) -> None:

@@ -18,14 +18,17 @@ ROW_BYTES_MAX = 2 * FRAME_BYTES_MAX
 
 
 def restore(core: Core, rows: Iterable[Persist], load: Load, now_ms: int) -> Step:
-    """Put the vote log's rows of this committee back into a fresh core.
+    """Put the vote log's rows of this committee and epoch back into a fresh core.
 
-    Rows up to the application's position are history; the later ones become slots again. The
-    step holds what can be executed at once.
+    Rows of other epochs are not its own, and none is beyond its end. Rows up to the application's
+    position are history; the later ones become slots again. The step holds what can be executed at
+    once.
     """
     by_kind: dict[str, list[Persist]] = {"stable": [], "view": [], "accepted": [], "prepared": []}
     for row in rows:
-        by_kind[row.kind].append(row)
+        is_open = core.end is None or row.seq <= core.end
+        if row.epoch == core.committee.epoch and row.kind in by_kind and is_open:
+            by_kind[row.kind].append(row)
     for row in by_kind["stable"]:
         _restore_stable(core, row)
     for row in by_kind["view"]:

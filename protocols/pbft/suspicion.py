@@ -37,6 +37,12 @@ class Suspicion:
         self._left_ms: deque[int] = deque(maxlen=max(1, core.committee.f))
         """When views were left early, the last of them."""
 
+    def follow(self, former: "Suspicion") -> None:
+        """Take over from the epoch before: links break without asking for epochs."""
+        is_member = self._core.committee.is_member
+        self._lost_ms = {peer: at for peer, at in former._lost_ms.items() if is_member(peer)}
+        self._left_ms.extend(former._left_ms)
+
     def on_link(self, peer: bytes, is_up: bool, now_ms: int, step: Step) -> None:
         """The link to `peer` is there, or broke. One that never was has not broken."""
         if not self._core.committee.is_member(peer):

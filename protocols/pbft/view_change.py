@@ -389,4 +389,5 @@ class ViewChanger:
             support=tuple(statement.data for statement in self._support),
         )
         data = schema.encode(row)
-        step.persist.append(Persist(core.committee.id, "view", core.view, 0, data))
+        epoch = core.committee.epoch
+        step.persist.append(Persist(core.committee.id, "view", core.view, 0, data, epoch))

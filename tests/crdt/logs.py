@@ -15,7 +15,7 @@ NETWORK = hashlib.sha256(b"network").digest()
 COMMITTEE = bytes(range(16))
 KEYS = [PrivateKey(hashlib.sha256(b"peer%d" % i).digest()) for i in range(6)]
 MEMBERS = KEYS[:4]
-PROVER = Prover(NETWORK, {COMMITTEE: Voters(0, frozenset(key.public for key in MEMBERS), 3)})
+PROVER = Prover(NETWORK, {COMMITTEE: [Voters(0, frozenset(key.public for key in MEMBERS), 3)]})
 
 
 def make_replica() -> Replica:

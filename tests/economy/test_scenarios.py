@@ -3,7 +3,8 @@
 Run with ECONODE_REWRITE_SCENARIOS=1 to write the traces anew; read the difference before you
 commit it. The commands:
 
-    world n=4 [parameter=value ...]          start; every member offers the capability
+    world n=4 [draw=K parameter=value ...]   start; every member offers the capability; other
+                                             draws with another K
     offer NAME ...                           one batch
     withdraw NAME
     open NAME [count=1 budget=1000 holders=2 duration_ms=600000]
@@ -13,6 +14,10 @@ commit it. The commands:
     work NAME TASK OUTPUT|fail               sealed result or failure
     show_work NAME TASK OUTPUT
     inventory NAME TASK PHASE [HELD ...]
+    join NAME BOND
+    leave NAME
+    both OPERATION NAME ...                  one batch: each NAME joins with 10000, or leaves
+    members                                  the epoch, where it began, its members
     wait MS                                  an empty batch later
     play NAME=OUTPUT ...                     let agents do their duties until nothing is left
     stake | scores | duties NAME | tasks | admit FROM TO AMOUNT NONCE
@@ -45,6 +50,8 @@ from protocols.economy.operations import (
     CommitWork,
     Held,
     Inventory,
+    JoinCommittee,
+    LeaveCommittee,
     Offer,
     Operation,
     RevealBids,
@@ -143,6 +150,22 @@ class Runner:
         id_, round_ = self.find(task)
         parties = tuple(self.world.keys[word] for word in held)
         return self.submit(name, Inventory((Held(id_, round_, phase, parties),)))
+
+    def do_join(self, name: str, bond: str) -> list[str]:
+        return self.submit(name, JoinCommittee(int(bond), f"/dns4/{name}.example/tcp/1"))
+
+    def do_leave(self, name: str) -> list[str]:
+        return self.submit(name, LeaveCommittee())
+
+    def do_both(self, verb: str, *names: str) -> list[str]:
+        body = LeaveCommittee() if verb == "leave" else JoinCommittee(10_000, "")
+        pairs: list[tuple[str, Body]] = [(name, body) for name in names]
+        return self.tell(self.world.run(*self.world.sign_all(pairs)))
+
+    def do_members(self) -> list[str]:
+        now = self.world.state.committee
+        names = " ".join(self.words[key] for key in now.members)
+        return [f"epoch {now.epoch} from {now.start}: {names} (f={now.f} q={now.q})"]
 
     def do_wait(self, time_ms: str) -> list[str]:
         return self.tell(self.world.run(wait_ms=int(time_ms)))

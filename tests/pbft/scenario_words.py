@@ -17,6 +17,7 @@ from identity import envelope, schema
 from identity.certificate import Certificate
 from identity.envelope import Context, Statement
 from identity.keys import PrivateKey
+from protocols.committee import Committee
 from protocols.economy.operations import OPERATION_KIND, Operation, Transfer
 from protocols.messages import (
     Assigned,
@@ -82,7 +83,8 @@ class Words:
         self.of_bytes[self.batches["null"].digest] = "null"
         self.statements: dict[str, Statement] = {}
         self.certs: dict[str, PreparedProof] = {}
-        self.shadow = NonceApplication()
+        committee = Committee(NETWORK, COMMITTEE, 0, tuple(key.public for key in members))
+        self.shadow = NonceApplication(committee)
         self.chain = {0: (self.shadow.get_head(), self.shadow.compute_state_digest())}
         """(head, state digest) after each position that some member has executed."""
 

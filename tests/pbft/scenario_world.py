@@ -328,12 +328,13 @@ class Commands:
         self.hand(peer, Batches(committee=COMMITTEE, batches=tuple(found)))
 
     def do_ask_memory(self, peer: str) -> None:
-        self.hand(peer, AskMemory(committee=COMMITTEE))
+        self.hand(peer, AskMemory(committee=COMMITTEE, epoch=0))
 
     def do_give_memory(self, who: str, highest: str, shows: str = "", change: str = "") -> None:
         for peer in names(who):
             answer = GiveMemory(
                 committee=COMMITTEE,
+                epoch=0,
                 highest=int(highest),
                 statements=tuple(self.words.statements[name].data for name in names(shows)),
                 view_change=self.words.statements[change].data if change else b"",

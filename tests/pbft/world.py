@@ -5,13 +5,21 @@ from collections import deque
 from collections.abc import Sequence
 
 from crdt import log
-from crdt.facts import Charged, encode_fact
+from crdt.facts import Charged, EpochBegan, Fact, encode_fact
 from identity import envelope, schema
 from identity.envelope import Context, Statement
 from identity.keys import PrivateKey
 from node.router import Router, Seat, decode_frame, encode_frame, pack_votes
 from protocols.committee import Committee
-from protocols.economy.operations import OPERATION_KIND, Operation, Transfer
+from protocols.economy.operations import (
+    OPERATION_KIND,
+    STATEMENT_EPOCH,
+    AnyBody,
+    JoinCommittee,
+    LeaveCommittee,
+    Operation,
+    Transfer,
+)
 from protocols.messages import (
     VOTE_TYPES,
     Batches,
@@ -24,6 +32,7 @@ from protocols.messages import (
 from protocols.pbft.application import Outcome
 from protocols.pbft.core import Core
 from protocols.pbft.pool import Request
+from protocols.requests import parse_request
 from protocols.step import Executed, Persist, Step
 
 NETWORK = hashlib.sha256(b"test network").digest()
@@ -37,15 +46,22 @@ def make_keys(count: int) -> list[PrivateKey]:
 
 
 class NonceApplication:
-    """A fake state machine that knows nonces only: one Charged fact an operation."""
+    """A fake state machine that knows nonces and members: one Charged fact an operation."""
 
-    def __init__(self) -> None:
+    def __init__(self, committee: Committee) -> None:
         self.position = 0
         self.head = bytes(32)
         self.nonces: dict[bytes, int] = {}
         self.time_ms = 0
         self.deadline_ms: int | None = None
         self.order: list[bytes] = []
+        self.committees = [committee]
+
+    def get_committee(self) -> Committee:
+        return self.committees[-1]
+
+    def find_committee(self, epoch: int) -> Committee | None:
+        return self.committees[epoch] if epoch < len(self.committees) else None
 
     def get_position(self) -> int:
         return self.position
@@ -73,37 +89,59 @@ class NonceApplication:
         self.time_ms = max(self.time_ms, time_ms)
         if self.deadline_ms is not None and self.deadline_ms <= self.time_ms:
             self.deadline_ms = None
-        facts = []
+        facts: list[Fact] = []
+        members = set(self.committees[-1].members)
         for request in requests:
             if request.operation.nonce == self.get_next_nonce(request.signer):
                 self.nonces[request.signer] = request.operation.nonce
                 self.order.append(request.digest)
                 facts.append(Charged(operation=request.digest))
+                if isinstance(request.operation.body, JoinCommittee):
+                    members.add(request.signer)
+                elif isinstance(request.operation.body, LeaveCommittee):
+                    members.discard(request.signer)
+        if members != set(self.committees[-1].members):
+            facts.append(self.begin_epoch(tuple(sorted(members))))
         items = [encode_fact(fact) for fact in facts]
         entry = log.append(COMMITTEE, seq, self.head, self.time_ms, items)
         self.head = entry.header.hash()
         return Outcome(entry, tuple(facts))
 
+    def begin_epoch(self, members: tuple[bytes, ...]) -> EpochBegan:
+        epoch = len(self.committees)
+        self.committees.append(Committee(NETWORK, COMMITTEE, epoch, members, self.position))
+        return EpochBegan(epoch=epoch, members=members, joined=(), left=(), expelled=())
+
     def compute_state_digest(self) -> bytes:
         return hashlib.sha256(repr(sorted(self.nonces.items())).encode()).digest()
 
 
+def load_all(operations: Sequence[bytes], committee: Committee) -> list[Request]:
+    return [parse_request(data, committee)[0] for data in operations]
+
+
 class Node:
-    """One member with its durable rows and its ledger; `restart` keeps only those."""
+    """One peer with its durable rows and its ledger; a restart keeps only those."""
 
     def __init__(self, world: "World", key: PrivateKey) -> None:
         self.world, self.key = world, key
-        self.rows: dict[tuple[str, int], Persist] = {}
+        self.rows: dict[tuple[int, str, int], Persist] = {}
         self.ledger: list[Executed] = []
+        self.certificates: dict[int, bytes] = {}
         self.certified = 0
         self.is_durable_at_once = True
+        self.crashes_at: str | None = None
+        """The kind of row after whose sync the process ends."""
         self.start()
 
     def start(self) -> None:
         world = self.world
-        self.application = NonceApplication()
+        self.application = NonceApplication(world.committee)
+        for done in self.ledger:
+            requests = load_all(done.operations, world.committee)
+            self.application.execute(done.seq, done.time_ms, done.digest, requests)
         core = Core(
-            world.committee,
+            self.application.get_committee(),
             self.key,
             self.application,
             lambda statement: statement.check(NETWORK),
@@ -111,10 +149,6 @@ class Node:
         )
         self.seat = Seat(core)
         self.router = Router([self.seat])
-        for done in self.ledger:
-            requests = self.seat.load(done.operations)
-            self.application.execute(done.seq, done.time_ms, done.digest, requests)
-        core.next_seq = core.executed + 1
         self.is_up = True
         self.drive(self.seat.restore(list(self.rows.values()), world.now_ms))
 
@@ -124,30 +158,37 @@ class Node:
             if self.key.public in (source, target):
                 queue.clear()
 
+    @property
+    def core(self) -> Core:
+        return self.seat.core
+
     def drive(self, step: Step) -> None:
         self.world.note(self, step)
         for row in step.persist:
-            self.rows[row.kind, row.seq] = row
-            if row.kind == "stable":
-                for known in [
-                    k
-                    for k in self.rows
-                    if k[1] <= row.seq and k[0] != "view" and k != ("stable", row.seq)
-                ]:
-                    del self.rows[known]
+            self.rows[row.epoch, row.kind, row.seq] = row
+            for known in [known for known in self.rows if is_history(known, row)]:
+                del self.rows[known]
+            if row.kind == self.crashes_at:
+                self.crashes_at = None
+                self.crash()
+                return
         self.ledger += step.executed
         for _, data in step.votes:
             self._note_signed(data)
         for certified in step.certified:
-            certified.certificate.check(self.world.committee.members, self.world.committee.q)
-            self.certified = certified.position
+            epoch = certified.certificate.context.epoch
+            committee = self.application.find_committee(epoch)
+            assert committee is not None
+            certified.certificate.check(committee.members, committee.q)
+            self.certified = max(self.certified, certified.position)
+            self.certificates[certified.position] = certified.certificate.encode()
         for send in [*step.sends, *pack_votes(step)]:
             for to in [send.to] if send.to else self.world.others(self):
                 self.world.queues[self.key.public, to].append(encode_frame(send.message))
         for serve in step.serve:
             self.world.serve(self, serve.to, serve.start)
-        if step.executed and self.is_durable_at_once:
-            self.drive(self.seat.on_durable(step.executed[-1].seq, self.world.now_ms))
+        if step.executed and self.is_durable_at_once and self.world.is_durable:
+            self.drive(self.seat.on_durable(self.ledger[-1].seq, self.world.now_ms))
         self.world.evidence += step.evidence
         self.world.faults += step.faults
 
@@ -158,24 +199,42 @@ class Node:
         vote = schema.decode(statement.payload, kind, size_max=2_048)
         if isinstance(vote, Prepare | Commit):
             digests = self.world.signed.setdefault(
-                (self.key.public, statement.kind, vote.view, vote.seq), set()
+                (self.key.public, statement.kind, statement.epoch, vote.view, vote.seq), set()
             )
             digests.add(vote.digest)
             assert len(digests) == 1
 
 
+def is_history(key: tuple[int, str, int], row: Persist) -> bool:
+    """What a row lets the vote log delete."""
+    epoch, kind, seq = key
+    if row.kind == "epoch":
+        return epoch < row.epoch
+    return (
+        row.kind == "stable"
+        and (epoch, kind, seq) != (row.epoch, "stable", row.seq)
+        and kind not in ("view", "epoch")
+        and epoch == row.epoch
+        and seq <= row.seq
+    )
+
+
 class World:
-    def __init__(self, n: int) -> None:
-        self.keys = make_keys(n)
-        self.committee = Committee(NETWORK, COMMITTEE, 0, tuple(k.public for k in self.keys))
+    """The first `n` of the nodes are members; `spare` others only follow."""
+
+    def __init__(self, n: int, spare: int = 0) -> None:
+        self.keys = make_keys(n + spare)
+        members = tuple(key.public for key in self.keys)
+        self.committee = Committee(NETWORK, COMMITTEE, 0, members[:n])
         self.now_ms = 1_000_000
-        members = self.committee.members
+        self.is_durable = True
+        """False while no ledger gets anything to its disk."""
         self.queues: dict[tuple[bytes, bytes], deque[bytes]] = {
             (a, b): deque() for a in members for b in members if a != b
         }
         self.cut: set[tuple[bytes, bytes]] = set()
         self.evidence: list[object] = []
-        self.signed: dict[tuple[bytes, str, int, int], set[bytes]] = {}
+        self.signed: dict[tuple[bytes, str, int, int, int], set[bytes]] = {}
         self.faults: list[object] = []
         self.nodes = [Node(self, key) for key in self.keys]
         self.client = PrivateKey(hashlib.sha256(b"client").digest())
@@ -185,16 +244,25 @@ class World:
         """Called with every step before it is driven."""
 
     def others(self, node: Node) -> list[bytes]:
-        return [key for key in self.committee.members if key != node.key.public]
+        return [key for key in node.core.committee.members if key != node.key.public]
 
     def get(self, key: bytes) -> Node:
-        return self.nodes[self.committee.members.index(key)]
+        return next(node for node in self.nodes if node.key.public == key)
+
+    def submit_body(self, index: int, body: AnyBody, nonce: int = 1) -> None:
+        """An operation of one of the nodes, sent to all of them."""
+        place = Context(NETWORK, COMMITTEE, STATEMENT_EPOCH, OPERATION_KIND)
+        statement = envelope.sign(self.keys[index], place, schema.encode(Operation(nonce, body)))
+        frame = encode_frame(Submit(committee=COMMITTEE, operations=(statement.data,)))
+        for node in self.nodes:
+            if node.is_up:
+                self.deliver(self.client.public, node, frame)
 
     def make_operation(self, nonce: int | None = None) -> Statement:
         if nonce is None:
             self.nonce += 1
             nonce = self.nonce
-        place = Context(NETWORK, COMMITTEE, 0, OPERATION_KIND)
+        place = Context(NETWORK, COMMITTEE, STATEMENT_EPOCH, OPERATION_KIND)
         body = Transfer(to=self.keys[0].public, amount=1)
         return envelope.sign(self.client, place, schema.encode(Operation(nonce, body)))
 
@@ -213,7 +281,9 @@ class World:
 
     def serve(self, node: Node, to: bytes, start: int) -> None:
         batches = tuple(
-            CommittedBatch(b.seq, b.time_ms, b.operations, b.proof)
+            CommittedBatch(
+                b.seq, b.time_ms, b.operations, b.proof, node.certificates.get(b.seq, b"")
+            )
             for b in node.ledger
             if b.seq >= start
         )[:8]
@@ -227,6 +297,8 @@ class World:
             if not ready:
                 return
             for source, target in ready:
+                if not self.queues[source, target]:
+                    continue  # a crash took what was under way
                 frame = self.queues[source, target].popleft()
                 node = self.get(target)
                 if node.is_up and (source, target) not in self.cut:

@@ -117,8 +117,8 @@ def test_s4_two_digests_for_a_slot(world):
 
 def test_s4_a_vote_in_a_view_that_was_left(world):
     member, committee = world.members[0], world.committee.id
-    world.judge.on_persisted(member, [Persist(committee, "view", 5, 0, b"")])
-    world.judge.on_persisted(member, [Persist(committee, "accepted", 4, 900, b"")])
+    world.judge.on_persisted(member, [Persist(committee, "view", 5, 0, b"", 0)])
+    world.judge.on_persisted(member, [Persist(committee, "accepted", 4, 900, b"", 0)])
     assert names(world) == {"S4 no vote in a view that was left"}
 
 
@@ -132,7 +132,7 @@ def test_s5_two_checkpoints(world):
             for key in world.foundation.keys
         }
         data = Certificate.collect(place, payload, signatures).encode()
-        row = Persist(committee.id, "stable", 0, 900, data)
+        row = Persist(committee.id, "stable", 0, 900, data, 0)
         world.judge.on_persisted(world.members[0], [row])
     assert names(world) == {"S5 stable checkpoints agree"}
 

@@ -225,7 +225,7 @@ DEFECTS = (
         "the choice to leave a view is not durable",
         (
             "protocols.pbft.view_change:ViewChanger._persist",
-            'step.persist.append(Persist(core.committee.id, "view", core.view, 0, data))',
+            'step.persist.append(Persist(core.committee.id, "view", core.view, 0, data, epoch))',
             "pass",
         ),
     ),

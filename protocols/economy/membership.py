@@ -1,0 +1,94 @@
+"""Who the members are: joining, leaving, and the end of an epoch.
+
+A change takes effect at the end of its batch, which ends the epoch: `EpochBegan` is its last fact
+and names who orders from the next position on. Members decide on that batch under the rules of
+the ending epoch, and the next one begins only when a quorum of them has signed the log up to it,
+so two epochs never order at once. A slashed member leaves without being asked: f' >= f - 1 holds
+for n' = n - 1, and one faulty member is gone.
+"""
+
+from crdt.facts import EpochBegan, MemberJoined, MemberLeft
+from protocols.committee import Committee
+from protocols.economy.books import Books, compute_moves
+from protocols.economy.model import OrderedOperation, Refused
+from protocols.economy.operations import JoinCommittee
+from protocols.genesis import MEMBERS_MAX
+
+BYZANTINE_MEMBERS_MIN = 4
+"""The least committee that survives a faulty member: nobody leaves below it by own will."""
+
+
+def join(books: Books, ordered: OrderedOperation, body: JoinCommittee) -> None:
+    """Make the signer a member from the next epoch on. Raises Refused."""
+    signer, rules = ordered.signer, books.parameters
+    if books.is_banned(signer):
+        raise Refused("banned")
+    if books.committee.is_member(signer) or signer in books.joining:
+        raise Refused("already_member")
+    if books.committee.n + len(books.joining) >= MEMBERS_MAX:
+        raise Refused("committee_full")
+    if books.stake.get(signer, "bonded") + body.bond < rules.member_bond_min:
+        raise Refused("bond_too_small")
+    _require_room(books)
+    books.require_free(signer, body.bond)
+    books.joining[signer] = body.address
+    moves = compute_moves((signer, "free", signer, "bonded", body.bond))
+    books.emit(MemberJoined(account=signer, bond=body.bond, address=body.address, moves=moves))
+
+
+def leave(books: Books, ordered: OrderedOperation) -> None:
+    """Make the signer a member no longer, from the next epoch on. Raises Refused."""
+    signer, n = ordered.signer, books.committee.n - len(books.leaving)
+    if not books.committee.is_member(signer) or signer in books.leaving:
+        raise Refused("not_a_member")
+    if n == 1 or n == BYZANTINE_MEMBERS_MIN:
+        raise Refused("too_few_members")
+    _require_room(books)
+    books.leaving.add(signer)
+    books.emit(MemberLeft(account=signer))
+
+
+def end_batch(books: Books) -> None:
+    """Begin the next epoch if this batch changed who the members are."""
+    if not (books.joining or books.leaving or books.has_offender):
+        return
+    former = books.committee
+    wanted = set(former.members).union(books.joining) - books.leaving
+    expelled = _expel(books, wanted)
+    if wanted != set(former.members):
+        committee = Committee(
+            former.network, former.id, former.epoch + 1, tuple(sorted(wanted)), books.position
+        )
+        books.set_committee(committee, books.joining)
+        joined = tuple(sorted(wanted.difference(former.members)))
+        left = tuple(sorted(books.leaving - expelled))
+        books.emit(
+            EpochBegan(
+                epoch=committee.epoch,
+                members=committee.members,
+                joined=joined,
+                left=left,
+                expelled=tuple(sorted(expelled)),
+            )
+        )
+    books.joining, books.leaving, books.has_offender = {}, set(), False
+
+
+def find_committee(books: Books, epoch: int) -> Committee | None:
+    """The committee of an epoch that is remembered."""
+    return next((known for known in books.epochs if known.epoch == epoch), None)
+
+
+def _require_room(books: Books) -> None:
+    if len(books.joining) + len(books.leaving) >= books.parameters.epoch_changes_max:
+        raise Refused("epoch_full")
+
+
+def _expel(books: Books, wanted: set[bytes]) -> set[bytes]:
+    """Take banned members out of `wanted`, but never the last one."""
+    expelled = set()
+    for key in sorted(wanted):
+        if books.is_banned(key) and len(wanted) > 1:
+            wanted.remove(key)
+            expelled.add(key)
+    return expelled

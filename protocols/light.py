@@ -1,0 +1,240 @@
+"""Light proofs: what a committee's log says, checked from a trusted anchor without a replay.
+
+A bundle follows the epochs by their certificates alone: each `EpochEnd` shows, under the signatures
+of a quorum whose members are known already, who the next members are. The facts it is about stand
+in an entry with their Merkle paths (RFC 6962, section 2.1.1), and the headers from there on link
+to one that a quorum of the last epoch certified.
+
+Whoever was a member long ago may have its bond back and sign anything: an anchor older than the
+network's `unbonding_ms` proves nothing (weak subjectivity), so a client saves a newer one whenever
+it has checked a bundle. docs/protocol-light.md describes the bytes.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from crdt import log
+from crdt.facts import AnyFact, EpochBegan, decode_fact
+from crdt.heads import Prover, get_head
+from identity import cbor, schema
+from identity.certificate import Certificate
+from identity.errors import EconodeError, InvalidSchema
+from identity.schema import U63, CommitteeId, Digest, Key, TimeMs
+from protocols.committee import Committee
+from protocols.genesis import MAIN_COMMITTEE, MEMBERS_MAX, Genesis, compute_committee_id
+from protocols.messages import CERTIFICATE_BYTES_MAX
+
+FORMAT = "econode/light"
+VERSION = 1
+BUNDLE_BYTES_MAX = 64 * 1024 * 1024
+EPOCHS_MAX = 4_096
+"""Epochs that one bundle follows; a client further behind saves anchors on the way."""
+HEADERS_MAX = 4_096
+"""Headers from the entry of the facts to the certified one."""
+FACTS_MAX = 4_096
+PATH_MAX = 16
+"""log.ITEMS_MAX leaves make a tree of this height."""
+
+CertificateBytes = Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
+
+
+class StaleAnchor(EconodeError):
+    """The trusted anchor is older than the network lets members take their bonds back."""
+
+
+class ProvenFact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The item at `index` of an entry, with its path to the entry's root."""
+
+    data: Annotated[bytes, msgspec.Meta(max_length=log.ITEM_BYTES_MAX)]
+    index: U63
+    path: Annotated[tuple[Digest, ...], msgspec.Meta(max_length=PATH_MAX)]
+
+
+class ProvenEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A header of the committee's log and some of its `count` items."""
+
+    header: log.Header
+    count: U63
+    facts: Annotated[tuple[ProvenFact, ...], msgspec.Meta(max_length=FACTS_MAX)]
+
+
+class EpochEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The entry that ended an epoch with its EpochBegan, and the ending quorum's certificate."""
+
+    entry: ProvenEntry
+    certificate: CertificateBytes
+
+
+class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Facts of one entry, and what proves them. `headers` are those after the entry's, up to the
+    certified one; without any the entry itself is certified."""
+
+    network: Digest
+    committee: CommitteeId
+    epochs: Annotated[tuple[EpochEnd, ...], msgspec.Meta(max_length=EPOCHS_MAX)]
+    entry: ProvenEntry
+    headers: Annotated[tuple[log.Header, ...], msgspec.Meta(max_length=HEADERS_MAX)]
+    certificate: CertificateBytes
+
+
+class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client trusts: who the members are in `epoch`, as of the agreed time `time_ms`."""
+
+    network: Digest
+    committee: CommitteeId
+    epoch: U63
+    start: U63
+    members: Annotated[tuple[Key, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
+    time_ms: TimeMs
+    unbonding_ms: TimeMs
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What a bundle proves. `anchor` is as new as its certificate; `signers` of `n` members made
+    that."""
+
+    position: int
+    time_ms: int
+    facts: tuple[AnyFact, ...]
+    certified_position: int
+    signers: int
+    n: int
+    anchor: Anchor
+
+
+def make_anchor(genesis: Genesis) -> Anchor:
+    """The anchor that a network's genesis is."""
+    network = genesis.compute_network_id()
+    return Anchor(
+        network=network,
+        committee=compute_committee_id(network, MAIN_COMMITTEE),
+        epoch=0,
+        start=0,
+        members=genesis.get_member_keys(),
+        time_ms=genesis.created_ms,
+        unbonding_ms=genesis.parameters.unbonding_ms,
+    )
+
+
+def prove_items(header: log.Header, items: Sequence[bytes], chosen: Sequence[int]) -> ProvenEntry:
+    """The entry with `header` and the items at the `chosen` places."""
+    facts = tuple(ProvenFact(items[i], i, log.compute_path(items, i)) for i in chosen)
+    return ProvenEntry(header, len(items), facts)
+
+
+def encode_bundle(bundle: Bundle) -> bytes:
+    """The bytes of a bundle file: [FORMAT, VERSION, SHA-256 of the payload, payload]."""
+    payload = schema.encode(bundle)
+    return cbor.encode([FORMAT, VERSION, hashlib.sha256(payload).digest(), payload])
+
+
+def decode_bundle(data: bytes) -> Bundle:
+    """Raises InvalidBytes for anything but a whole bundle. Nothing is proven by that."""
+    match cbor.decode(data, size_max=BUNDLE_BYTES_MAX):
+        case [str(name), int(version), bytes(digest), bytes(payload)] if (
+            name == FORMAT and version is not True
+        ):
+            pass
+        case _:
+            raise InvalidSchema("not a light proof")
+    if version != VERSION:
+        raise InvalidSchema(f"a light proof of version {version}, this program reads {VERSION}")
+    if hashlib.sha256(payload).digest() != digest:
+        raise InvalidSchema("the light proof is damaged")
+    return schema.decode(payload, Bundle, size_max=BUNDLE_BYTES_MAX)
+
+
+def verify_bundle(bundle: Bundle, anchor: Anchor, now_ms: int) -> Proven:
+    """What `bundle` proves to somebody who trusts `anchor`. `now_ms` is the client's own clock.
+
+    Raises StaleAnchor, or InvalidBytes when it proves nothing.
+    """
+    if now_ms - anchor.time_ms > anchor.unbonding_ms:
+        days = (now_ms - anchor.time_ms) // 86_400_000
+        raise StaleAnchor(
+            f"the trusted anchor is {days} days old: former members may sign anything"
+        )
+    if (bundle.network, bundle.committee) != (anchor.network, anchor.committee):
+        raise InvalidSchema("a proof of another network or committee than the anchor's")
+    committee, time_ms = _read_members(anchor), anchor.time_ms
+    for end in bundle.epochs:
+        began = _read_began(end)
+        if began.epoch <= committee.epoch:
+            continue  # the anchor is newer
+        committee, time_ms = _follow(committee, end, began)
+    certified = _check_chain(bundle)
+    signers = _check_head(committee, certified, bundle.certificate)
+    facts = _check_items(bundle.entry)
+    return Proven(
+        position=bundle.entry.header.position,
+        time_ms=bundle.entry.header.time_ms,
+        facts=facts,
+        certified_position=certified.position,
+        signers=signers,
+        n=committee.n,
+        anchor=msgspec.structs.replace(
+            anchor,
+            epoch=committee.epoch,
+            start=committee.start,
+            members=committee.members,
+            time_ms=max(time_ms, certified.time_ms),
+        ),
+    )
+
+
+def _read_members(anchor: Anchor) -> Committee:
+    try:
+        place = (anchor.network, anchor.committee)
+        return Committee(*place, anchor.epoch, anchor.members, anchor.start)
+    except ValueError as error:
+        raise InvalidSchema(f"the anchor: {error}") from None
+
+
+def _read_began(end: EpochEnd) -> EpochBegan:
+    facts = _check_items(end.entry)
+    if len(facts) != 1 or not isinstance(facts[0], EpochBegan):
+        raise InvalidSchema("an epoch is ended by one EpochBegan")
+    return facts[0]
+
+
+def _follow(committee: Committee, end: EpochEnd, began: EpochBegan) -> tuple[Committee, int]:
+    """The epoch after `committee`'s, and the agreed time at which it began."""
+    header = end.entry.header
+    if began.epoch != committee.epoch + 1:
+        raise InvalidSchema(f"epoch {began.epoch} does not follow epoch {committee.epoch}")
+    _check_head(committee, header, end.certificate)
+    place = (committee.network, committee.id, began.epoch, began.members)
+    try:
+        return Committee(*place, header.position), header.time_ms
+    except ValueError as error:
+        raise InvalidSchema(f"epoch {began.epoch}: {error}") from None
+
+
+def _check_head(committee: Committee, header: log.Header, proof: bytes) -> int:
+    """How many members signed the head that `header` is."""
+    prover = Prover(committee.network, {committee.id: (committee.make_voters(),)})
+    prover.check(get_head(header), proof)
+    found = Certificate.decode(proof, committee.network, size_max=CERTIFICATE_BYTES_MAX)
+    return len(found.signatures)
+
+
+def _check_chain(bundle: Bundle) -> log.Header:
+    """The last header; each links to the one before it."""
+    last = bundle.entry.header
+    for header in bundle.headers:
+        if (header.position, header.previous) != (last.position + 1, last.hash()):
+            raise InvalidSchema(f"header {header.position} does not link to the one before it")
+        last = header
+    return last
+
+
+def _check_items(entry: ProvenEntry) -> tuple[AnyFact, ...]:
+    for fact in entry.facts:
+        if not log.verify_path(fact.data, fact.index, entry.count, fact.path, entry.header.root):
+            raise InvalidSchema(f"item {fact.index} is not in the entry")
+    return tuple(decode_fact(fact.data) for fact in entry.facts)
