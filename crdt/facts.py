@@ -12,7 +12,7 @@ import msgspec
 
 from identity import cbor, schema
 from identity.errors import InvalidSchema
-from identity.schema import U63, Amount, Digest, Key, Name, Text, TimeMs
+from identity.schema import U63, Amount, CommitteeId, Digest, Key, Name, Text, TimeMs
 
 FACT_BYTES_MAX = 1 << 20
 ADDRESS_CHARS_MAX = 256
@@ -310,6 +310,54 @@ class Snapshot(Fact, frozen=True, tag="snapshot"):
     scores: tuple[Score, ...]
 
 
+class CommitteeProposed(Fact, frozen=True, tag="committee_proposed"):
+    """A further committee was proposed: its members have until the deadline to consent, each
+    with `bond` and `free` credits."""
+
+    committee: CommitteeId
+    account: Key
+    name: Name
+    members: tuple[Key, ...]
+    bond: Amount
+    free: Amount
+    deadline_ms: TimeMs
+
+
+class CommitteeConsented(Fact, frozen=True, tag="committee_consented"):
+    """A named member consented; its credits wait in transit."""
+
+    committee: CommitteeId
+    account: Key
+
+
+class CommitteeFormed(Fact, frozen=True, tag="committee_formed"):
+    """The last member consented: the committee's genesis follows from this fact alone. It moves
+    nothing: what the members put in transit stays there, and is minted in the new committee."""
+
+    committee: CommitteeId
+    name: Name
+    members: tuple[Key, ...]
+    bond: Amount
+    free: Amount
+    created_ms: TimeMs
+
+
+class CommitteeLapsed(Fact, frozen=True, tag="committee_lapsed"):
+    """Not everybody consented in time: what was in transit is free again."""
+
+    committee: CommitteeId
+    name: Name
+
+
+class Founded(Fact, frozen=True, tag="founded"):
+    """The first fact of a formed committee: where its parent's log says so. `fact` is the SHA-256
+    of the parent's `committee_formed` in the entry at `position`."""
+
+    parent: CommitteeId
+    position: Amount
+    fact: Digest
+
+
 AnyFact = (
     Minted
     | Charged
@@ -338,6 +386,11 @@ AnyFact = (
     | MemberLeft
     | EpochBegan
     | Snapshot
+    | CommitteeProposed
+    | CommitteeConsented
+    | CommitteeFormed
+    | CommitteeLapsed
+    | Founded
 )
 
 

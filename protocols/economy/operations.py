@@ -11,7 +11,8 @@ import msgspec
 
 from crdt.facts import Address, OfferedCapability, Phase, Round
 from identity import schema
-from identity.schema import Amount, Digest, Key, Name, Positive, Salt
+from identity.schema import Amount, CommitteeId, Digest, Key, Name, Positive, Salt
+from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 OPERATION_KIND = "operation"
 RECEIPT_KIND = "receipt"
@@ -25,7 +26,8 @@ CAPABILITIES_MAX = 64
 RECEIPTS_MAX = 256
 RECEIPT_BYTES_MAX = 8 * 1024
 BLOB_BYTES_MAX = 64 * 1024 * 1024
-EVIDENCE_BYTES_MAX = 1_024
+EVIDENCE_BYTES_MAX = 48 * 1024
+"""One statement of an accusation: most VIEW-CHANGEs fit, and two of them into an operation."""
 
 BlobBytes = Annotated[int, msgspec.Meta(ge=0, le=BLOB_BYTES_MAX)]
 
@@ -146,6 +148,26 @@ class Accuse(Body, frozen=True, tag="accuse"):
     second: EvidenceBytes
 
 
+class FormCommittee(Body, frozen=True, tag="form_committee"):
+    """Propose a committee of these members, each with `bond` and `free` credits there.
+
+    It is formed once each of them has consented, `duration_ms` of agreed time from now at latest.
+    """
+
+    name: CommitteeName
+    members: Annotated[tuple[Key, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
+    bond: Amount
+    free: Amount
+    duration_ms: Positive
+
+
+class ConsentCommittee(Body, frozen=True, tag="consent_committee"):
+    """Belong to a proposed committee, and move the credits of its terms there. The id covers the
+    proposal with all its terms (`compute_formed_id`)."""
+
+    committee: CommitteeId
+
+
 class JoinCommittee(Body, frozen=True, tag="join_committee"):
     """Become a member: the signature is the joiner's consent. `bond` free credits are bonded with
     it, and others dial it at `address`."""
@@ -168,6 +190,8 @@ AnyBody = (
     | RevealWork
     | Inventory
     | Accuse
+    | FormCommittee
+    | ConsentCommittee
     | JoinCommittee
     | LeaveCommittee
 )

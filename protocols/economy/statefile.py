@@ -14,7 +14,7 @@ from identity import cbor, schema
 from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy.books import Books
-from protocols.economy.model import Agent, Bid, Stage, Task, Work
+from protocols.economy.model import Agent, Bid, Formed, Proposal, Stage, Task, Work
 
 STATE_BYTES_MAX = 256 * 1024 * 1024
 VERSION = 1
@@ -96,6 +96,8 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: tuple[AgentRecord, ...]
     tasks: tuple[TaskRecord, ...]
     queued: tuple[bytes, ...]
+    proposals: tuple[Proposal, ...]
+    formed: tuple[Formed, ...]
 
 
 def dump(books: Books) -> bytes:
@@ -118,6 +120,8 @@ def dump(books: Books) -> bytes:
         ),
         tasks=tuple(_dump_task(task) for task in books.tasks.values()),
         queued=tuple(queued),
+        proposals=tuple(proposal for _, proposal in sorted(books.proposals.items())),
+        formed=tuple(books.formed.values()),
     )
     return schema.encode(record)
 
@@ -140,6 +144,8 @@ def load(data: bytes, books: Books) -> None:
     books.agents = {
         agent.key: Agent(agent.capabilities, agent.paused, agent.banned) for agent in record.agents
     }
+    books.proposals = {proposal.committee: proposal for proposal in record.proposals}
+    books.formed = {formed.committee: formed for formed in record.formed}
     books.tasks = {task.id: _load_task(task) for task in record.tasks}
     try:
         books.restore_indexes(record.queued)

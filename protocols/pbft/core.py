@@ -51,7 +51,7 @@ from protocols.pbft.quorum import Check
 from protocols.pbft.reproposals import Reproposals
 from protocols.pbft.slot import Prepared, PreparedRow, Proposal, Slot
 from protocols.pbft.suspicion import Suspicion
-from protocols.pbft.view_change import RELAY_AFTER_MS, ViewChanger
+from protocols.pbft.view_change import ViewChanger
 from protocols.step import Equivocation, Executed, Persist, Send, Step
 
 PIPELINE_MAX = 4
@@ -147,9 +147,7 @@ class Core:
             if self.application.admit(request.signer, request.operation) is None:
                 self.pool.add(request, now_ms)
         self.propose(now_ms, step)
-        if len(self.pool) and not self.is_primary:
-            hurry = self.suspicion.has_reason(now_ms)
-            step.wake(now_ms if hurry else now_ms + RELAY_AFTER_MS)
+        self.suspicion.on_waiting(now_ms, step)
         return step
 
     def on_propose(self, statement: Statement, hop: Propose, load: Load, now_ms: int) -> Step:
@@ -402,8 +400,7 @@ class Core:
             batch = (slot.seq, hop.time_ms, slot.proposal.requests, slot.proof)
             since_ms = self.pool.get_oldest_ms()
             self.execute(*batch, now_ms, step)
-            count, left_since_ms = len(slot.proposal.requests), self.pool.get_oldest_ms()
-            self.suspicion.pace.on_batch(count, since_ms, left_since_ms, now_ms)
+            self.suspicion.on_batch(len(slot.proposal.requests), since_ms, now_ms)
         self.propose(now_ms, step)
 
     def execute(

@@ -19,6 +19,8 @@ from protocols.step import Step
 if TYPE_CHECKING:
     from protocols.pbft.core import Core
 
+RELAY_AFTER_MS = 200
+"""How long a request may wait before a backup passes it on to the primary."""
 LINK_GRACE_MS = 100
 """A link that comes back within this time was never lost."""
 EARLY_PAUSE_MS = 4_000
@@ -53,6 +55,17 @@ class Suspicion:
         else:
             self._lost_ms.setdefault(peer, now_ms)
             step.wake(now_ms + LINK_GRACE_MS)
+
+    def on_waiting(self, now_ms: int, step: Step) -> None:
+        """Requests came: have the timers run in time to pass them on, or to leave the view."""
+        core = self._core
+        if len(core.pool) and not core.is_primary:
+            hurry = self.has_reason(now_ms)
+            step.wake(now_ms if hurry else now_ms + RELAY_AFTER_MS)
+
+    def on_batch(self, operations: int, since_ms: int | None, now_ms: int) -> None:
+        """The primary had a batch executed; `since_ms`: see `Pace.on_batch`."""
+        self.pace.on_batch(operations, since_ms, self._core.pool.get_oldest_ms(), now_ms)
 
     def on_complaint(self, peer: bytes, view: int | None, now_ms: int, step: Step) -> None:
         """`peer` is for replacing the primary of `view`, or not for replacing any."""

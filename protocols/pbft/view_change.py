@@ -34,6 +34,7 @@ from protocols.messages import (
     ViewChange,
 )
 from protocols.pbft.new_view import check_view_change, compute_proposals
+from protocols.pbft.suspicion import RELAY_AFTER_MS
 from protocols.step import Equivocation, Persist, Send, Step
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ VIEWS_KEPT_PER_SIGNER = 4
 EARLY_VOTES_MAX = 512
 """Votes of one member for views that have not begun here; more than its open slots need."""
 RESEND_MS = 300
-RELAY_AFTER_MS = 200
-"""How long a request may wait before a backup passes it on to the primary."""
 RELAYED_MAX = 4
 """Requests that a backup passes on to a primary that seems not to have them."""
 HEARD_MS_MAX = 1_500

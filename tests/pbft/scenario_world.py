@@ -297,6 +297,7 @@ class Commands:
         for name in names(who):
             status = Status(
                 committee=COMMITTEE,
+                epoch=int(options.get("epoch", "0")),
                 view=int(options.get("v", "0")),
                 active="left" not in options,
                 stable=int(options.get("stable", "0")),
