@@ -2,7 +2,7 @@
 
     active ──timer──► VIEW-CHANGE(v+1) sent, inactive ──NEW-VIEW(v+1)──► active in v+1
                         │  f+1 members are above us: join the smallest of their views
-                        └─ q VIEW-CHANGEs and no NEW-VIEW in time: VIEW-CHANGE(v+2), ...
+                        └─ q have left and no NEW-VIEW in time: VIEW-CHANGE(v+2), ...
 
 A member's choice to leave a view is durable before it is sent, and it takes no further part in
 that view: what its VIEW-CHANGE says of prepared certificates stays true. The timer runs while
@@ -122,10 +122,13 @@ class ViewChanger:
         step.wake(self._deadline_ms)
 
     def _is_waiting(self, now_ms: int) -> bool:
-        """While leaving, the timer runs from the q-th VIEW-CHANGE on."""
+        """While leaving, the timer runs once q members have left for this view or a later one: a
+        member that went on repeats its newest VIEW-CHANGE only, and those that restarted since
+        have forgotten the one before."""
         core = self._core
         if not self.is_active:
-            return len(self._known.get(core.view, {})) >= core.committee.q
+            left = {s for view, known in self._known.items() if view >= core.view for s in known}
+            return len(left) >= core.committee.q
         return self._is_connected(now_ms) and core.is_waiting(now_ms)
 
     def note_heard(self, peer: bytes, now_ms: int) -> None:

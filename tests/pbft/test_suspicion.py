@@ -126,6 +126,7 @@ def test_liars_that_complain_replace_nobody():
         certified=core.executed,
         waiting=False,
         complains=True,
+        epoch=0,
     )
     for _ in range(20):
         for node in (world.nodes[1], world.nodes[2]):
