@@ -32,10 +32,11 @@ class Sample:
     """All members at one moment."""
 
     def __init__(self, group: Group, readings: Sequence[Reading]) -> None:
+        homes = [member.home for member in group.members]
         self.readings = readings
         self.operations = max(reading.operations for reading in readings)
-        self.ledger_bytes = [get_file_bytes(home.ledger_path) for home in group.homes]
-        self.votes_bytes = [get_file_bytes(home.votes_path) for home in group.homes]
+        self.ledger_bytes = [get_file_bytes(home.ledger_path) for home in homes]
+        self.votes_bytes = [get_file_bytes(home.votes_path) for home in homes]
 
 
 def measure_endurance(

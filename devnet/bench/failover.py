@@ -6,6 +6,7 @@ may still be executed after it, and does not count. The killed member is started
 next round begins once it has caught up.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -74,11 +75,14 @@ async def _kill_primary(group: Group, rest_seconds: float) -> dict[str, float]:
     await _wait(group, lambda found: min(r.position for r in found) > position + SETTLE_BATCHES)
     await trio.sleep(rest_seconds)
     before = await loaded.ask(Read())
-    killed_s = await group.members[primary].kill()
+    killed_s = time.monotonic()
+    await group.members[primary].kill()
     events, executed_s = await _watch_recovery(loaded, view, before.operations + 2 * OUTSTANDING)
-    phases = evaluate(killed_s, executed_s, events, group.peers[primary])
+    phases = evaluate(killed_s, executed_s, events, group.members[primary].home.load_peer_id())
     await loaded.ask(Load(0))
     await group.restart(primary)
+    others = len(group.members) - 1
+    await _wait(group, lambda found: min(reading.connected for reading in found) >= others)
     await wait_equal(group)
     return phases
 

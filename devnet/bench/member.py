@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,7 @@ from devnet.bench.member_protocol import (
     Ready,
 )
 from identity.keys import PrivateKey, compute_peer_id, parse_peer_id
+from identity.schema import U63_MAX
 from node.account import Account
 from node.config import Config
 from node.config import Network as NetworkSection
@@ -37,12 +39,13 @@ from node.home import Home
 from node.links import PeerAddress
 from node.node import Node, open_node
 from protocols.economy.operations import Transfer
-from protocols.step import Certified, Executed
+from protocols.step import Certified, Executed, Transferred
 from protocols.submitter import Submitter
 
 ACCOUNT_OUTSTANDING_MAX = 32
 """Operations of one account at once: half of what a member admits ahead of the last executed one,
 since the members that receive them may be behind this one."""
+BATCHES_ONLY = "batches-only"
 COMMAND_BYTES_MAX = 1 << 20
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -61,7 +64,7 @@ class Generator:
         self._scope: trio.CancelScope | None = None
         self._ended = trio.Event()
         self.latencies_ms: list[float] = []
-        self.batches = self.operations = 0
+        self.batches = self.operations = self.transfers = 0
         node.driver.add_listener(node.main.id, self)
 
     def on_executed(self, executed: Executed) -> None:
@@ -70,6 +73,9 @@ class Generator:
 
     def on_certified(self, certified: Certified) -> None:
         """Not counted."""
+
+    def on_transferred(self, transferred: Transferred) -> None:
+        self.transfers += 1
 
     async def set_load(self, outstanding: int) -> None:
         """Replace the load; returns when none of the former one is under way."""
@@ -142,6 +148,9 @@ class Watcher:
     def on_certified(self, certified: Certified) -> None:
         """Not watched."""
 
+    def on_transferred(self, transferred: Transferred) -> None:
+        """Not watched."""
+
     def take(self) -> tuple[tuple[float, float], tuple[Event, ...]]:
         """(longest gap, events) since this was called last."""
         taken = self._gap_s, tuple(self._events)
@@ -172,6 +181,7 @@ def read(node: Node, generator: Generator, watcher: Watcher) -> Reading:
         longest_gap_s=gap_s,
         queues=count_queues(node),
         events=events,
+        transfers=generator.transfers,
         latencies_ms=tuple(latencies),
     )
 
@@ -187,7 +197,7 @@ def count_queues(node: Node) -> dict[str, int]:
     }
 
 
-async def _run(path: Path) -> None:
+async def _run(path: Path, *, batches_only: bool) -> None:
     home = Home(path)
     config = Config(network=NetworkSection(listen=("/ip4/127.0.0.1/tcp/0",)))
     async with (
@@ -195,6 +205,8 @@ async def _run(path: Path) -> None:
         open_node(home, config, home.load_key(), home.load_genesis()) as node,
         trio.open_nursery() as nursery,
     ):
+        if batches_only:
+            node.main.seat.catch_up.transfer_batches_min = U63_MAX
         generator, watcher = Generator(node, nursery), Watcher(node)
         address = node.transport.listen_addresses()[0]
         _say(Ready(compute_peer_id(node.key.public), address))
@@ -231,9 +243,10 @@ def _say(message: msgspec.Struct) -> None:
 
 
 def main() -> None:
-    """Run the member of the home named on the command line until standard input ends."""
+    """Run the member of the home named on the command line until standard input ends. With
+    BATCHES_ONLY behind it, it fetches no state, however far behind it is."""
     logging.basicConfig(level=logging.WARNING)
-    trio.run(_run, Path(sys.argv[1]))
+    trio.run(partial(_run, Path(sys.argv[1]), batches_only=BATCHES_ONLY in sys.argv[2:]))
 
 
 if __name__ == "__main__":

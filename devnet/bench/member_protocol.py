@@ -65,6 +65,8 @@ class Reading(msgspec.Struct, frozen=True, tag="reading", kw_only=True):
     """How much waits or is kept, by name; each has a bound in the code."""
     events: tuple[Event, ...]
     """Since the last reading, at most EVENTS_MAX."""
+    transfers: int
+    """Fetched states that this process went on from."""
     latencies_ms: tuple[float, ...]
     """Of this member's own load, ascending: from submitting to executed here."""
 

@@ -112,6 +112,7 @@ def read(at_s: float, operations: int, cpu_s: float, *latencies_ms: float) -> Re
         view=0,
         position=operations // 5,
         head="",
+        transfers=0,
         longest_gap_s=(at_s, at_s),
         queues={"slots": 1},
         events=(),

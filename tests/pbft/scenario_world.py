@@ -144,22 +144,23 @@ class Commands:
             return next(node for node in self.world.nodes if node.is_up)
         return self.world.get(self.words.keys[name].public)
 
+    def is_up(self, name: str) -> bool:
+        return self.real(name).is_up
+
     def puppets(self) -> list[str]:
-        return [
-            name
-            for name, node in zip(self.words.members, self.world.nodes, strict=True)
-            if not node.is_up
-        ]
+        return [name for name in self.words.members if not self.is_up(name)]
 
     def hand(self, peer: str, hop: Hop, to: str | None = None) -> None:
         self.world.deliver(self.words.keys[peer].public, self.real(to), encode_frame(hop))
 
     def tell_place(self, node: Node) -> str:
         core = node.seat.core
+        epoch = f"epoch {core.committee.epoch} " if core.committee.epoch else ""
         sign = "signs" if core.memory.may_sign() else "silent"
         return (
-            f"v{core.view} {'active' if core.views.is_active else 'left'} executed={core.executed}"
-            f" certified={core.heads.certified} stable={core.checkpoints.low} {sign}"
+            f"{epoch}v{core.view} {'active' if core.views.is_active else 'left'}"
+            f" executed={core.executed} certified={core.heads.certified}"
+            f" stable={core.checkpoints.low} {sign}"
         )
 
     def places(self) -> list[str]:
@@ -287,11 +288,8 @@ class Commands:
         found = names(which)
         operations = tuple(self.words.operation(name) for name in found)
         peer = by or found[0][0]
-        if to is None and not self.puppets():
-            for name in self.words.members:
-                self.hand(peer, Submit(committee=COMMITTEE, operations=operations), name)
-        else:
-            self.hand(peer, Submit(committee=COMMITTEE, operations=operations), to)
+        for name in [to] if to else [name for name in self.words.members if self.is_up(name)]:
+            self.hand(peer, Submit(committee=COMMITTEE, operations=operations), name)
 
     def do_status(self, who: str, to: str | None = None, **options: str) -> None:
         for name in names(who):
@@ -435,14 +433,13 @@ class Commands:
 
     def do_settle(self, ms: str = "") -> None:
         """Deliver until nothing is under way (with `ms=`, over so much time); of the trace only
-        what the world is told: executions, views, faults and evidence."""
+        what the world is told, member by member: executions, views, faults and evidence."""
         if ms:
             self.world.tick(int(ms))
         self.world.settle()
         shown = ("execute", "persist view", "fault", "evidence", "stop")
-        self.world.lines = [
-            line for line in self.world.lines if line.split(": ", 1)[-1].startswith(shown)
-        ]
+        told = [t for t in self.world.lines if t.split(": ", 1)[-1].startswith(shown)]
+        self.world.lines = sorted(told, key=lambda line: line.split(": ", 1)[0])
 
     def do_crash(self, who: str) -> None:
         for name in names(who):
