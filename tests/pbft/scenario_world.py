@@ -7,7 +7,9 @@
     say SIGNER,.. KIND field=value ... [by=PEER] [to=REAL] [times=N]  deliver one
     say NAME,.. [by=PEER]                                   deliver kept ones
     propose SIGNER BATCH v=0 s=1 [by=PEER] [body=BATCH] [d=..] [noclock=1]
-    submit x1,x2 [by=PEER]           status a,c executed=5 [waiting=1] [v=] [left=1] [..]
+    submit x1,x2 [by=PEER]
+    status a,c executed=5 [waiting=1] [complains=1] [v=] [left=1] [..]
+    link PEER down|up                the real member's link to a puppet breaks, or is there
     fetch PEER s=1                   batches PEER 1:BATCH,2:null proof=acd [proof_d=] [views=0,0,1]
     ask_memory PEER                  give_memory PEER,.. highest=5 [shows=NAME,..] [change=NAME]
     fetch_body PEER s=1 d=BATCH      give_body PEER BATCH s=1 [d=..]
@@ -200,6 +202,11 @@ class Commands:
             if node.is_up:
                 node.drive(node.seat.on_timer(self.world.now_ms))
 
+    def do_link(self, peer: str, state: str) -> None:
+        node = self.real()
+        key = self.words.keys[peer].public
+        node.drive(node.seat.on_link(key, state == "up", self.world.now_ms))
+
     def do_durable(self) -> None:
         node = self.real()
         node.drive(node.seat.on_durable(node.ledger[-1].seq, self.world.now_ms))
@@ -295,6 +302,7 @@ class Commands:
                 executed=int(options.get("executed", "0")),
                 certified=int(options.get("certified", "0")),
                 waiting="waiting" in options,
+                complains="complains" in options,
             )
             self.hand(name, status, to)
 
