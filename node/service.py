@@ -313,6 +313,7 @@ PEER_FIELDS = frozenset(
     {
         *("account", "to", "agent", "requester", "bidder", "bidders", "winner", "party"),
         *("verifiers", "executor", "holders", "offender", "source", "target"),
+        *("members", "joined", "left", "expelled"),
     }
 )
 """Fields of facts that hold keys; every other field of bytes holds a digest."""
