@@ -21,7 +21,8 @@ from protocols.pbft.proof import check_commit_proof
 from protocols.step import Fault, Send, ServeBatches, Step
 
 STATUS_STUCK_MS = 300
-STATUS_IDLE_MS = 2_000
+STATUS_IDLE_MS = 1_000
+"""Less than HEARD_MS_MAX: members with nothing to do count as connected all the time."""
 RESEND_MS = 200
 FETCH_TIMEOUT_MS = 2_000
 SHUN_MS = 10_000

@@ -12,6 +12,8 @@ only lock itself out.
 """
 
 import hashlib
+from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -41,7 +43,8 @@ TIMEOUT_MS = 2_000
 """How long something may wait for a primary before the first view change."""
 TIMEOUT_MS_MAX = 64_000
 VIEWS_KEPT_PER_SIGNER = 4
-EARLY_VOTES_MAX = 4_096
+EARLY_VOTES_MAX = 512
+"""Votes of one member for views that have not begun here; more than its open slots need."""
 RESEND_MS = 300
 RELAYED_MAX = 4
 """Requests that a backup passes on to a primary that seems not to have them."""
@@ -67,10 +70,14 @@ class ViewChanger:
         self.expected: dict[int, bytes] = {}
         """Digests that the present view proposes again, by sequence number."""
         self._known: dict[int, dict[bytes, tuple[Statement, ViewChange]]] = {}
+        self._wanted: tuple[int, frozenset[bytes]] = (-1, frozenset())
+        """The VIEW-CHANGEs that a NEW-VIEW names and that are not here, with its view."""
+        self._named: dict[bytes, tuple[Statement, ViewChange]] = {}
+        """Those of them that came, by signer: other ones than their signers showed here first."""
         self._own: Statement | None = None
         self._new_view: Statement | None = None
         self._support: tuple[Statement, ...] = ()
-        self._early: list[tuple[Statement, Prepare | Commit, bool]] = []
+        self._early: dict[bytes, deque[tuple[Statement, Prepare | Commit, bool]]] = {}
         self._timeout_ms = TIMEOUT_MS
         self._deadline_ms: int | None = None
         self._entered_ms = 0
@@ -152,6 +159,7 @@ class ViewChanger:
         message = ViewChange(view, base, certificate, prepared)
         self._own = core.sign(VIEW_CHANGE_KIND, message)
         self._new_view, self._support, self.expected = None, (), {}
+        self._named = {}
         self._persist(step)
         self._add(self._own, message)
         self._broadcast_own(step)
@@ -172,9 +180,11 @@ class ViewChanger:
             return step
         known = self._known.get(message.view, {}).get(statement.signer)
         if known is not None:
-            if known[0].payload != statement.payload:
+            if known[0].data != statement.data:
                 core.check(statement)
-                step.evidence.append(Equivocation(known[0], statement))
+                if known[0].payload != statement.payload:
+                    step.evidence.append(Equivocation(known[0], statement))
+                self._take_named(statement, message)
             return step
         core.check(statement)
         check_view_change(core.committee, message, core.checkpoints.window, core.check)
@@ -182,6 +192,15 @@ class ViewChanger:
         self._join(now_ms, step)
         self._try_begin(now_ms, step)
         return step
+
+    def _take_named(self, statement: Statement, message: ViewChange) -> None:
+        """Keep a signer's second VIEW-CHANGE if the NEW-VIEW builds on it. Who shows different
+        ones to different members could keep some of them out of each view otherwise."""
+        view, digests = self._wanted
+        if message.view == view and hashlib.sha256(statement.data).digest() in digests:
+            core = self._core
+            check_view_change(core.committee, message, core.checkpoints.window, core.check)
+            self._named[statement.signer] = (statement, message)
 
     def _add(self, statement: Statement, message: ViewChange) -> None:
         self._known.setdefault(message.view, {})[statement.signer] = (statement, message)
@@ -233,17 +252,24 @@ class ViewChanger:
         step, core = Step(), self._core
         message = schema.decode(statement.payload, NewView, size_max=VIEW_CHANGE_BYTES_MAX)
         if message.view < core.view or (message.view == core.view and self.is_active):
+            self._compare_new_view(statement, message, step)
             return step
         if statement.signer != core.committee.get_primary(message.view):
             raise InvalidSchema("a NEW-VIEW that is not its view's primary's")
+        core.check(statement)
         known = {
             hashlib.sha256(change.data).digest(): (change, body)
-            for change, body in self._known.get(message.view, {}).values()
+            for change, body in (
+                *self._known.get(message.view, {}).values(),
+                *self._named.values(),
+            )
         }
-        support = [known[digest] for digest in message.view_changes if digest in known]
-        if len(support) < len(message.view_changes):
-            return step  # the missing ones come with the next transmission
-        core.check(statement)
+        missing = frozenset(message.view_changes) - known.keys()
+        if missing:  # they come with the next transmission
+            if not core.view <= self._wanted[0] < message.view:
+                self._wanted = (message.view, missing)
+            return step
+        support = [known[digest] for digest in message.view_changes]
         if len({change.signer for change, _ in support}) < core.committee.q:
             raise InvalidSchema("a NEW-VIEW needs VIEW-CHANGEs of q distinct members")
         _, proposals = compute_proposals(body for _, body in support)
@@ -255,6 +281,18 @@ class ViewChanger:
         self._enter([body for _, body in support], now_ms, step)
         return step
 
+    def _compare_new_view(self, statement: Statement, message: NewView, step: Step) -> None:
+        """A second NEW-VIEW for the present view is evidence against its primary."""
+        known = self._new_view
+        if (
+            known is not None
+            and message.view == self._core.view
+            and statement.signer == known.signer != self._core.me
+            and statement.payload != known.payload
+        ):
+            self._core.check(statement)
+            step.evidence.append(Equivocation(known, statement))
+
     def _enter(self, support: list[ViewChange], now_ms: int, step: Step) -> None:
         """Become active in the view that `support` begins."""
         core = self._core
@@ -263,13 +301,14 @@ class ViewChanger:
         self.is_active = True
         self._entered_ms = now_ms
         self._deadline_ms = None
+        self._wanted, self._named = (-1, frozenset()), {}
         self._persist(step)
         for view in [v for v in self._known if v < core.view]:
             del self._known[view]
         last = max(self.expected, default=base)
         core.on_view_entered(base, last)
-        early, self._early = self._early, []
-        for statement, vote, direct in early:
+        early, self._early = self._early, {}
+        for statement, vote, direct in chain.from_iterable(early.values()):
             try:
                 step.extend(core.on_vote(statement, vote, direct=direct, now_ms=now_ms))
             except InvalidBytes:
@@ -278,9 +317,12 @@ class ViewChanger:
     # --- what others miss ---------------------------------------------------------------------
 
     def keep_early(self, statement: Statement, vote: Prepare | Commit, direct: bool) -> None:
-        """A vote of a view that this member has not entered yet."""
-        if len(self._early) < EARLY_VOTES_MAX:
-            self._early.append((statement, vote, direct))
+        """A vote of a view that this member has not entered yet: of each signer the newest.
+        Raises InvalidSignature; with forged ones nobody pushes out another's votes."""
+        if not direct:
+            self._core.check(statement)
+        kept = self._early.setdefault(statement.signer, deque(maxlen=EARLY_VOTES_MAX))
+        kept.append((statement, vote, direct))
 
     def get_newest(self, signer: bytes) -> Statement | None:
         """The VIEW-CHANGE of a member for the highest view, if one is here."""

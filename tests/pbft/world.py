@@ -129,6 +129,7 @@ class Node:
         self.ledger: list[Executed] = []
         self.certificates: dict[int, bytes] = {}
         self.certified = 0
+        self.is_durable_at_once = True
         self.crashes_at: str | None = None
         """The kind of row after whose sync the process ends."""
         self.start()
@@ -162,6 +163,7 @@ class Node:
         return self.seat.core
 
     def drive(self, step: Step) -> None:
+        self.world.note(self, step)
         for row in step.persist:
             self.rows[row.epoch, row.kind, row.seq] = row
             for known in [known for known in self.rows if is_history(known, row)]:
@@ -185,8 +187,8 @@ class Node:
                 self.world.queues[self.key.public, to].append(encode_frame(send.message))
         for serve in step.serve:
             self.world.serve(self, serve.to, serve.start)
-        if step.executed and self.world.is_durable:
-            self.drive(self.seat.on_durable(self.ledger[-1].seq, self.world.now_ms))
+        if step.executed and self.is_durable_at_once:
+            self.drive(self.seat.on_durable(step.executed[-1].seq, self.world.now_ms))
         self.world.evidence += step.evidence
         self.world.faults += step.faults
 
@@ -225,8 +227,6 @@ class World:
         members = tuple(key.public for key in self.keys)
         self.committee = Committee(NETWORK, COMMITTEE, 0, members[:n])
         self.now_ms = 1_000_000
-        self.is_durable = True
-        """False while no ledger gets anything to its disk."""
         self.queues: dict[tuple[bytes, bytes], deque[bytes]] = {
             (a, b): deque() for a in members for b in members if a != b
         }
@@ -237,6 +237,9 @@ class World:
         self.nodes = [Node(self, key) for key in self.keys]
         self.client = PrivateKey(hashlib.sha256(b"client").digest())
         self.nonce = 0
+
+    def note(self, node: Node, step: Step) -> None:
+        """Called with every step before it is driven."""
 
     def others(self, node: Node) -> list[bytes]:
         return [key for key in node.core.committee.members if key != node.key.public]
