@@ -12,6 +12,7 @@ import trio
 
 from crdt.antientropy import LogEntries, LogHeads, LogWant
 from identity.keys import PrivateKey, parse_peer_id
+from node.addresses import find_dialable, is_address
 from node.agent import list_capabilities
 from node.blob_store import AsyncBlobStore, BlobStore
 from node.blobs import Blobs
@@ -21,8 +22,9 @@ from node.config import Config
 from node.driver import Driver, read_clock_ms
 from node.home import Home
 from node.ledger import Ledger
-from node.links import PeerAddress, Transport
+from node.links import PEERS_MAX, PeerAddress, Transport
 from node.logs import Logs
+from node.member_links import MemberLinks
 from node.place import Place, open_place
 from node.problem import Problem
 from node.router import AnyHop, Router, encode_frame
@@ -77,6 +79,7 @@ class Node:
         self.driver = Driver(Router(), vote_log, ledger, self.transport)
         self.driver.set_other(self)
         self._card_writer = CardWriter(self)
+        self._member_links = MemberLinks(self)
 
     @property
     def main(self) -> Place:
@@ -90,6 +93,7 @@ class Node:
         place = await open_place(self, self.genesis, founding)
         self.places[place.id] = place
         self.driver.add_listener(place.id, self._card_writer)
+        self.driver.add_listener(place.id, self._member_links)
         await place.join()
         await self.logs.load()
 
@@ -115,10 +119,20 @@ class Node:
                 self.logs.handle(peer, message)
 
     def list_peers(self) -> list[PeerAddress]:
-        """Where the members are: genesis, and the config before it."""
+        """Where the members are: genesis, what joiners say, and the config before both."""
         known = {parse_peer_id(m.peer): m.address for m in self.genesis.members}
+        for place in self.places.values():
+            said = place.chain.state.addresses()
+            known.update({key: address for key, address in said.items() if is_address(address)})
         known.update({parse_peer_id(p): a for p, a in self.config.network.peers.items()})
-        return [PeerAddress(key, address) for key, address in sorted(known.items()) if address]
+        peers = [PeerAddress(key, address) for key, address in sorted(known.items()) if address]
+        return peers[:PEERS_MAX]
+
+    def get_address(self) -> str:
+        """Where others dial this node."""
+        announced = self.config.network.announce
+        found = announced or tuple(map(find_dialable, self.transport.listen_addresses()))
+        return next(iter(found), "")
 
     def _is_account(self, key: bytes) -> bool:
         """Members, and whoever ever held credits: nobody else may send frames here."""

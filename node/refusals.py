@@ -21,6 +21,22 @@ _EXPLAINED = {
     "duration_too_long": ("the deadline is too far away", "give a shorter one with --deadline"),
     "too_many_tasks": ("too many tasks are under way", "wait until some have ended"),
     "input_not_held": ("too few members hold an input", "submit it again"),
+    "already_member": ("this account is a member already", "see `econode member list`"),
+    "not_a_member": ("this account is no member", "see `econode member list`"),
+    "banned": ("this account was slashed", "join with another key"),
+    "bond_too_small": (
+        "a member has more bonded than that",
+        "bond more with --bond N; the genesis says how much (member_bond_min)",
+    ),
+    "committee_full": ("it has as many members as it may", "wait until one leaves"),
+    "epoch_full": (
+        "others change the members at the same time, and an epoch takes few of them",
+        "try again: the next epoch has begun",
+    ),
+    "too_few_members": (
+        "without this one it would survive no faulty member, or have none at all",
+        "have another one join first: econode member join",
+    ),
     "unknown_account": (
         "no key belongs to that account, so the credits would be lost",
         "check the PeerId",

@@ -36,6 +36,8 @@ class Status(Answer, frozen=True):
     network: str
     network_id: str
     committee: str
+    epoch: int
+    """Counts the changes of the committee's members."""
     version: str
     n: int
     f: int
@@ -80,6 +82,34 @@ class Peer(Answer, frozen=True):
 
 class Peers(Answer, frozen=True):
     peers: tuple[Peer, ...]
+
+
+class CommitteeMember(Answer, frozen=True):
+    """A member; `address` is where it says that it listens."""
+
+    peer_id: str
+    address: str
+    bonded: int
+    connected: bool
+    """A link to it is up; the node itself counts as connected."""
+
+
+class Members(Answer, frozen=True):
+    """The committee now. `start` is the position after which its epoch began."""
+
+    epoch: int
+    start: int
+    n: int
+    f: int
+    q: int
+    members: tuple[CommitteeMember, ...]
+
+
+class Join(Answer, frozen=True, forbid_unknown_fields=True):
+    """A request to become a member, which bonds `bond` free credits; without it, what is missing
+    to the least that the network asks for."""
+
+    bond: Annotated[int, msgspec.Meta(ge=0, le=U63_MAX)] | None = None
 
 
 class TaskRequest(Answer, frozen=True, forbid_unknown_fields=True):
@@ -282,6 +312,17 @@ class NodeService(Protocol):
         ...
 
     async def transfer(self, to: str, amount: int) -> Executed: ...
+
+    async def members(self) -> Members: ...
+
+    async def join_committee(self, bond: int | None) -> Executed:
+        """Become a member. Problems: already-member, banned, bond-too-small, committee-full,
+        epoch-full, insufficient-credits."""
+        ...
+
+    async def leave_committee(self) -> Executed:
+        """Be a member no longer. Problems: not-a-member, too-few-members, epoch-full."""
+        ...
 
     async def reputation(self, agent: str | None) -> Reputation: ...
 
