@@ -29,10 +29,8 @@ def status(home: HomeOption = None, json: JsonOption = False) -> None:
         ("peer", now.peer_id),
         ("network", f"{now.network} ({shorten(now.network_id, 16)})"),
         ("roles", ", ".join(now.roles)),
-        (
-            "committee",
-            f"{now.committee}: epoch {now.epoch}, n = {now.n}, f = {now.f}, q = {now.q} ({faults})",
-        ),
+        ("committee", f"{now.committee}: n = {now.n}, f = {now.f}, q = {now.q} ({faults})"),
+        ("epoch", now.epoch),
         ("view", f"{now.view}, led by {now.primary}"),
         ("position", f"{now.position} (certified to {now.certified_position})"),
         ("checkpoint", now.stable_checkpoint),
