@@ -12,18 +12,15 @@ import msgspec
 
 from identity import cbor, schema
 from identity.errors import InvalidSchema
-from identity.schema import U63, Amount, Digest, Key, Name, Text, TimeMs
+from identity.schema import U63, Amount, CommitteeId, Digest, Key, Name, Text, TimeMs
 
 FACT_BYTES_MAX = 1 << 20
-ADDRESS_CHARS_MAX = 256
 ROUND_MAX = 255
 
 Bucket = Literal["free", "bonded", "locked", "escrow", "transit", "treasury", "burned", "minted"]
 COMMON = bytes(32)
 """The account of the buckets that belong to nobody: treasury, burned, minted."""
 
-Address = Annotated[str, msgspec.Meta(max_length=ADDRESS_CHARS_MAX)]
-"""Where a member listens, as it says itself: whoever dials it checks the form."""
 Round = Annotated[int, msgspec.Meta(ge=0, le=ROUND_MAX)]
 Grade = Literal["excellent", "satisfactory", "poor", "byzantine"]
 Phase = Literal[
@@ -271,7 +268,6 @@ class MemberJoined(Fact, frozen=True, tag="member_joined"):
 
     account: Key
     bond: Amount
-    address: Address
 
 
 class MemberLeft(Fact, frozen=True, tag="member_left"):
@@ -310,6 +306,54 @@ class Snapshot(Fact, frozen=True, tag="snapshot"):
     scores: tuple[Score, ...]
 
 
+class CommitteeProposed(Fact, frozen=True, tag="committee_proposed"):
+    """A further committee was proposed: its members have until the deadline to consent, each
+    with `bond` and `free` credits."""
+
+    committee: CommitteeId
+    account: Key
+    name: Name
+    members: tuple[Key, ...]
+    bond: Amount
+    free: Amount
+    deadline_ms: TimeMs
+
+
+class CommitteeConsented(Fact, frozen=True, tag="committee_consented"):
+    """A named member consented; its credits wait in transit."""
+
+    committee: CommitteeId
+    account: Key
+
+
+class CommitteeFormed(Fact, frozen=True, tag="committee_formed"):
+    """The last member consented: the committee's genesis follows from this fact alone. It moves
+    nothing: what the members put in transit stays there, and is minted in the new committee."""
+
+    committee: CommitteeId
+    name: Name
+    members: tuple[Key, ...]
+    bond: Amount
+    free: Amount
+    created_ms: TimeMs
+
+
+class CommitteeLapsed(Fact, frozen=True, tag="committee_lapsed"):
+    """Not everybody consented in time: what was in transit is free again."""
+
+    committee: CommitteeId
+    name: Name
+
+
+class Founded(Fact, frozen=True, tag="founded"):
+    """The first fact of a formed committee: where its parent's log says so. `fact` is the SHA-256
+    of the parent's `committee_formed` in the entry at `position`."""
+
+    parent: CommitteeId
+    position: Amount
+    fact: Digest
+
+
 AnyFact = (
     Minted
     | Charged
@@ -338,6 +382,11 @@ AnyFact = (
     | MemberLeft
     | EpochBegan
     | Snapshot
+    | CommitteeProposed
+    | CommitteeConsented
+    | CommitteeFormed
+    | CommitteeLapsed
+    | Founded
 )
 
 

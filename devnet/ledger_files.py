@@ -19,7 +19,7 @@ from node.receipts import check_receipt
 from protocols.committee import Committee
 from protocols.economy.chain import Chain
 from protocols.economy.operations import OPERATION_BYTES_MAX, decode_operation
-from protocols.genesis import Genesis
+from protocols.genesis import Founding, Genesis
 
 _BUSY_S = 5.0
 _STATEMENT_BYTES_MAX = OPERATION_BYTES_MAX + STATEMENT_OVERHEAD_BYTES
@@ -55,7 +55,7 @@ def verify_file(path: Path, node: str, genesis: Genesis) -> Iterator[Violation]:
         yield Violation("S3 the ledger proves itself", node, detail)
 
 
-def _make_chain(genesis: Genesis, committee: Committee) -> Chain:
+def _make_chain(genesis: Founding, committee: Committee) -> Chain:
     return Chain(genesis, committee, partial(check_receipt, committee))
 
 

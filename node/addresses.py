@@ -33,15 +33,6 @@ def check_address(text: str, where: str) -> str:
     return text
 
 
-def is_address(text: str) -> bool:
-    """Whether `text`, which a stranger may have written, can be dialled."""
-    try:
-        check_address(text, "")
-    except Problem:
-        return False
-    return True
-
-
 def find_dialable(listen: str) -> str:
     """`listen` as others dial it: a wildcard becomes this machine's address on its main route."""
     own = _find_own_address() if "/ip4/0.0.0.0/" in listen else "::1"

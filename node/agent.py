@@ -83,8 +83,10 @@ class Agent:
         wanted = tuple(OfferedCapability(s.id, s.name, s.version) for s in self._specs)
         state, me = self._place.chain.state, self._node.key.public
         offered = state.get_offer(me)
-        if offered == (wanted or None) or not state.stake.has(me) or state.is_banned(me):
+        if offered == (wanted or None) or state.is_banned(me):
             return
+        if state.stake.get(me, "bonded") < state.parameters.bond_min:
+            return  # refused, for a fee
         if self._place.account.try_submit(Offer(wanted)) is not None:
             self._offered_at = trio.current_time()
 

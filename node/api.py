@@ -28,6 +28,7 @@ from node.event_stream import EventStream
 from node.problem import Problem
 from node.service import NodeService
 from protocols.economy.operations import BLOB_BYTES_MAX, OPERATION_BYTES_MAX
+from protocols.genesis import MAIN_COMMITTEE
 
 STREAMS_MAX = 32
 UPLOADS_MAX = 4
@@ -158,14 +159,17 @@ class Api:
         route("GET", "/v1/views", self._views, bytes)
         route("GET", "/v1/facts", self._facts, service.LogPage)
         route("GET", "/v1/events", self._events, service.LogEntry)
+        route("GET", "/v1/committees", self._committees, service.Committees)
+        route("POST", "/v1/committees", self._form, service.Executed)
+        route("POST", "/v1/committees/consents", self._consent, service.Executed)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
 
     async def _health(self) -> Response:
         return _answer(service.Health(status="ok", peer_id=self._node.peer_id))
 
-    async def _status(self) -> Response:
-        return _answer(await self._node.status())
+    async def _status(self, committee: str = MAIN_COMMITTEE) -> Response:
+        return _answer(await self._node.at(committee).status())
 
     async def _peers(self) -> Response:
         return _answer(await self._node.peers())
@@ -175,14 +179,19 @@ class Api:
         async with self._uploads:
             return _answer(await self._node.put_blob(await request.body()))
 
-    async def _submit_tasks(self, request: Request) -> Response:
+    async def _submit_tasks(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Open tasks on blobs that were put before (body: TaskBatch)."""
         batch = _parse(await request.body(), service.TaskBatch)
-        done = await self._node.submit_tasks(batch.tasks, batch.budget, batch.duration_ms)
+        node = self._node.at(committee)
+        done = await node.submit_tasks(batch.tasks, batch.budget, batch.duration_ms)
         return _answer(done)
 
     async def _tasks(
-        self, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        committee: str = MAIN_COMMITTEE,
     ) -> Response:
         known = next((item for item in service.TASK_STATES if item == state), None)
         if known != state:
@@ -190,64 +199,74 @@ class Api:
         _check_range("limit", limit, 1, service.TASKS_PER_PAGE_MAX)
         if cursor is not None and not _is_hex(cursor):
             raise _invalid("cursor", "the `next` of the page before")
-        return _answer(await self._node.tasks(known, limit, cursor))
+        return _answer(await self._node.at(committee).tasks(known, limit, cursor))
 
-    async def _task(self, prefix: str) -> Response:
-        return _answer(await self._node.task(_check_prefix(prefix)))
+    async def _task(self, prefix: str, committee: str = MAIN_COMMITTEE) -> Response:
+        return _answer(await self._node.at(committee).task(_check_prefix(prefix)))
 
-    async def _result(self, prefix: str) -> Response:
+    async def _result(self, prefix: str, committee: str = MAIN_COMMITTEE) -> Response:
         """The output of a task, as raw bytes."""
-        data = await self._node.result(_check_prefix(prefix))
+        data = await self._node.at(committee).result(_check_prefix(prefix))
         return Response(data, media_type="application/octet-stream")
 
-    async def _views(self) -> Response:
+    async def _views(self, committee: str = MAIN_COMMITTEE) -> Response:
         """Stake, reputation and tasks as a Yjs v1 update, for Yjs clients. The header
         Econode-Position names the entry of the log that it was folded up to."""
-        position, data = await self._node.views()
+        position, data = await self._node.at(committee).views()
         headers = {"Econode-Position": str(position)}
         return Response(data, media_type="application/octet-stream", headers=headers)
 
-    async def _stake(self, account: str | None = None) -> Response:
-        return _answer(await self._node.stake(account))
+    async def _stake(self, account: str | None = None, committee: str = MAIN_COMMITTEE) -> Response:
+        return _answer(await self._node.at(committee).stake(account))
 
-    async def _transfer(self, request: Request) -> Response:
+    async def _transfer(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Pay credits to another account (body: Transfer); answers once it is executed."""
         transfer = _parse(await request.body(), service.Transfer)
-        return _answer(await self._node.transfer(transfer.to, transfer.amount))
+        done = await self._node.at(committee).transfer(transfer.to, transfer.amount)
+        return _answer(done)
 
-    async def _members(self) -> Response:
-        return _answer(await self._node.members())
+    async def _members(self, committee: str = MAIN_COMMITTEE) -> Response:
+        return _answer(await self._node.at(committee).members())
 
-    async def _join(self, request: Request) -> Response:
+    async def _join(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Become a member of the committee (body: Join); answers once it is executed."""
         join = _parse(await request.body(), service.Join)
-        return _answer(await self._node.join_committee(join.bond))
+        return _answer(await self._node.at(committee).join_committee(join.bond))
 
-    async def _leave(self) -> Response:
+    async def _leave(self, committee: str = MAIN_COMMITTEE) -> Response:
         """Be a member no longer; answers once it is executed."""
-        return _answer(await self._node.leave_committee())
+        return _answer(await self._node.at(committee).leave_committee())
 
-    async def _reputation(self, agent: str | None = None) -> Response:
-        return _answer(await self._node.reputation(agent))
+    async def _reputation(
+        self, agent: str | None = None, committee: str = MAIN_COMMITTEE
+    ) -> Response:
+        return _answer(await self._node.at(committee).reputation(agent))
 
-    async def _capabilities(self) -> Response:
-        return _answer(await self._node.capabilities())
+    async def _capabilities(self, committee: str = MAIN_COMMITTEE) -> Response:
+        return _answer(await self._node.at(committee).capabilities())
 
     async def _facts(
-        self, position: Annotated[int, Query(alias="from")] = 0, limit: int = 100
+        self,
+        position: Annotated[int, Query(alias="from")] = 0,
+        limit: int = 100,
+        committee: str = MAIN_COMMITTEE,
     ) -> Response:
         """Entries of the committee's log, from a position on."""
         _check_range("from", position, 0, U63_MAX)
         _check_range("limit", limit, 1, service.ENTRIES_PER_PAGE_MAX)
-        return _answer(await self._node.facts(position, limit))
+        return _answer(await self._node.at(committee).facts(position, limit))
 
     async def _events(
-        self, request: Request, position: Annotated[int | None, Query(alias="from")] = None
+        self,
+        request: Request,
+        position: Annotated[int | None, Query(alias="from")] = None,
+        committee: str = MAIN_COMMITTEE,
     ) -> Response:
         """Entries as Server-Sent Events: id = position, data = LogEntry.
 
         Starts at `from`, or after the header Last-Event-ID, or with what comes next.
         """
+        node = self._node.at(committee)
         seen = request.headers.get("last-event-id")
         if seen is not None:
             last = service.parse_position(seen)
@@ -255,7 +274,7 @@ class Api:
                 raise _invalid("Last-Event-ID", "a position")
             position = last + 1
         elif position is None:
-            position = (await self._node.status()).position + 1
+            position = (await node.status()).position + 1
         _check_range("from", position, 0, U63_MAX)
         if len(self._streams) >= STREAMS_MAX:
             raise Problem(
@@ -264,11 +283,25 @@ class Api:
                 remedy="close one",
                 status=503,
             )
-        return EventStream(self._node, position, self._streams)
+        return EventStream(node, position, self._streams)
 
-    async def _operation(self, request: Request) -> Response:
+    async def _committees(self) -> Response:
+        """The committees that this node knows of."""
+        return _answer(await self._node.committees())
+
+    async def _form(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
+        """Propose a committee in the log of `committee` (body: FormRequest)."""
+        terms = _parse(await request.body(), service.FormRequest)
+        return _answer(await self._node.form_committee(committee, terms))
+
+    async def _consent(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
+        """Consent to a committee that was proposed in `committee` (body: ConsentRequest)."""
+        consent = _parse(await request.body(), service.ConsentRequest)
+        return _answer(await self._node.consent_committee(committee, consent.committee))
+
+    async def _operation(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Take in a signed operation (body: the statement's CBOR)."""
-        return _answer(await self._node.submit_operation(await request.body()))
+        return _answer(await self._node.at(committee).submit_operation(await request.body()))
 
     async def _shutdown(self) -> Response:
         """Begin to stop the node, as SIGTERM does."""

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from node.node import Node
 
 CARD_DAYS = 30
-CARD_CHECK_MS = 3_600_000
+CARD_CHECK_MS = 10_000
+"""Time between two looks at whether the card still says what is true."""
 CARD_MS = CARD_DAYS * 24 * 3_600_000
 
 
@@ -23,10 +24,17 @@ class CardWriter:
         self._checked_ms = 0
 
     def on_executed(self, executed: Executed) -> None:
-        """Nothing to do: offers are looked at once they are certified."""
+        """Observers see few certificates, and their cards must tell others where they listen
+        before they are members of anything."""
+        self._look(executed.committee)
 
     def on_certified(self, certified: Certified) -> None:
-        """A certificate shows that the node is up to date enough for a card."""
+        self._look(certified.committee)
+
+    def _look(self, committee: bytes) -> None:
+        place = self._node.places.get(committee)
+        if place is None or place.seat.catch_up.is_behind():
+            return  # what it offers is not known yet
         now_ms = read_clock_ms()
         if now_ms >= self._checked_ms + CARD_CHECK_MS:
             self._checked_ms = now_ms

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, TypeVar
 
 import httpx
@@ -12,6 +13,7 @@ import msgspec
 from node import service
 from node.home import Home, NodeInfo
 from node.problem import Problem
+from protocols.genesis import MAIN_COMMITTEE
 
 CONNECT_S_MAX = 3.0
 ANSWER_S_MAX = 60.0
@@ -65,10 +67,15 @@ def _is_alive(pid: int) -> bool:
 
 
 class NodeClient:
-    """One method for each of the API's routes. Failures are Problems, as the API sent them."""
+    """One method for each of the API's routes. Failures are Problems, as the API sent them.
 
-    def __init__(self, info: NodeInfo, token: str) -> None:
+    What is asked of a committee is asked of `committee`, by name or id; `at` gives the client of
+    another one, with the same connection.
+    """
+
+    def __init__(self, info: NodeInfo, token: str, committee: str = MAIN_COMMITTEE) -> None:
         self.info = info
+        self.committee = committee
         host = f"[{info.api_address}]" if ":" in info.api_address else info.api_address
         self._http = httpx.Client(
             base_url=f"http://{host}:{info.api_port}",
@@ -76,6 +83,11 @@ class NodeClient:
             trust_env=False,  # a proxy variable must not carry the token away
         )
         self._headers = {"authorization": f"Bearer {token}"}
+
+    def at(self, committee: str) -> "NodeClient":
+        other = copy(self)
+        other.committee = committee
+        return other
 
     def close(self) -> None:
         self._http.close()
@@ -148,6 +160,22 @@ class NodeClient:
         params = {"from": position, "limit": limit}
         return _decode(self._get("/v1/facts", params), service.LogPage)
 
+    def committees(self) -> service.Committees:
+        return _decode(self._send("GET", "/v1/committees"), service.Committees)
+
+    def form_committee(
+        self, name: str, members: Sequence[str], bond: int, free: int, duration_ms: int
+    ) -> service.Executed:
+        body = service.FormRequest(
+            name=name, members=tuple(members), bond=bond, free=free, duration_ms=duration_ms
+        )
+        return _decode(self._post("/v1/committees", body), service.Executed)
+
+    def consent_committee(self, committee: str) -> service.Executed:
+        """`committee` is the proposal's id."""
+        body = service.ConsentRequest(committee=committee)
+        return _decode(self._post("/v1/committees/consents", body), service.Executed)
+
     def submit_operation(self, statement: bytes) -> service.Accepted:
         response = self._send("POST", "/v1/operations", content=statement)
         return _decode(response, service.Accepted)
@@ -172,7 +200,9 @@ class NodeClient:
             self.health()
 
     def _stream(self, position: int | None) -> Iterator[service.LogEntry]:
-        params = {} if position is None else {"from": position}
+        params: dict[str, Any] = {"committee": self.committee}
+        if position is not None:
+            params["from"] = position
         timeout = httpx.Timeout(SILENCE_S_MAX, connect=CONNECT_S_MAX)
         with self._http.stream(
             "GET", "/v1/events", params=params, headers=self._headers, timeout=timeout
@@ -193,6 +223,8 @@ class NodeClient:
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         options.setdefault("headers", self._headers)
+        if path != "/health":
+            options["params"] = {**options.get("params", {}), "committee": self.committee}
         try:
             response = self._http.request(method, path, **options)
         except httpx.TimeoutException:

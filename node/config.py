@@ -18,10 +18,12 @@ from node.problem import Problem
 CAPABILITIES_MAX = 64
 ADDRESSES_MAX = 16
 PEERS_MAX = 1_000
+COMMITTEES_MAX = 16
 
 _PYTHON_TARGET = re.compile(r"[A-Za-z_][\w.]{0,199}:[A-Za-z_]\w{0,99}", re.ASCII)
 Meta = msgspec.Meta
 _MIB = 1 << 20
+_COMMITTEE = r"^[a-z0-9]([a-z0-9_/-]*[a-z0-9])?\Z"
 _NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 
 MultiaddrText = Annotated[
@@ -192,6 +194,19 @@ class Consensus(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = False
 
 
+class Committees(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Further committees of the network."""
+
+    follow: Annotated[
+        tuple[Annotated[str, Meta(pattern=_COMMITTEE, max_length=256)], ...],
+        Meta(
+            max_length=COMMITTEES_MAX,
+            description="Names of committees to follow without being a member (`econode committee"
+            " list`): their log is kept here. A node takes part in those it is a member of anyway.",
+        ),
+    ] = ()
+
+
 class Capability(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A named function, bytes to bytes, that this node's agent offers; one [[capability]] each."""
 
@@ -238,6 +253,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     limits: Limits = msgspec.field(default_factory=Limits)
     storage: Storage = msgspec.field(default_factory=Storage)
     consensus: Consensus = msgspec.field(default_factory=Consensus)
+    committees: Committees = msgspec.field(default_factory=Committees)
     capability: Annotated[tuple[Capability, ...], Meta(max_length=CAPABILITIES_MAX)] = ()
 
 

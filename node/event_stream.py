@@ -5,7 +5,7 @@ import trio
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from node.service import NodeService
+from node.service import CommitteeService
 
 HEARTBEAT_S = 15.0
 ENTRIES_PER_READ = 16
@@ -22,7 +22,9 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, node: NodeService, position: int, streams: set[trio.CancelScope]) -> None:
+    def __init__(
+        self, node: CommitteeService, position: int, streams: set[trio.CancelScope]
+    ) -> None:
         super().__init__(headers={"cache-control": "no-store"})
         del self.headers["content-length"]
         self._node = node

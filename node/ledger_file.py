@@ -8,10 +8,12 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from crdt.facts import decode_fact
+from crdt.facts import CommitteeFormed, decode_fact
 from identity.errors import EconodeError
-from node.problem import Problem
+from node.ledger_rows import get_kind
+from node.problem import Problem, not_found
 from node.service import LogEntry, LogPage, describe_fact
+from protocols.genesis import MAIN_COMMITTEE, compute_committee_id
 
 BUSY_S_MAX = 5.0
 
@@ -23,6 +25,37 @@ def read_network(path: Path) -> bytes:
     if row is None:
         raise damaged(path, "it names no network")
     return bytes(row[0])
+
+
+def find_committee(path: Path, network: bytes, name: str) -> bytes:
+    """The id of the committee of that name or id, in whose log or whose parent's the ledger has
+    it. Raises Problem."""
+    main = compute_committee_id(network, MAIN_COMMITTEE)
+    if name in (MAIN_COMMITTEE, main.hex()):
+        return main
+    with open_readonly(path) as connection:
+        todo = [("", main)]
+        while todo:
+            prefix, parent = todo.pop()
+            rows = connection.execute(
+                "SELECT data FROM records WHERE committee = ? AND kind = 'committee_formed'",
+                (parent,),
+            )
+            for fact in [_decode_formed(path, row[0]) for row in rows]:
+                if name in (prefix + fact.name, fact.committee.hex()):
+                    return fact.committee
+                todo.append((f"{prefix}{fact.name}/", fact.committee))
+    raise not_found("committee", name, "`econode committee list` shows those there are")
+
+
+def _decode_formed(path: Path, data: bytes) -> CommitteeFormed:
+    try:
+        fact = decode_fact(data)
+    except (EconodeError, TypeError) as error:
+        raise damaged(path, str(error)) from None
+    if not isinstance(fact, CommitteeFormed):
+        raise damaged(path, f"a {get_kind(fact)} in place of a committee_formed")
+    return fact
 
 
 def read_log(path: Path, committee: bytes, start: int, limit: int) -> LogPage:

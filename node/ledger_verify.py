@@ -3,21 +3,23 @@
 Hash chains, Merkle roots, each operation's signature, each commit proof and each certificate are
 recomputed, all batches are executed again and their facts compared byte by byte, credits are
 counted by a fold over the stored facts, and the projections are folded again. What does not fit
-is reported by table and row. Whoever forges a whole ledger with keys of their own does not have
-the keys of the members that the genesis names.
+is reported by table and row. A committee that was formed
+is checked against the fact of its parent: its genesis follows from that, and what it mints must
+wait in transit there. Whoever forges a whole ledger with keys of their own does not have the keys
+of the members that the genesis names.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from crdt.heads import Prover
+from crdt.heads import Prover, Voters
 from crdt.log import Entry
-from crdt.stake import StakeView
+from identity.errors import EconodeError
 from node.ledger import check_network, check_version
 from node.ledger_rows import LedgerError
 from node.ledger_verify_committee import CommitteeCheck
@@ -25,7 +27,8 @@ from node.ledger_verify_logs import check_logs
 from node.receipts import check_receipt
 from protocols.committee import Committee, make_epochs
 from protocols.economy.chain import Chain
-from protocols.genesis import MAIN_COMMITTEE, Genesis, compute_committee_id
+from protocols.economy.committees import derive_founding
+from protocols.genesis import MAIN_COMMITTEE, Founding, Genesis, compute_committee_id
 from protocols.pbft.application import Application
 
 FINDINGS_MAX = 100
@@ -38,7 +41,7 @@ class ReplayApplication(Application, Protocol):
     genesis_entry: Entry
 
 
-MakeApplication = Callable[[Genesis, Committee], ReplayApplication]
+MakeApplication = Callable[[Founding, Committee], ReplayApplication]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +54,94 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Report:
-    """What was checked and found. At most FINDINGS_MAX findings are kept, all are counted."""
+class Part:
+    """What was checked of one committee. `is_conserved`: its credits add up, and what it formed
+    committees with is still in transit."""
 
-    findings: list[Finding] = field(default_factory=list)
-    problems: int = 0
+    report: "Report"
+    name: str
+    id: bytes
     batches: int = 0
     operations: int = 0
     records: int = 0
     certificates: int = 0
-    log_entries: int = 0
     is_conserved: bool = False
     position: int = -1
     epoch: int = 0
     head: bytes = b""
     totals: dict[str, int] = field(default_factory=dict)
 
+    def describe(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "id": self.id.hex(),
+            "conserved": self.is_conserved,
+            "position": self.position,
+            "epoch": self.epoch,
+            "head": self.head.hex(),
+            "batches": self.batches,
+            "operations": self.operations,
+            "records": self.records,
+            "certificates": self.certificates,
+            "totals": self.totals,
+        }
+
+    def add(self, table: str, row: str, problem: str) -> None:
+        self.report.add(table, row, problem)
+
+
+@dataclass(slots=True)
+class Report:
+    """What was checked and found. At most FINDINGS_MAX findings are kept, all are counted.
+
+    `parts` has one for each committee, the founding one's first; position, epoch, head and
+    totals are that one's, and counts are of all.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    problems: int = 0
+    log_entries: int = 0
+    parts: list[Part] = field(default_factory=list)
+
     @property
     def is_valid(self) -> bool:
         return self.problems == 0 and self.is_conserved
+
+    @property
+    def is_conserved(self) -> bool:
+        return bool(self.parts) and all(part.is_conserved for part in self.parts)
+
+    @property
+    def position(self) -> int:
+        return self.parts[0].position if self.parts else -1
+
+    @property
+    def epoch(self) -> int:
+        return self.parts[0].epoch if self.parts else 0
+
+    @property
+    def head(self) -> bytes:
+        return self.parts[0].head if self.parts else b""
+
+    @property
+    def totals(self) -> dict[str, int]:
+        return self.parts[0].totals if self.parts else {}
+
+    @property
+    def batches(self) -> int:
+        return sum(part.batches for part in self.parts)
+
+    @property
+    def operations(self) -> int:
+        return sum(part.operations for part in self.parts)
+
+    @property
+    def records(self) -> int:
+        return sum(part.records for part in self.parts)
+
+    @property
+    def certificates(self) -> int:
+        return sum(part.certificates for part in self.parts)
 
     def describe(self) -> dict[str, Any]:
         """Plain data for a person or a program."""
@@ -85,6 +157,7 @@ class Report:
             "certificates": self.certificates,
             "log_entries": self.log_entries,
             "totals": self.totals,
+            "committees": [part.describe() for part in self.parts],
             "problems": self.problems,
             "findings": [asdict(finding) for finding in self.findings],
         }
@@ -95,7 +168,7 @@ class Report:
             self.findings.append(Finding(table, row, problem))
 
 
-def make_chain(genesis: Genesis, committee: Committee) -> Chain:
+def make_chain(genesis: Founding, committee: Committee) -> Chain:
     """What the nodes execute their batches on, at genesis."""
     return Chain(genesis, committee, partial(check_receipt, committee))
 
@@ -116,13 +189,10 @@ def verify_ledger(
             _check_file(connection, str(path), network)
             if not _check_pages(connection, report):
                 return report  # the file itself is damaged: what it yields means nothing
-            check = CommitteeCheck(connection, committee, report)
-            check.run(make_application(genesis, committee))
-            _report_strangers(connection, committee, report)
-            report.epoch = check.committees[-1].epoch
-            epochs = make_epochs(check.committees)
-            check_logs(connection, Prover(network, {committee_id: epochs}), report)
-            _finish(report, check.stake)
+            walk = _Walk(connection, report, make_application)
+            walk.check(MAIN_COMMITTEE, genesis, committee)
+            _report_strangers(connection, set(walk.voters), report)
+            check_logs(connection, Prover(network, walk.voters), report)
         except _DAMAGED as error:
             report.add("file", str(path), f"cannot be read: {error}")
     return report
@@ -160,10 +230,53 @@ def _check_pages(connection: sqlite3.Connection, report: Report) -> bool:
     return report.problems == 0
 
 
-def _report_strangers(connection: sqlite3.Connection, committee: Committee, report: Report) -> None:
+class _Walk:
+    """Checks a committee, then those that it formed and this ledger holds, and so on."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, report: Report, make_application: MakeApplication
+    ) -> None:
+        self.voters: dict[bytes, tuple[Voters, ...]] = {}
+        self._connection = connection
+        self._report = report
+        self._make_application = make_application
+
+    def check(self, name: str, founding: Founding, committee: Committee) -> None:
+        todo = [(name, founding, committee)]
+        while todo:
+            name, founding, committee = todo.pop(0)
+            part = Part(self._report, name, committee.id)
+            self._report.parts.append(part)
+            check = CommitteeCheck(self._connection, committee, part)
+            check.run(self._make_application(founding, committee))
+            self.voters[committee.id] = make_epochs(check.committees)
+            _finish(part, check)
+            prefix = "" if name == MAIN_COMMITTEE else f"{name}/"
+            for position, fact in check.formed:
+                if fact.committee not in self.voters and self._holds(fact.committee):
+                    try:
+                        derived = derive_founding(committee, position, fact, founding.parameters)
+                    except (EconodeError, ValueError) as error:
+                        part.add("records", f"{prefix}{fact.name}", f"no committee: {error}")
+                    else:
+                        todo.append((prefix + fact.name, *derived))
+
+    def _holds(self, committee: bytes) -> bool:
+        rows = self._connection.execute(
+            "SELECT 1 FROM batches WHERE committee = ? LIMIT 1", (committee,)
+        )
+        return rows.fetchone() is not None
+
+
+def _report_strangers(
+    connection: sqlite3.Connection, known: Collection[bytes], report: Report
+) -> None:
+    marks = ", ".join("?" * len(known))
     for table, key in _list_tables():
         rows = connection.execute(
-            f"SELECT committee, {key} FROM {table} WHERE committee IS NOT ?", (committee.id,)
+            f"SELECT committee, {key} FROM {table} "
+            f"WHERE committee IS NULL OR committee NOT IN ({marks})",
+            tuple(known),
         )
         for stranger, value in rows:
             report.add(table, f"{_show(stranger)}/{_show(value)}", "of an unknown committee")
@@ -180,8 +293,10 @@ def _show(value: Any) -> str:
     return value.hex()[:16] if isinstance(value, bytes) else str(value)
 
 
-def _finish(report: Report, stake: StakeView) -> None:
-    report.totals = stake.totals()
-    report.is_conserved = stake.is_conserved()
-    if not report.is_conserved:
-        report.add("records", "all", f"credits are not conserved: {report.totals}")
+def _finish(part: Part, check: CommitteeCheck) -> None:
+    part.epoch = check.committees[-1].epoch
+    part.totals = check.stake.totals()
+    abroad = sum(len(fact.members) * (fact.bond + fact.free) for _, fact in check.formed)
+    part.is_conserved = check.stake.is_conserved() and part.totals["transit"] >= abroad
+    if not part.is_conserved:
+        part.add("records", part.name, f"credits are not conserved: {part.totals}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from crdt import log
-from crdt.facts import Fact, decode_fact
+from crdt.facts import CommitteeFormed, Fact, decode_fact
 from crdt.heads import PROOF_BYTES_MAX, Prover
 from crdt.stake import StakeView, Unbalanced
 from crdt.tasks import TaskRow, fold_task, get_task
@@ -44,12 +44,14 @@ class Replay(Application, Protocol):
 
 
 class CommitteeCheck:
-    """Checks one committee's rows; `stake` is the fold over its stored facts."""
+    """Checks one committee's rows; `stake` and `formed` are folds over its stored facts."""
 
     def __init__(
         self, connection: sqlite3.Connection, committee: Committee, report: Reporter
     ) -> None:
         self.stake = StakeView()
+        self.formed: list[tuple[int, CommitteeFormed]] = []
+        """Committees that this one formed, each with the position of its fact."""
         self._connection = connection
         self._committee = committee
         self.committees = [committee]
@@ -211,6 +213,8 @@ class CommitteeCheck:
             return  # reported above
         except Unbalanced as error:
             self._add("records", f"{position}/{item}", f"moves credits that are not there: {error}")
+        if isinstance(fact, CommitteeFormed):
+            self.formed.append((position, fact))
         task = get_task(fact)
         if task is not None:
             row = fold_task(self._tasks.get(task), fact, time_ms)

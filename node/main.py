@@ -18,7 +18,7 @@ from node.config import Config
 from node.home import Home, NodeInfo
 from node.links import ListenError, TransportError
 from node.node import Node, open_node
-from node.node_service import Service
+from node.owner_service import Service
 from node.passphrase import ask_passphrase
 from node.problem import Problem
 from protocols.genesis import Genesis

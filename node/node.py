@@ -12,7 +12,6 @@ import trio
 
 from crdt.antientropy import LogEntries, LogHeads, LogWant
 from identity.keys import PrivateKey, parse_peer_id
-from node.addresses import find_dialable, is_address
 from node.agent import list_capabilities
 from node.blob_store import AsyncBlobStore, BlobStore
 from node.blobs import Blobs
@@ -22,10 +21,10 @@ from node.config import Config
 from node.driver import Driver, read_clock_ms
 from node.home import Home
 from node.ledger import Ledger
-from node.links import PEERS_MAX, PeerAddress, Transport
+from node.links import ADDRESSES_PER_PEER_MAX, PEERS_MAX, PeerAddress, Transport
 from node.logs import Logs
-from node.member_links import MemberLinks
-from node.place import Place, open_place
+from node.opener import Opener
+from node.place import Place
 from node.problem import Problem
 from node.router import AnyHop, Router, encode_frame
 from node.vote_log import VoteLog
@@ -38,6 +37,8 @@ from protocols.messages import GiveReceipt, Hop, WantReceipt
 logger = logging.getLogger("econode.node")
 
 SCRATCH_NAME = "scratch"
+PEERS_SECONDS = 5.0
+"""Time between two looks at who is to be dialled where."""
 
 
 class Node:
@@ -78,8 +79,9 @@ class Node:
         self.executor = _make_executor(home, config)
         self.driver = Driver(Router(), vote_log, ledger, self.transport)
         self.driver.set_other(self)
-        self._card_writer = CardWriter(self)
-        self._member_links = MemberLinks(self)
+        self.card_writer = CardWriter(self)
+        self._opener = Opener(self)
+        self._peers: list[PeerAddress] = []
 
     @property
     def main(self) -> Place:
@@ -88,13 +90,7 @@ class Node:
 
     async def start(self) -> None:
         """Bring everything to where it was. Raises EconodeError or LedgerError."""
-        members = self.genesis.get_member_keys()
-        founding = Committee(self.network, self.main_id, 0, members)
-        place = await open_place(self, self.genesis, founding)
-        self.places[place.id] = place
-        self.driver.add_listener(place.id, self._card_writer)
-        self.driver.add_listener(place.id, self._member_links)
-        await place.join()
+        await self._opener.open_all()
         await self.logs.load()
 
     async def run(self) -> None:
@@ -103,8 +99,8 @@ class Node:
             nursery.start_soon(self.blobs.run)
             nursery.start_soon(self.driver.run)
             nursery.start_soon(self.logs.run)
-            for place in self.places.values():
-                nursery.start_soon(place.run)
+            nursery.start_soon(self._opener.run)
+            nursery.start_soon(self._keep_peers)
 
     def handle(self, peer: bytes, message: AnyHop) -> None:
         """Hop messages that are about no consensus. Raises InvalidBytes."""
@@ -119,20 +115,37 @@ class Node:
                 self.logs.handle(peer, message)
 
     def list_peers(self) -> list[PeerAddress]:
-        """Where the members are: genesis, what joiners say, and the config before both."""
-        known = {parse_peer_id(m.peer): m.address for m in self.genesis.members}
+        """Where the members are: genesis, and the config before it; for members that stand in
+        neither, what their agent cards say. A peer has one link, however many committees it
+        shares with this one."""
+        known: dict[bytes, tuple[str, ...]] = {
+            parse_peer_id(m.peer): (m.address,) for m in self.genesis.members
+        }
+        known.update({parse_peer_id(p): (a,) for p, a in self.config.network.peers.items()})
         for place in self.places.values():
-            said = place.chain.state.addresses()
-            known.update({key: address for key, address in said.items() if is_address(address)})
-        known.update({parse_peer_id(p): a for p, a in self.config.network.peers.items()})
-        peers = [PeerAddress(key, address) for key, address in sorted(known.items()) if address]
-        return peers[:PEERS_MAX]
+            for member in place.committee.members:
+                card = self.logs.directory.get_card(member)
+                if member not in known and card is not None and len(known) < PEERS_MAX:
+                    known[member] = card.addresses[:ADDRESSES_PER_PEER_MAX]
+        return [
+            PeerAddress(key, address)
+            for key, addresses in sorted(known.items())
+            for address in addresses
+            if address
+        ]
 
-    def get_address(self) -> str:
-        """Where others dial this node."""
-        announced = self.config.network.announce
-        found = announced or tuple(map(find_dialable, self.transport.listen_addresses()))
-        return next(iter(found), "")
+    def update_peers(self) -> None:
+        """Have the links follow `list_peers`, where that has changed."""
+        wanted = self.list_peers()
+        if wanted != self._peers:
+            self._peers = wanted
+            self.transport.set_peers(wanted)
+
+    async def _keep_peers(self) -> None:
+        """Members and their cards come later."""
+        while True:
+            await trio.sleep(PEERS_SECONDS)
+            self.update_peers()
 
     def _is_account(self, key: bytes) -> bool:
         """Members, and whoever ever held credits: nobody else may send frames here."""
@@ -163,7 +176,7 @@ async def open_node(
             async with trio.open_nursery() as nursery:
                 await nursery.start(node.executor.run)
                 await nursery.start(node.transport.run)
-                node.transport.set_peers(node.list_peers())
+                node.update_peers()
                 nursery.start_soon(node.run)
                 yield node
                 nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""The running node behind the local API: `NodeService` over ledger, chain and account."""
+"""One committee behind the local API: `CommitteeService` over ledger, chain and account."""
 
 import hashlib
 import os
@@ -16,10 +16,10 @@ from identity.errors import InvalidBytes
 from identity.keys import compute_peer_id, parse_peer_id
 from node import service
 from node.account import Ordered, Refused
-from node.blob_store import BlobAbsent, BlobError, StoreFull
+from node.blob_store import BlobAbsent, StoreFull
 from node.blobs import BlobUnavailable
 from node.driver import read_clock_ms
-from node.node import Node
+from node.place import Place
 from node.problem import Problem, not_found
 from node.receipts import NotHeld
 from node.refusals import explain_refusal
@@ -42,16 +42,16 @@ RESULT_SECONDS_MAX = 60.0
 PAGE_BYTES_MAX = 64 * 1024 * 1024
 
 
-class Service:
-    """What this node's owner can ask and do. See `NodeService` for the contract."""
+class PlaceService:
+    """What this node's owner can ask and do in one committee. See `CommitteeService` for the
+    contract."""
 
-    def __init__(self, node: Node, stop: trio.Event) -> None:
-        self._node = node
-        self._stop = stop
-        self._place = node.main
-        self._committee = self._place.id
+    def __init__(self, place: Place) -> None:
+        self._node = place.node
+        self._place = place
+        self._committee = place.id
         self._executed = trio.Event()
-        node.driver.add_listener(self._committee, self)
+        place.node.driver.add_listener(place.id, self)
 
     # --- the driver's listener ----------------------------------------------------------------
 
@@ -62,11 +62,7 @@ class Service:
     def on_certified(self, _: object) -> None:
         """Certificates are read from the ledger."""
 
-    # --- the node -----------------------------------------------------------------------------
-
-    @property
-    def peer_id(self) -> str:
-        return compute_peer_id(self._node.key.public)
+    # --- the committee ------------------------------------------------------------------------
 
     async def status(self) -> service.Status:
         await trio.lowlevel.checkpoint()
@@ -78,11 +74,12 @@ class Service:
         if core.memory.is_observing():
             roles.append("observing")
         return service.Status(
-            peer_id=self.peer_id,
+            peer_id=compute_peer_id(node.key.public),
             network=node.genesis.name,
             network_id=node.network.hex(),
             committee=self._committee.hex(),
             epoch=place.committee.epoch,
+            committee_name=place.name,
             version=get_version(),
             n=place.committee.n,
             f=place.committee.f,
@@ -104,38 +101,7 @@ class Service:
             roles=tuple(roles),
         )
 
-    async def peers(self) -> service.Peers:
-        await trio.lowlevel.checkpoint()
-        return service.Peers(
-            peers=tuple(
-                service.Peer(
-                    peer_id=compute_peer_id(link.peer),
-                    address=link.multiaddr,
-                    connected=link.connected,
-                    rtt_ms=link.rtt_ms,
-                    frames_in=link.frames_in,
-                    frames_out=link.frames_out,
-                    bytes_in=link.bytes_in,
-                    bytes_out=link.bytes_out,
-                    dropped=link.drops,
-                    last_error=link.last_error,
-                )
-                for link in self._node.transport.links()
-            )
-        )
-
-    async def shutdown(self) -> None:
-        await trio.lowlevel.checkpoint()
-        self._stop.set()
-
     # --- tasks --------------------------------------------------------------------------------
-
-    async def put_blob(self, data: bytes) -> service.BlobStored:
-        try:
-            digest = await self._node.blobs.store.put(data)
-        except (BlobError, StoreFull) as error:
-            raise Problem("blob-refused", str(error), status=413) from None
-        return service.BlobStored(digest=digest.hex(), size_bytes=len(data))
 
     async def submit_tasks(
         self, tasks: Sequence[TaskRequest], budget: int, duration_ms: int
@@ -154,10 +120,10 @@ class Service:
                 remedy="see `econode peers`: are enough members connected?",
                 status=503,
             ) from None
-        ordered = await self._order(OpenTasks(tuple(specs), tuple(receipts)))
+        ordered = await self.order(OpenTasks(tuple(specs), tuple(receipts)))
         nonce = ordered.request.operation.nonce
         ids = [
-            compute_task_id(node.network, node.key.public, nonce, i).hex()
+            compute_task_id(node.network, place.id, node.key.public, nonce, i).hex()
             for i in range(len(specs))
         ]
         opened = {f.task.hex() for f in ordered.facts if isinstance(f, facts.TaskOpened)}
@@ -239,7 +205,7 @@ class Service:
 
     async def transfer(self, to: str, amount: int) -> service.Executed:
         target = parse_peer_id(to)
-        ordered = await self._order(Transfer(to=target, amount=amount))
+        ordered = await self.order(Transfer(to=target, amount=amount))
         me = self._node.key.public
         paid = next(
             fact
@@ -280,11 +246,11 @@ class Service:
         if bond is None:
             bonded = state.stake.get(node.key.public, "bonded")
             bond = max(0, state.parameters.member_bond_min - bonded)
-        ordered = await self._order(JoinCommittee(bond=bond, address=node.get_address()))
+        ordered = await self.order(JoinCommittee(bond=bond))
         return self._describe_own(ordered, facts.MemberJoined)
 
     async def leave_committee(self) -> service.Executed:
-        return self._describe_own(await self._order(LeaveCommittee()), facts.MemberLeft)
+        return self._describe_own(await self.order(LeaveCommittee()), facts.MemberLeft)
 
     def _describe_own(
         self, ordered: Ordered, kind: type[facts.MemberJoined | facts.MemberLeft]
@@ -383,9 +349,8 @@ class Service:
                 status=409,
             )
 
-    # --- small ones ---------------------------------------------------------------------------
-
-    async def _order(self, body: AnyBody) -> Ordered:
+    async def order(self, body: AnyBody) -> Ordered:
+        """Have an operation executed. Raises Problem for one that is refused."""
         try:
             ordered = await self._place.account.submit(body)
             await ordered.wait()
@@ -393,6 +358,8 @@ class Service:
         except Refused as refused:
             raise explain_refusal(refused) from None
         return ordered
+
+    # --- small ones ---------------------------------------------------------------------------
 
     def _make_spec(self, task: TaskRequest, budget: int, duration_ms: int) -> TaskSpec:
         node, place, digest = self._node, self._place, bytes.fromhex(task.input)

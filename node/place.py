@@ -17,7 +17,7 @@ from node.router import Seat
 from node.views import Views
 from protocols.committee import Committee
 from protocols.economy.chain import Chain
-from protocols.genesis import Genesis
+from protocols.genesis import MAIN_COMMITTEE, Founding
 from protocols.pbft.core import Core
 from protocols.submitter import Submitter
 
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 class Place:
     """Made by `open_place`. `run` it once it is joined to the driver."""
 
-    def __init__(self, node: "Node", chain: Chain) -> None:
+    def __init__(self, node: "Node", name: str, chain: Chain) -> None:
         self.node = node
+        self.name = name
+        """What people call the committee, unique in the network: see `name_child`."""
         self.chain = chain
         self.id = chain.get_committee().id
         self.seat = Seat(
@@ -52,6 +54,11 @@ class Place:
         """The committee as it is now. Do not keep it: members change."""
         return self.seat.core.committee
 
+    def name_child(self, name: str) -> str:
+        """The name in the network of what this committee forms by that name. What the founding
+        one forms needs no prefix."""
+        return name if self.name == MAIN_COMMITTEE else f"{self.name}/{name}"
+
     def is_account(self, key: bytes) -> bool:
         """Members, and whoever ever held credits here."""
         return self.committee.is_member(key) or self.chain.state.stake.has(key)
@@ -73,8 +80,8 @@ class Place:
             nursery.start_soon(self.agent.run)
 
 
-async def open_place(node: "Node", genesis: Genesis, committee: Committee) -> Place:
+async def open_place(node: "Node", name: str, founding: Founding, committee: Committee) -> Place:
     """The place in `committee`, as far as the ledger knows. Raises EconodeError or LedgerError."""
-    chain = Chain(genesis, committee, partial(check_receipt, committee))
+    chain = Chain(founding, committee, partial(check_receipt, committee))
     await replay(node.ledger, node.home.ledger_path, chain)
-    return Place(node, chain)
+    return Place(node, name, chain)

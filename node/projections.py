@@ -15,7 +15,7 @@ from crdt.tasks import ENDED_STATES, TaskRow, fold_task, get_task
 _ACCOUNT_FIELDS = (
     *("account", "to", "agent", "requester", "bidder", "winner", "party", "executor", "offender"),
 )
-_ACCOUNTS_FIELDS = ("bidders", "verifiers", "holders")
+_ACCOUNTS_FIELDS = ("bidders", "verifiers", "holders", "members")
 
 Balance = tuple[bytes, str]
 """Account and bucket."""

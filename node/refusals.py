@@ -23,7 +23,6 @@ _EXPLAINED = {
     "input_not_held": ("too few members hold an input", "submit it again"),
     "already_member": ("this account is a member already", "see `econode member list`"),
     "not_a_member": ("this account is no member", "see `econode member list`"),
-    "banned": ("this account was slashed", "join with another key"),
     "bond_too_small": (
         "a member has more bonded than that",
         "bond more with --bond N; the genesis says how much (member_bond_min)",
@@ -33,10 +32,29 @@ _EXPLAINED = {
         "others change the members at the same time, and an epoch takes few of them",
         "try again: the next epoch has begun",
     ),
-    "too_few_members": (
+    "members_needed": (
         "without this one it would survive no faulty member, or have none at all",
         "have another one join first: econode member join",
     ),
+    "name_taken": ("a committee of that name stands or is proposed", "choose another name"),
+    "too_few_members": ("a committee has four members at least", "name more with --member"),
+    "duplicate_member": ("a member stands twice", "name each once"),
+    "unknown_member": ("a member has never held credits there", "transfer some to it first"),
+    "banned_member": ("a member is banned for a proven offence", "name others"),
+    "share_too_small": (
+        "the bond is below the network's bond_min, or the free credits pay no fee",
+        "give more with --bond and --free",
+    ),
+    "formation_too_long": ("the time to consent is too long", "give a shorter --duration"),
+    "too_many_proposals": ("too many proposals are under way", "wait until some have ended"),
+    "too_many_committees": ("this committee has formed all it may", "form it in another one"),
+    "unknown_proposal": (
+        "no such committee is proposed now: it was formed, or its time was over",
+        "see `econode committee list`",
+    ),
+    "not_named": ("the proposal does not name this account", "nothing is to be done"),
+    "already_consented": ("this account has consented before", "wait for the others"),
+    "banned": ("this account is banned for a proven offence", "nothing is left to do"),
     "unknown_account": (
         "no key belongs to that account, so the credits would be lost",
         "check the PeerId",

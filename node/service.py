@@ -11,8 +11,9 @@ import msgspec
 
 from crdt.facts import COMMON, Fact
 from identity import keys
-from identity.schema import U63_MAX, Positive
+from identity.schema import U63_MAX, Amount, Positive
 from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
+from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 ENTRIES_PER_PAGE_MAX = 256
 TASKS_PER_PAGE_MAX = 500
@@ -36,6 +37,8 @@ class Status(Answer, frozen=True):
     network: str
     network_id: str
     committee: str
+    """The committee's id; people say `committee_name`."""
+    committee_name: str
     epoch: int
     """Counts the changes of the committee's members."""
     version: str
@@ -263,6 +266,51 @@ class Capabilities(Answer, frozen=True):
     capabilities: tuple[OfferedBy, ...]
 
 
+CommitteeRole = Literal["member", "observer", "named", "none"]
+"""What this node is there: member, observer (it follows the log), named in a proposal, nothing."""
+
+
+class Committee(Answer, frozen=True):
+    """A committee of the network, standing or proposed, as its parent's log tells it.
+
+    `bond` and `free` are what each member began with; None where they differ (a genesis).
+    """
+
+    name: str
+    id: str
+    parent: str | None
+    state: Literal["standing", "proposed"]
+    members: tuple[str, ...]
+    bond: int | None
+    free: int | None
+    role: CommitteeRole
+    created_ms: int | None = None
+    consented: tuple[str, ...] = ()
+    deadline_ms: int | None = None
+
+
+class Committees(Answer, frozen=True):
+    """The committees that this node knows of: its own, and what those formed or consider."""
+
+    committees: tuple[Committee, ...]
+
+
+class FormRequest(Answer, frozen=True, forbid_unknown_fields=True):
+    """Terms of a committee to propose: PeerIds, credits of each, time to consent."""
+
+    name: CommitteeName
+    members: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
+    bond: Amount
+    free: Amount
+    duration_ms: Positive
+
+
+class ConsentRequest(Answer, frozen=True, forbid_unknown_fields=True):
+    """The id of a proposed committee; it covers the terms."""
+
+    committee: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", max_length=32)]
+
+
 class Health(Answer, frozen=True):
     """Says which node answers; the one answer that needs no token."""
 
@@ -270,23 +318,10 @@ class Health(Answer, frozen=True):
     peer_id: str
 
 
-class NodeService(Protocol):
-    """A running node. Every method may raise `node.problem.Problem`, and may be cancelled.
-
-    Methods that change something return when the change is ordered and executed, except where
-    they say otherwise; cancelling them does not undo what was sent.
-    """
-
-    @property
-    def peer_id(self) -> str: ...
+class CommitteeService(Protocol):
+    """A running node in one of its committees. See NodeService for what holds for all methods."""
 
     async def status(self) -> Status: ...
-
-    async def peers(self) -> Peers: ...
-
-    async def put_blob(self, data: bytes) -> BlobStored:
-        """Keep `data` (at most BLOB_BYTES_MAX) as the input of tasks to come."""
-        ...
 
     async def submit_tasks(
         self, tasks: Sequence[TaskRequest], budget: int, duration_ms: int
@@ -343,6 +378,39 @@ class NodeService(Protocol):
     async def submit_operation(self, statement: bytes) -> Accepted:
         """Take in a signed operation as it is, without waiting for its execution. Problems:
         invalid-operation, not-admitted (no funds, or a nonce that is used or too far ahead)."""
+        ...
+
+
+class NodeService(Protocol):
+    """A running node. Every method may raise `node.problem.Problem`, and may be cancelled.
+
+    Methods that change something return when the change is ordered and executed, except where
+    they say otherwise; cancelling them does not undo what was sent.
+    """
+
+    @property
+    def peer_id(self) -> str: ...
+
+    def at(self, committee: str) -> CommitteeService:
+        """The node in the committee of that name or id. Problem: not-found."""
+        ...
+
+    async def peers(self) -> Peers: ...
+
+    async def put_blob(self, data: bytes) -> BlobStored:
+        """Keep `data` (at most BLOB_BYTES_MAX) as the input of tasks to come."""
+        ...
+
+    async def committees(self) -> Committees: ...
+
+    async def form_committee(self, parent: str, terms: FormRequest) -> Executed:
+        """Propose a committee in the standing one called `parent`. Problems: not-found, and the
+        reasons of docs/protocol-economy.md with - for _."""
+        ...
+
+    async def consent_committee(self, parent: str, committee: str) -> Executed:
+        """Consent to a proposal of `parent`, by its id. The fact is the committee_formed when
+        this was the last consent."""
         ...
 
     async def shutdown(self) -> None:

@@ -18,6 +18,10 @@ ACCOUNTS_MAX = 10_000
 GENESIS_BYTES_MAX = 4 * 1024 * 1024
 PPM = 1_000_000
 
+CommitteeName = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=32, pattern=r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?\Z")
+]
+"""What people call a committee; it must fit into a command and a URL."""
 Ppm = Annotated[int, msgspec.Meta(ge=0, le=PPM)]
 
 
@@ -85,8 +89,8 @@ class Allotment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     free: Amount
 
 
-class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of genesis.json."""
+class Founding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a committee begins with: members, credits and rules."""
 
     name: Name
     created_ms: TimeMs
@@ -94,17 +98,27 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accounts: Annotated[tuple[Allotment, ...], msgspec.Meta(max_length=ACCOUNTS_MAX)] = ()
     parameters: Parameters = msgspec.field(default_factory=Parameters)
 
-    def compute_network_id(self) -> bytes:
-        return hashlib.sha256(schema.encode(self)).digest()
-
     def get_member_keys(self) -> tuple[bytes, ...]:
         """Public keys of the founding members, ascending."""
         return tuple(sorted(keys.parse_peer_id(member.peer) for member in self.members))
 
 
+class Genesis(Founding, frozen=True, forbid_unknown_fields=True):
+    """The content of genesis.json: it founds a network with its committee "main"."""
+
+    def compute_network_id(self) -> bytes:
+        return hashlib.sha256(schema.encode(self)).digest()
+
+
 def compute_committee_id(network: bytes, name: str) -> bytes:
     """The id of the committee called `name` in a network (the founding one is "main")."""
     return hashlib.sha256(b"econode/committee" + network + name.encode()).digest()[:16]
+
+
+def compute_formed_id(network: bytes, parent: bytes, operation: bytes) -> bytes:
+    """The id of the committee that the operation with this digest proposed in committee
+    `parent`: whoever consents to the id consents to those terms and no others."""
+    return hashlib.sha256(b"econode/formed" + network + parent + operation).digest()[:16]
 
 
 MAIN_COMMITTEE = "main"

@@ -30,6 +30,12 @@ HomeOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.")
 ]
+CommitteeOption = Annotated[
+    str,
+    typer.Option("--committee", metavar="NAME", help="The committee that is meant, or its id."),
+]
+MAIN = "main"
+"""`protocols.genesis.MAIN_COMMITTEE`, which takes long to import."""
 DURATION = re.compile(r"(\d{1,9})(ms|s|m|h)")
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 DURATION_MS_MAX = 30 * 24 * 3_600_000
@@ -53,11 +59,11 @@ def open_home(flag: Path | None) -> "Home":
     return find_home(flag)
 
 
-def open_client(flag: Path | None) -> "NodeClient":
+def open_client(flag: Path | None, committee: str = MAIN) -> "NodeClient":
     """A client of the running node of a home. Raises Problem if it does not run."""
     from node.client import connect
 
-    return connect(open_home(flag))
+    return connect(open_home(flag)).at(committee)
 
 
 def show(document: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.commands.common import (
+    MAIN,
+    CommitteeOption,
     HomeOption,
     JsonOption,
     hint,
@@ -33,23 +35,23 @@ def log(
         int, typer.Option("--from", min=0, max=POSITION_MAX, help="First position.")
     ] = 0,
     limit: Annotated[int, typer.Option(min=1, max=ENTRIES_MAX, help="At most so many.")] = 50,
+    committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what the committee ordered.
+    """Show what a committee ordered.
 
     \b
     Example:
       econode ledger log --from 10 --limit 5
     """
-    from node.ledger_file import read_log
-    from protocols.genesis import MAIN_COMMITTEE, compute_committee_id
+    from node.ledger_file import find_committee, read_log
 
     place = open_home(home)
     place.check_initialised()
     network = place.load_genesis().compute_network_id()
-    committee = compute_committee_id(network, MAIN_COMMITTEE)
-    page = read_log(place.ledger_path, committee, start, limit)
+    id_ = find_committee(place.ledger_path, network, committee)
+    page = read_log(place.ledger_path, id_, start, limit)
     show(page, json, lambda: _render(page.entries) or [f"no entry from position {start} on"])
     if len(page.entries) == limit:
         hint(f"more: --from {page.next}", json)
@@ -235,21 +237,21 @@ def _verify_ledger(home: Path | None, json: bool) -> None:
         raise typer.Exit(1)
 
 
+def _describe_part(part: dict[str, Any]) -> str:
+    conserved = "conserved" if part["conserved"] else "NOT CONSERVED"
+    return f"position {part['position']}, {part['batches']} batches, {conserved}"
+
+
 def _render_report(document: dict[str, Any]) -> list[str]:
     verdict = "sound" if document["valid"] else "NOT SOUND"
     pairs = [("ledger", verdict), ("conserved", "yes" if document["conserved"] else "NO")]
-    names = (
-        "position",
-        "epoch",
-        "head",
-        "batches",
-        "operations",
-        "records",
-        "certificates",
-        "log_entries",
-    )
+    counts = ("batches", "operations", "records", "certificates", "log_entries")
+    names = ("position", "epoch", "head", *counts)
     pairs += [(name, document[name]) for name in names]
     pairs += list(document["totals"].items())
+    pairs += [
+        (f"committee {part['name']}", _describe_part(part)) for part in document["committees"][1:]
+    ]
     findings = [(item["table"], item["row"], item["problem"]) for item in document["findings"]]
     lines = render_pairs([*pairs, ("problems", document["problems"])])
     return [*lines, "", *render_table(("table", "row", "problem"), findings)] if findings else lines

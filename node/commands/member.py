@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from node.commands.common import (
+    MAIN,
+    CommitteeOption,
     HomeOption,
     JsonOption,
     hint,
@@ -21,14 +23,18 @@ app = make_app("The committee's members: see them, become one, leave.")
 
 
 @app.command("list")
-def list_members(home: HomeOption = None, json: JsonOption = False) -> None:
+def list_members(
+    committee: CommitteeOption = MAIN,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
     """Show the members, and the epoch since when they are.
 
     \b
     Example:
       econode member list
     """
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         now = client.members()
     head = ("member", "bonded", "connected", "address")
     rows = [
@@ -54,6 +60,7 @@ def join(
             help="Free credits to bond. [what is missing to the least bond]",
         ),
     ] = None,
+    committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -66,7 +73,7 @@ def join(
     Example:
       econode member join --bond 10000
     """
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         done = client.join_committee(bond)
     pairs = [("joined after position", done.position), ("bonded", done.fact["bond"])]
     show(done, json, lambda: render_pairs(pairs))
@@ -74,7 +81,11 @@ def join(
 
 
 @app.command("leave")
-def leave(home: HomeOption = None, json: JsonOption = False) -> None:
+def leave(
+    committee: CommitteeOption = MAIN,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
     """Have this node be a member no longer.
 
     It goes on as an observer; its bond stays bonded. A committee of four keeps its
@@ -84,6 +95,6 @@ def leave(home: HomeOption = None, json: JsonOption = False) -> None:
     Example:
       econode member leave
     """
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         done = client.leave_committee()
     show(done, json, lambda: render_pairs([("left after position", done.position)]))

@@ -3,6 +3,8 @@
 import typer
 
 from node.commands.common import (
+    MAIN,
+    CommitteeOption,
     HomeOption,
     JsonOption,
     open_client,
@@ -13,7 +15,9 @@ from node.commands.common import (
 )
 
 
-def status(home: HomeOption = None, json: JsonOption = False) -> None:
+def status(
+    committee: CommitteeOption = MAIN, home: HomeOption = None, json: JsonOption = False
+) -> None:
     """Show how the running node is.
 
     Its committee, how far its log is, its links and memory.
@@ -22,15 +26,15 @@ def status(home: HomeOption = None, json: JsonOption = False) -> None:
     Example:
       econode status
     """
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         now = client.status()
     faults = "it survives no fault" if now.f == 0 else f"it survives {now.f}"
     pairs = [
         ("peer", now.peer_id),
         ("network", f"{now.network} ({shorten(now.network_id, 16)})"),
         ("roles", ", ".join(now.roles)),
-        ("committee", f"{now.committee}: n = {now.n}, f = {now.f}, q = {now.q} ({faults})"),
-        ("epoch", now.epoch),
+        ("committee", f"{now.committee_name} ({now.committee})"),
+        ("members", f"epoch {now.epoch}: n = {now.n}, f = {now.f}, q = {now.q} ({faults})"),
         ("view", f"{now.view}, led by {now.primary}"),
         ("position", f"{now.position} (certified to {now.certified_position})"),
         ("checkpoint", now.stable_checkpoint),

@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from node.commands.common import (
+    MAIN,
+    CommitteeOption,
     HomeOption,
     JsonOption,
     make_app,
@@ -26,7 +28,10 @@ PeerArgument = Annotated[
 
 @stake_app.command("show")
 def show_stake(
-    account: PeerArgument = None, home: HomeOption = None, json: JsonOption = False
+    account: PeerArgument = None,
+    committee: CommitteeOption = MAIN,
+    home: HomeOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Show the credits of all accounts or of one.
 
@@ -34,7 +39,7 @@ def show_stake(
     Example:
       econode stake show
     """
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         stake = client.stake(account)
     head = ("account", "free", "bonded", "locked", "escrow", "transit")
     rows = [(a.peer_id, a.free, a.bonded, a.locked, a.escrow, a.transit) for a in stake.accounts]
@@ -52,6 +57,7 @@ def show_stake(
 def transfer(
     to: Annotated[str, typer.Argument(metavar="PEERID", help="The account to pay.")],
     amount: Annotated[int, typer.Argument(min=1, max=AMOUNT_MAX, help="Credits.")],
+    committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -63,7 +69,7 @@ def transfer(
     Example:
       econode stake transfer 12D3KooW… 250
     """
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         done = client.transfer(to, amount)
     pairs = [("paid", amount), ("to", to), ("position", done.position)]
     show(done, json, lambda: render_pairs(pairs))
@@ -71,7 +77,10 @@ def transfer(
 
 @reputation_app.command("show")
 def show_reputation(
-    agent: PeerArgument = None, home: HomeOption = None, json: JsonOption = False
+    agent: PeerArgument = None,
+    committee: CommitteeOption = MAIN,
+    home: HomeOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Show scores, in parts per million.
 
@@ -81,7 +90,7 @@ def show_reputation(
     Example:
       econode reputation show
     """
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         found = client.reputation(agent)
     head = ("agent", "score ppm", "good", "bad", "banned")
     rows = [

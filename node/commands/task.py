@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.commands.common import (
+    MAIN,
+    CommitteeOption,
     HomeOption,
     JsonOption,
     hint,
@@ -53,6 +55,7 @@ def submit(
         str, typer.Option(metavar="TIME", help="Time for each task: 500ms, 60s, 5m, 1h.")
     ] = "60s",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until every task has ended.")] = False,
+    committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -66,7 +69,7 @@ def submit(
     """
     duration_ms = parse_duration(deadline)
     files = _find_files(inputs or [], folder)
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         start = client.status().position + 1
         ids = _submit(client, capability, files, budget, duration_ms)
         pairs = list(zip(ids, files, strict=True))
@@ -204,6 +207,7 @@ def list_tasks(
     cursor: Annotated[
         str | None, typer.Option(metavar="ID", help="Go on where a page ended.")
     ] = None,
+    committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -213,7 +217,7 @@ def list_tasks(
     Example:
       econode task list --state settled
     """
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         page = client.tasks(state, limit, cursor)
     head = ("task", "state", "capability", "budget", "price", "grade")
     rows = [
@@ -226,7 +230,12 @@ def list_tasks(
 
 
 @app.command("show")
-def show_task(task: TaskArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+def show_task(
+    task: TaskArgument,
+    committee: CommitteeOption = MAIN,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
     """Show what is known of a task.
 
     \b
@@ -235,7 +244,7 @@ def show_task(task: TaskArgument, home: HomeOption = None, json: JsonOption = Fa
     """
     import msgspec
 
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         found = client.task(task)
     known = [
         (name, ", ".join(value) if isinstance(value, (list, tuple)) else value)
@@ -251,6 +260,7 @@ def result(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write it there, not to standard output.")
     ] = None,
+    committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -264,7 +274,7 @@ def result(
     """
     import base64
 
-    with open_client(home) as client:
+    with open_client(home, committee) as client:
         found = client.task(task)
         data = client.result(found.id)
     document: dict[str, Any] = {"id": found.id, "output": found.output, "bytes": len(data)}

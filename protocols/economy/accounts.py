@@ -4,17 +4,18 @@ from crdt.facts import COMMON, Charged, Fact, Minted, Offered, Paid
 from identity import keys
 from identity.errors import InvalidKey
 from protocols.economy.books import Books, compute_moves
+from protocols.economy.committees import FormedGenesis
 from protocols.economy.model import Agent, OrderedOperation, Refused
 from protocols.economy.operations import Offer, Operation, Transfer
-from protocols.genesis import Genesis
+from protocols.genesis import Founding
 
 NONCES_AHEAD_MAX = 1_024
 """How far beyond the last executed nonce an operation may wait to be ordered."""
 
 
-def mint(genesis: Genesis) -> list[Fact]:
-    """The facts that create every credit of a network."""
-    facts: list[Fact] = []
+def mint(genesis: Founding) -> list[Fact]:
+    """The facts that create every credit of a committee; a formed one's first says whence."""
+    facts: list[Fact] = [genesis.origin] if isinstance(genesis, FormedGenesis) else []
     for member in genesis.members:
         key = keys.parse_peer_id(member.peer)
         moves = compute_moves(

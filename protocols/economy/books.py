@@ -6,7 +6,7 @@ accounts and `tasks_open_max`, and follows from the facts and operations before 
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -14,9 +14,18 @@ from crdt.facts import COMMON, Bucket, Fact, Move, Phase
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from protocols.committee import Committee
-from protocols.economy.model import Agent, Duty, DutyKind, Refused, Stage, Task
+from protocols.economy.model import (
+    Agent,
+    Duty,
+    DutyKind,
+    Formed,
+    Proposal,
+    Refused,
+    Stage,
+    Task,
+)
 from protocols.economy.operations import Receipt
-from protocols.genesis import Genesis
+from protocols.genesis import Founding
 
 CheckReceipt = Callable[[bytes], tuple[bytes, Receipt]]
 
@@ -40,15 +49,15 @@ _DUTIES: dict[Stage, DutyKind] = {
 class Books:
     """State of the economy; the modules beside this one are functions on it."""
 
-    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+    def __init__(
+        self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
+    ) -> None:
         self.parameters = genesis.parameters
         self.committee = committee
         """The members of the epoch that orders the next batch."""
         self.epochs = [committee]
         """The newest epochs, the present one last; at most EPOCHS_KEPT_MAX."""
-        self.addresses: dict[bytes, str] = {}
-        """Where members that joined later listen; founders' addresses stand in the genesis."""
-        self.joining: dict[bytes, str] = {}
+        self.joining: set[bytes] = set()
         self.leaving: set[bytes] = set()
         self.has_offender = False
         """What the batch under execution changes of the members; see `membership.end_batch`."""
@@ -67,6 +76,9 @@ class Books:
         """Tasks waiting for an auction, by capability, in the order they came."""
         self.auctions: dict[int, Task] = {}
         """Tasks whose bids are open, by number."""
+        self.proposals: dict[bytes, Proposal] = {}
+        self.formed: dict[bytes, Formed] = {}
+        """Committees that this one formed, by id, in the order they were formed."""
         self.facts: list[Fact] = []
         self._offering: dict[bytes, list[bytes]] = {}
         self._todo: dict[bytes, dict[int, Task]] = {}
@@ -80,12 +92,10 @@ class Books:
         """t: identical results of distinct members that make a result."""
         return max(2, self.committee.f + 1)
 
-    def set_committee(self, committee: Committee, addresses: Mapping[bytes, str]) -> None:
-        """Begin an epoch; `addresses` are those of members that join with it."""
+    def set_committee(self, committee: Committee) -> None:
+        """Begin an epoch."""
         self.committee = committee
         self.epochs = [*self.epochs, committee][-EPOCHS_KEPT_MAX:]
-        known = {**self.addresses, **addresses}
-        self.addresses = {key: known[key] for key in committee.members if key in known}
 
     # --- credits -----------------------------------------------------------------------------
 
@@ -239,6 +249,11 @@ class Books:
 
     def next_due_ms(self) -> int | None:
         """When the agreed time next changes something; None when nothing is under way."""
+        due = [proposal.deadline_ms for proposal in self.proposals.values()]
+        task_ms = self._next_task_ms()
+        return min(due if task_ms is None else [*due, task_ms], default=None)
+
+    def _next_task_ms(self) -> int | None:
         while self._due:
             due_ms, _, id_ = self._due[0]
             task = self.tasks.get(id_)
@@ -249,7 +264,7 @@ class Books:
 
     def take_due(self) -> Task | None:
         """The next task that is due at the present time, or None; it must be scheduled again."""
-        due_ms = self.next_due_ms()
+        due_ms = self._next_task_ms()
         if due_ms is None or due_ms > self.time_ms:
             return None
         return self.tasks[heapq.heappop(self._due)[2]]

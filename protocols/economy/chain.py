@@ -8,7 +8,7 @@ from crdt.facts import encode_fact
 from protocols.committee import Committee
 from protocols.economy.operations import Operation, Receipt
 from protocols.economy.state import EconomyState, OrderedOperation
-from protocols.genesis import Genesis
+from protocols.genesis import Founding
 from protocols.pbft.application import Outcome
 from protocols.pbft.pool import Request
 
@@ -21,7 +21,9 @@ class Chain:
     Position 0 is the genesis entry, which holds what was minted.
     """
 
-    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+    def __init__(
+        self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
+    ) -> None:
         self.state = EconomyState(genesis, committee, check_receipt)
         items = [encode_fact(fact) for fact in self.state.genesis_facts()]
         self.genesis_entry = log.append(

@@ -62,8 +62,8 @@ def open_tasks(books: Books, ordered: OrderedOperation, body: OpenTasks) -> list
             rejected.append((index, refused.reason))
     if not rejected:
         for index, spec in enumerate(body.tasks):
-            nonce = ordered.operation.nonce
-            id_ = compute_task_id(books.committee.network, ordered.signer, nonce, index)
+            nonce, place = ordered.operation.nonce, books.committee
+            id_ = compute_task_id(place.network, place.id, ordered.signer, nonce, index)
             _open_task(books, ordered.signer, id_, spec)
     return rejected
 

@@ -31,9 +31,9 @@ def join(books: Books, ordered: OrderedOperation, body: JoinCommittee) -> None:
         raise Refused("bond_too_small")
     _require_room(books)
     books.require_free(signer, body.bond)
-    books.joining[signer] = body.address
+    books.joining.add(signer)
     moves = compute_moves((signer, "free", signer, "bonded", body.bond))
-    books.emit(MemberJoined(account=signer, bond=body.bond, address=body.address, moves=moves))
+    books.emit(MemberJoined(account=signer, bond=body.bond, moves=moves))
 
 
 def leave(books: Books, ordered: OrderedOperation) -> None:
@@ -59,7 +59,7 @@ def end_batch(books: Books) -> None:
         committee = Committee(
             former.network, former.id, former.epoch + 1, tuple(sorted(wanted)), books.position
         )
-        books.set_committee(committee, books.joining)
+        books.set_committee(committee)
         joined = tuple(sorted(wanted.difference(former.members)))
         left = tuple(sorted(books.leaving - expelled))
         books.emit(
@@ -71,7 +71,7 @@ def end_batch(books: Books) -> None:
                 expelled=tuple(sorted(expelled)),
             )
         )
-    books.joining, books.leaving, books.has_offender = {}, set(), False
+    books.joining, books.leaving, books.has_offender = set(), set(), False
 
 
 def find_committee(books: Books, epoch: int) -> Committee | None:

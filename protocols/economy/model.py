@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from crdt.facts import OfferedCapability, Phase
 from identity import cbor
 from identity.errors import EconodeError
@@ -33,6 +35,32 @@ class OrderedOperation:
     digest: bytes
     signer: bytes
     operation: Operation
+
+
+class Proposal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A committee that was proposed and is not formed yet; `bond` and `free` are each member's."""
+
+    committee: bytes
+    proposer: bytes
+    name: str
+    members: tuple[bytes, ...]
+    bond: int
+    free: int
+    deadline_ms: int
+    consented: tuple[bytes, ...] = ()
+    """Members that have consented, in that order."""
+
+
+class Formed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A committee that was formed, and at which position."""
+
+    committee: bytes
+    name: str
+    members: tuple[bytes, ...]
+    bond: int
+    free: int
+    created_ms: int
+    position: int
 
 
 @dataclass(slots=True)
@@ -169,9 +197,12 @@ def compute_share(amount: int, ppm: int) -> int:
     return amount * ppm // PPM
 
 
-def compute_task_id(network: bytes, requester: bytes, nonce: int, index: int) -> bytes:
-    """The id of the task at `index` of the operation that its requester numbered `nonce`."""
-    content = ["econode/task", network, requester, nonce, index]
+def compute_task_id(
+    network: bytes, committee: bytes, requester: bytes, nonce: int, index: int
+) -> bytes:
+    """The id of the task at `index` of the operation that its requester numbered `nonce` in a
+    committee; nonces count in each committee, so its id belongs to it."""
+    content = ["econode/task", network, committee, requester, nonce, index]
     return hashlib.sha256(cbor.encode(content)).digest()
 
 

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import msgspec
 
-from crdt.facts import Address, OfferedCapability, Phase, Round
+from crdt.facts import OfferedCapability, Phase, Round
 from identity import schema
-from identity.schema import Amount, Digest, Key, Name, Positive, Salt
+from identity.schema import Amount, CommitteeId, Digest, Key, Name, Positive, Salt
+from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 OPERATION_KIND = "operation"
 RECEIPT_KIND = "receipt"
@@ -146,12 +147,31 @@ class Accuse(Body, frozen=True, tag="accuse"):
     second: EvidenceBytes
 
 
+class FormCommittee(Body, frozen=True, tag="form_committee"):
+    """Propose a committee of these members, each with `bond` and `free` credits there.
+
+    It is formed once each of them has consented, `duration_ms` of agreed time from now at latest.
+    """
+
+    name: CommitteeName
+    members: Annotated[tuple[Key, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
+    bond: Amount
+    free: Amount
+    duration_ms: Positive
+
+
+class ConsentCommittee(Body, frozen=True, tag="consent_committee"):
+    """Belong to a proposed committee, and move the credits of its terms there. The id covers the
+    proposal with all its terms (`compute_formed_id`)."""
+
+    committee: CommitteeId
+
+
 class JoinCommittee(Body, frozen=True, tag="join_committee"):
     """Become a member: the signature is the joiner's consent. `bond` free credits are bonded with
-    it, and others dial it at `address`."""
+    it. Where it listens stands in its agent card."""
 
     bond: Amount
-    address: Address
 
 
 class LeaveCommittee(Body, frozen=True, tag="leave_committee"):
@@ -168,6 +188,8 @@ AnyBody = (
     | RevealWork
     | Inventory
     | Accuse
+    | FormCommittee
+    | ConsentCommittee
     | JoinCommittee
     | LeaveCommittee
 )

@@ -14,6 +14,7 @@ from crdt.stake import StakeView
 from protocols.committee import Committee
 from protocols.economy import (
     accounts,
+    committees,
     contracts,
     lifecycle,
     membership,
@@ -25,7 +26,9 @@ from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
     AgentView,
     Duty,
+    Formed,
     OrderedOperation,
+    Proposal,
     Refused,
     TaskView,
     describe_rejections,
@@ -35,6 +38,8 @@ from protocols.economy.operations import (
     Accuse,
     CommitBids,
     CommitWork,
+    ConsentCommittee,
+    FormCommittee,
     Inventory,
     JoinCommittee,
     LeaveCommittee,
@@ -45,7 +50,7 @@ from protocols.economy.operations import (
     RevealWork,
     Transfer,
 )
-from protocols.genesis import Genesis, Parameters
+from protocols.genesis import Founding, Parameters
 
 __all__ = ["EconomyState", "OrderedOperation"]
 
@@ -62,7 +67,9 @@ class EconomyState:
     InvalidBytes; it must be deterministic.
     """
 
-    def __init__(self, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt) -> None:
+    def __init__(
+        self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
+    ) -> None:
         self._books = Books(genesis, committee, check_receipt)
         self._genesis_facts = tuple(accounts.mint(genesis))
         for fact in self._genesis_facts:
@@ -99,10 +106,6 @@ class EconomyState:
     def find_committee(self, epoch: int) -> Committee | None:
         """The committee of the present epoch or of one that is still remembered."""
         return membership.find_committee(self._books, epoch)
-
-    def addresses(self) -> dict[bytes, str]:
-        """Where members that joined after genesis say that they listen."""
-        return dict(self._books.addresses)
 
     def genesis_facts(self) -> tuple[Fact, ...]:
         """What position 0 of the committee's log holds."""
@@ -190,13 +193,21 @@ class EconomyState:
         """Tasks under way, in the order they were opened."""
         return (view_task(task) for task in self._books.tasks.values())
 
+    def proposals(self) -> Iterator[Proposal]:
+        """Committees that wait for consents, in ascending order of their ids."""
+        return (proposal for _, proposal in sorted(self._books.proposals.items()))
+
+    def formed(self) -> Iterator[Formed]:
+        """Committees that this one formed, in that order."""
+        return iter(self._books.formed.values())
+
     def dump(self) -> bytes:
         """The whole state in deterministic CBOR."""
         return statefile.dump(self._books)
 
     @classmethod
     def load(
-        cls, data: bytes, genesis: Genesis, committee: Committee, check_receipt: CheckReceipt
+        cls, data: bytes, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
     ) -> "EconomyState":
         """The state that `dump` wrote. Raises InvalidCbor or InvalidSchema.
 
@@ -235,6 +246,10 @@ class EconomyState:
                 slashing.accuse(books, body)
             case Transfer() as body:
                 accounts.transfer(books, ordered, body)
+            case FormCommittee() as body:
+                committees.propose(books, ordered, body)
+            case ConsentCommittee() as body:
+                committees.consent(books, ordered, body)
             case JoinCommittee() as body:
                 membership.join(books, ordered, body)
             case LeaveCommittee():

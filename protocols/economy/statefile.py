@@ -14,7 +14,7 @@ from identity import cbor, schema
 from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy.books import Books
-from protocols.economy.model import Agent, Bid, Stage, Task, Work
+from protocols.economy.model import Agent, Bid, Formed, Proposal, Stage, Task, Work
 
 STATE_BYTES_MAX = 256 * 1024 * 1024
 VERSION = 1
@@ -88,7 +88,6 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_ms: int
     opened_count: int
     epochs: tuple[EpochRecord, ...]
-    addresses: tuple[tuple[bytes, str], ...]
     balances: tuple[tuple[bytes, Bucket, int], ...]
     accounts: tuple[bytes, ...]
     reputation: Any
@@ -96,6 +95,8 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: tuple[AgentRecord, ...]
     tasks: tuple[TaskRecord, ...]
     queued: tuple[bytes, ...]
+    proposals: tuple[Proposal, ...]
+    formed: tuple[Formed, ...]
 
 
 def dump(books: Books) -> bytes:
@@ -107,7 +108,6 @@ def dump(books: Books) -> bytes:
         time_ms=books.time_ms,
         opened_count=books.opened_count,
         epochs=tuple(EpochRecord(each.epoch, each.start, each.members) for each in books.epochs),
-        addresses=tuple(sorted(books.addresses.items())),
         balances=tuple((*key, value) for key, value in books.stake.balances().items()),
         accounts=tuple(books.stake.accounts()),
         reputation=books.reputation.dump(),
@@ -118,6 +118,8 @@ def dump(books: Books) -> bytes:
         ),
         tasks=tuple(_dump_task(task) for task in books.tasks.values()),
         queued=tuple(queued),
+        proposals=tuple(proposal for _, proposal in sorted(books.proposals.items())),
+        formed=tuple(books.formed.values()),
     )
     return schema.encode(record)
 
@@ -133,13 +135,14 @@ def load(data: bytes, books: Books) -> None:
     if not books.epochs:
         raise InvalidSchema("the state names no members")
     books.committee = books.epochs[-1]
-    books.addresses = dict(record.addresses)
     books.stake.restore(record.balances, record.accounts)
     books.reputation = ReputationView.load(record.reputation)
     books.nonces = dict(record.nonces)
     books.agents = {
         agent.key: Agent(agent.capabilities, agent.paused, agent.banned) for agent in record.agents
     }
+    books.proposals = {proposal.committee: proposal for proposal in record.proposals}
+    books.formed = {formed.committee: formed for formed in record.formed}
     books.tasks = {task.id: _load_task(task) for task in record.tasks}
     try:
         books.restore_indexes(record.queued)

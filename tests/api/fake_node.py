@@ -44,6 +44,7 @@ class FakeNode:
         self._document = Document(1)
         self._blobs: dict[str, bytes] = {}
         self._tasks: dict[str, service.Task] = {}
+        self._proposed: list[service.Committee] = []
         self._news = trio.Condition()
         self.stopping = trio.Event()
         self.operations: list[bytes] = []
@@ -79,13 +80,68 @@ class FakeNode:
             self._news.notify_all()
         return position
 
+    def at(self, committee: str) -> "FakeNode":
+        if committee != "main":
+            raise not_found("committee", committee, "see `econode committee list`")
+        return self
+
+    async def committees(self) -> service.Committees:
+        main = service.Committee(
+            name="main",
+            id="00" * 16,
+            parent=None,
+            state="standing",
+            members=tuple(member.peer for member in self._genesis.members),
+            bond=None,
+            free=None,
+            role="member",
+        )
+        return service.Committees(committees=(main, *self._proposed))
+
+    async def form_committee(self, parent: str, terms: service.FormRequest) -> service.Executed:
+        members = tuple(sorted(map(_parse_peer, terms.members)))
+        id_ = hashlib.sha256(terms.name.encode()).digest()[:16]
+        fact = facts.CommitteeProposed(
+            committee=id_,
+            account=self._key,
+            name=terms.name,
+            members=members,
+            bond=terms.bond,
+            free=terms.free,
+            deadline_ms=self._time_ms + terms.duration_ms,
+        )
+        self._proposed.append(
+            service.Committee(
+                name=terms.name,
+                id=id_.hex(),
+                parent=parent,
+                state="proposed",
+                members=tuple(map(keys.compute_peer_id, members)),
+                bond=terms.bond,
+                free=terms.free,
+                role="named",
+            )
+        )
+        return await self._order(fact)
+
+    async def consent_committee(self, parent: str, committee: str) -> service.Executed:
+        id_ = bytes.fromhex(committee)
+        return await self._order(facts.CommitteeConsented(committee=id_, account=self._key))
+
+    async def _order(self, fact: Fact) -> service.Executed:
+        position = await self._publish([fact])
+        return service.Executed(
+            operation="00" * 32, position=position, fact=service.describe_fact(fact)
+        )
+
     async def status(self) -> service.Status:
         n = len(self._genesis.members)
         return service.Status(
             peer_id=self.peer_id,
             network=self._genesis.name,
             network_id=self._genesis.compute_network_id().hex(),
-            committee="main",
+            committee="00" * 16,
+            committee_name="main",
             epoch=0,
             version="0",
             n=n,

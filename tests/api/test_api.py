@@ -316,10 +316,17 @@ def test_every_method_of_the_protocol_is_served():
     assert {name for name in names if f"self._node.{name}" not in text} == set()
 
 
+def test_every_method_of_a_committee_is_served():
+    names = {name for name in vars(service.CommitteeService) if not name.startswith("_")}
+    text = inspect.getsource(node.api) + inspect.getsource(node.event_stream)
+    forms = ("self._node.at(committee).{}(", "node.{}(", "self._node.{}(")
+    assert {name for name in names if not any(f.format(name) in text for f in forms)} == set()
+
+
 def test_every_field_of_bytes_in_facts_is_named_as_key_or_digest():
     digests = {
         *("operation", "id", "task", "capability", "input", "commitment", "output", "seed"),
-        *("offence", "root"),
+        *("offence", "root", "committee", "parent", "fact"),
     }
     found = set()
     pending = [*facts.AnyFact.__args__, facts.Move, facts.Score, facts.OfferedCapability]

@@ -28,6 +28,10 @@ OTHER = keys.compute_peer_id(keys.PrivateKey(bytes(31) + b"\1").public)
         ["task", "show", "abcd"],
         ["task", "result", "abcd"],
         ["stake", "transfer", OTHER, "1"],
+        ["committee", "list"],
+        ["committee", "show", "work"],
+        ["committee", "consent", "work"],
+        ["committee", "form", "work", "--member", OTHER],
     ],
 )
 def test_without_a_running_node_each_verb_says_how_to_start_it(founder, verb):

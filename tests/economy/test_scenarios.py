@@ -14,6 +14,10 @@ commit it. The commands:
     work NAME TASK OUTPUT|fail               sealed result or failure
     show_work NAME TASK OUTPUT
     inventory NAME TASK PHASE [HELD ...]
+    form PROPOSER NAME MEMBER,... [bond=5000 free=100 duration_ms=60000]
+    consent NAME COMMITTEE
+    committees                               proposals and committees that were formed
+    found NAME                               the genesis facts of a formed committee
     join NAME BOND
     leave NAME
     both OPERATION NAME ...                  one batch: each NAME joins with 10000, or leaves
@@ -34,6 +38,7 @@ import pytest
 from crdt.facts import (
     COMMON,
     BidCommitted,
+    CommitteeProposed,
     Fact,
     Move,
     OfferedCapability,
@@ -42,12 +47,15 @@ from crdt.facts import (
     WorkCommitted,
 )
 from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
+from protocols.economy.committees import derive_founding, make_formed_fact
 from protocols.economy.operations import (
     BidCommitment,
     BidOpening,
     Body,
     CommitBids,
     CommitWork,
+    ConsentCommittee,
+    FormCommittee,
     Held,
     Inventory,
     JoinCommittee,
@@ -74,6 +82,7 @@ class Runner:
     def __init__(self) -> None:
         self.world = World()
         self.tasks: dict[str, bytes] = {}
+        self.committees: dict[str, bytes] = {}
         self.words: dict[bytes, str] = {}
 
     def command(self, line: str) -> list[str]:
@@ -86,7 +95,7 @@ class Runner:
 
     def do_world(self, **options: str) -> list[str]:
         self.world = World(**{key: int(value) for key, value in options.items()})
-        self.tasks = {}
+        self.tasks, self.committees = {}, {}
         self.words = {COMMON: "", **self.world.names}
         self.words |= {digest(output): output for output in OUTPUTS}
         self.world.run(*self.world.offer(*self.world.members))
@@ -151,14 +160,44 @@ class Runner:
         parties = tuple(self.world.keys[word] for word in held)
         return self.submit(name, Inventory((Held(id_, round_, phase, parties),)))
 
+    def do_form(self, proposer: str, name: str, members: str, **terms: str) -> list[str]:
+        numbers = {"bond": 5_000, "free": 100, "duration_ms": 60_000}
+        numbers |= {key: int(value) for key, value in terms.items()}
+        named = tuple(self.world.keys.get(word, digest(word)) for word in members.split(","))
+        return self.submit(proposer, FormCommittee(name, named, **numbers))
+
+    def do_consent(self, name: str, committee: str) -> list[str]:
+        id_ = self.committees.get(committee, digest(committee)[:16])
+        return self.submit(name, ConsentCommittee(id_))
+
+    def do_committees(self) -> list[str]:
+        state = self.world.state
+        lines = [f"due {self.tell_due()}"]
+        for proposal in state.proposals():
+            names = " ".join(self.words[key] for key in proposal.consented)
+            lines.append(f"proposed {proposal.name} consented=[{names}]")
+        for formed in state.formed():
+            lines.append(f"formed {formed.name} at {formed.position}")
+        return lines
+
+    def do_found(self, name: str) -> list[str]:
+        state, committee = self.world.state, self.world.committee
+        formed = next(item for item in state.formed() if item.name == name)
+        fact = make_formed_fact(formed)
+        founding = derive_founding(committee, formed.position, fact, state.parameters)
+        child = EconomyState(*founding, check_receipt)
+        share = len(formed.members) * (formed.bond + formed.free)
+        assert child.stake.totals()["minted"] == share <= state.stake.totals()["transit"]
+        return [self.tell_fact(fact) for fact in child.genesis_facts()]
+
     def do_join(self, name: str, bond: str) -> list[str]:
-        return self.submit(name, JoinCommittee(int(bond), f"/dns4/{name}.example/tcp/1"))
+        return self.submit(name, JoinCommittee(int(bond)))
 
     def do_leave(self, name: str) -> list[str]:
         return self.submit(name, LeaveCommittee())
 
     def do_both(self, verb: str, *names: str) -> list[str]:
-        body = LeaveCommittee() if verb == "leave" else JoinCommittee(10_000, "")
+        body = LeaveCommittee() if verb == "leave" else JoinCommittee(10_000)
         pairs: list[tuple[str, Body]] = [(name, body) for name in names]
         return self.tell(self.world.run(*self.world.sign_all(pairs)))
 
@@ -193,8 +232,7 @@ class Runner:
         return [f"{duty.kind} {self.words[duty.task]} {duty.round} {duty.phase}" for duty in duties]
 
     def do_tasks(self) -> list[str]:
-        due_ms = self.world.state.next_deadline_ms()
-        lines = [f"due {None if due_ms is None else due_ms - START_MS}"]
+        lines = [f"due {self.tell_due()}"]
         for task in self.world.state.tasks():
             waiting = " ".join(sorted(self.words[key] for key in task.waiting))
             lines.append(f"{self.words[task.task]} round {task.round} {task.stage} [{waiting}]")
@@ -206,6 +244,10 @@ class Runner:
         world.state = EconomyState.load(data, world.genesis, world.committee, check_receipt)
         assert world.state.dump() == data
         return []
+
+    def tell_due(self) -> int | None:
+        due_ms = self.world.state.next_deadline_ms()
+        return None if due_ms is None else due_ms - START_MS
 
     # --- telling -----------------------------------------------------------------------------
 
@@ -226,6 +268,9 @@ class Runner:
             name = f"t{len(self.tasks) + 1}"
             self.tasks[name] = fact.task
             self.words[fact.task] = name
+        if isinstance(fact, CommitteeProposed):
+            self.committees[fact.name] = fact.committee
+            self.words[fact.committee] = fact.name
         hidden = {"moves", "operation", "seed", "offence", "capability", "input", "root", "scores"}
         if not isinstance(fact, BidCommitted | WorkCommitted):
             hidden.add("commitment")
@@ -248,7 +293,7 @@ class Runner:
             return "[" + " ".join(self.tell_value(field, item) for item in value) + "]"
         if isinstance(value, OfferedCapability):
             return value.name
-        if field == "deadline_ms":
+        if field in ("deadline_ms", "created_ms"):
             return str(value - START_MS)
         return str(value)
 

@@ -23,7 +23,7 @@ from protocols.economy.operations import (
     TaskSpec,
     Transfer,
 )
-from protocols.genesis import MAIN_COMMITTEE, Genesis, Member, compute_committee_id
+from protocols.genesis import MAIN_COMMITTEE, Founding, Genesis, Member, compute_committee_id
 from protocols.messages import COMMIT_KIND, Commit, compute_batch_digest
 from protocols.requests import parse_request
 
@@ -45,15 +45,17 @@ def make_genesis(name: str = "test") -> Genesis:
 class Network:
     """Makes the batches that the four members would have ordered and certified."""
 
-    def __init__(self) -> None:
+    def __init__(self, formed: tuple[Founding, Committee] | None = None) -> None:
+        """Of the founding committee, or of one that was formed."""
         self.genesis = make_genesis()
         self.id = self.genesis.compute_network_id()
         committee_id = compute_committee_id(self.id, MAIN_COMMITTEE)
-        self.committee = Committee(self.id, committee_id, 0, self.genesis.get_member_keys())
-        self.chain = make_chain(self.genesis, self.committee)
+        main = Committee(self.id, committee_id, 0, self.genesis.get_member_keys())
+        self.founding, self.committee = formed or (self.genesis, main)
+        self.chain = make_chain(self.founding, self.committee)
         self.epochs = {0: self.committee}
         """Who ordered each position."""
-        self._nonces = dict.fromkeys(KEYS, 0)
+        self._nonces = dict.fromkeys((*KEYS, *self.committee.members), 0)
 
     def make_genesis_batch(self) -> ExecutedBatch:
         return make_genesis_batch(self.id, self.chain.genesis_entry)
@@ -86,15 +88,14 @@ class Network:
             self.order(*((MEMBERS[0], Transfer(key.public, 20_000)) for key in JOINERS)),
         ]
         for key in JOINERS:
-            address = "/ip4/127.0.0.1/tcp/1"
-            batches.append(self.order((key, JoinCommittee(10_000, address))))
+            batches.append(self.order((key, JoinCommittee(10_000))))
             batches.append(self.make_batch(1))
         return batches
 
     def order(self, *bodies: tuple[keys.PrivateKey, AnyBody]) -> ExecutedBatch:
         """The batch of these operations, ordered, executed and proven."""
         position = self.chain.get_position() + 1
-        time_ms = CREATED_MS + 1_000 * position
+        time_ms = self.founding.created_ms + 1_000 * position
         operations = tuple(self._sign(key, body) for key, body in bodies)
         requests = [parse_request(data, self.committee)[0] for data in operations]
         digest = compute_batch_digest(time_ms, [request.digest for request in requests])

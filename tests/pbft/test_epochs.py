@@ -12,7 +12,7 @@ from protocols.pbft.evidence import check_equivocation
 from protocols.step import Step
 from tests.pbft.world import COMMITTEE, NETWORK, World
 
-JOIN = JoinCommittee(bond=0, address="")
+JOIN = JoinCommittee(bond=0)
 
 
 def run(world, rounds=20):
