@@ -42,7 +42,7 @@ def leave(books: Books, ordered: OrderedOperation) -> None:
     if not books.committee.is_member(signer) or signer in books.leaving:
         raise Refused("not_a_member")
     if n == 1 or n == BYZANTINE_MEMBERS_MIN:
-        raise Refused("too_few_members")
+        raise Refused("members_needed")
     _require_room(books)
     books.leaving.add(signer)
     books.emit(MemberLeft(account=signer))

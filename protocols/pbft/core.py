@@ -496,6 +496,5 @@ class Core:
     def _vote(self, statement: Statement, step: Step) -> None:
         step.votes.append((self.committee.id, statement.data))
 
-    def _row(self, kind: str, message: PrePrepare, data: bytes) -> Persist:
-        epoch = self.committee.epoch
-        return Persist(self.committee.id, kind, message.view, message.seq, data, epoch)
+    def _row(self, kind: str, vote: PrePrepare, data: bytes) -> Persist:
+        return Persist(self.committee.id, kind, vote.view, vote.seq, data, self.committee.epoch)

@@ -100,7 +100,7 @@ def test_a_leader_is_killed_while_one_leaves(five):
     five.check_alive([node.pid for node in five.nodes])
     assert joiner.client.status().n == 4
     refused = joiner.econode("member", "leave", "--json")
-    assert refused.document["error"]["type"] == "urn:econode:problem:too-few-members"
+    assert refused.document["error"]["type"] == "urn:econode:problem:members-needed"
 
 
 def test_all_are_killed_in_a_change_and_come_back(five):
