@@ -232,7 +232,7 @@ def check_auctions(history: History) -> Iterator[Violation]:
     bids_closed: set[Round] = set()
     works_closed: set[Round] = set()
     for entry, fact in history.facts():
-        place = (getattr(fact, "task", b""), getattr(fact, "round", 0))
+        place = (getattr(fact, "task", None) or b"", getattr(fact, "round", 0))
         where = f"task {place[0].hex()[:16]} round {place[1]}, position {entry.position}"
         match fact:
             case facts.BidCommitted(bidder=bidder, commitment=commitment):

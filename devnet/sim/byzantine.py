@@ -5,14 +5,23 @@ the network stands a sender that delays, drops, changes and signs anew. Twins ar
 one key, each of which talks to a side of the committee (Bano et al., Twins, 2020).
 """
 
+import hashlib
 from collections.abc import Iterable
 from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from devnet.sim.mutate import equivocate, leave_out, leave_views, mutate, prepare_own, usurp
-from devnet.sim.plan import VIEW_LIES, Byzantine
+from devnet.sim.mutate import (
+    equivocate,
+    leave_out,
+    leave_views,
+    mutate,
+    prepare_own,
+    propose_another,
+    usurp,
+)
+from devnet.sim.plan import VIEW_LIES, Byzantine, Habit
 from node.router import AnyHop
 from protocols.messages import (
     CarryNewView,
@@ -69,6 +78,11 @@ class _Liar(Sender):
         return ((message, 0),)
 
     def _others(self) -> list[bytes]:
+        committee = self._member.core.committee
+        return [key for key in committee.members if key != self._member.public]
+
+    def _first_others(self) -> list[bytes]:
+        """The other members that there were at the start."""
         return [key for key in self._world.committee.members if key != self._member.public]
 
     def _count(self, what: str) -> None:
@@ -85,20 +99,21 @@ class _Twin(_Liar):
         self._side = member.id // 100
 
     def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
-        if self._sides[to] in (self._side, BOTH):
+        if self._sides.get(to, BOTH) in (self._side, BOTH):
             self._count("twins")
             return ((message, 0),)
         return ()
 
     def hears(self, source: "Member") -> bool:
-        return self._sides[source.public] in (self._side, BOTH)
+        return self._sides.get(source.public, BOTH) in (self._side, BOTH)
 
 
 class _Mutator(_Liar):
     """Changes some of what it says, signs it anew, and repeats old words.
 
-    Its habit, if it has one: the same lie about each view that it leaves; boasting of batches
-    that nobody has while it proposes nothing; or leaving its view again and again.
+    Its habit, if it has one: the same lie about each view that it leaves or leads; boasting of
+    batches that nobody has while it proposes nothing; leaving its view again and again; or
+    proposing other batches than its NEW-VIEW announced.
     """
 
     def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
@@ -106,6 +121,8 @@ class _Mutator(_Liar):
         self._said: list[Hop] = []
         self._habit, self._is_alike = liar.habit, liar.alike
         self._lie = liar.habit if liar.habit in VIEW_LIES else None
+        self._carried: dict[bytes, bytes] = {}
+        """What was sent in place of each VIEW-CHANGE, by its digest."""
 
     def send(self, to: bytes | None, message: Hop) -> None:
         if to is not None or not self._is_alike:
@@ -138,15 +155,36 @@ class _Mutator(_Liar):
     def _indulge(self, message: Hop) -> list[Hop] | None:
         """What its habits make of a message; None when they do not concern it."""
         key, committee = self._member.key, self._member.core.committee
-        if self._lie is not None and isinstance(message, CarryViewChange | CarryNewView):
-            return [mutate(self._random, key, committee, message, self._lie)]
+        if self._lie is not None:
+            return self._lie_of_views(message, self._lie)
         if self._habit == "boast" and isinstance(message, Status):
             return [msgspec.structs.replace(message, executed=message.executed + 1_000)]
         if self._habit == "boast" and isinstance(message, Propose):
             return []
+        if self._habit == "another_batch" and isinstance(message, Propose):
+            expected = self._member.core.views.expected
+            return propose_another(key, committee, message, expected, is_null=False)
         if self._habit == "restless" and isinstance(message, Status):
             core = self._member.core
             return [message, leave_views(key, committee, core, core.view + 1)]
+        return None
+
+    def _lie_of_views(self, message: Hop, lie: Habit) -> list[Hop] | None:
+        """One lie in every view change; told early, so that the next primary builds on it."""
+        key, core = self._member.key, self._member.core
+        committee = core.committee
+        match message:
+            case CarryViewChange() | CarryNewView():
+                changed = mutate(self._random, key, committee, message, lie, self._carried)
+                if isinstance(changed, CarryViewChange):
+                    digest = hashlib.sha256(message.statement).digest()
+                    self._carried[digest] = changed.statement
+                return [changed]
+            case Propose():
+                return propose_another(key, committee, message, core.views.expected, is_null=True)
+            case Status():
+                early = leave_views(key, committee, core, core.view + 1)
+                return [message, mutate(self._random, key, committee, early, lie)]
         return None
 
 
@@ -181,7 +219,7 @@ class _Selective(_Liar):
 
     def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
         super().__init__(world, member, liar)
-        others = self._others()
+        others = self._first_others()
         self._heard_by = set(self._random.sample(others, self._random.randrange(len(others))))
 
     def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
@@ -196,7 +234,7 @@ class _Equivocator(_Liar):
 
     def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
         super().__init__(world, member, liar)
-        others = self._others()
+        others = self._first_others()
         self._fooled = set(self._random.sample(others, (len(others) + 1) // 2))
         self._other_digests: dict[tuple[int, int], bytes] = {}
 

@@ -34,10 +34,13 @@ class Client:
 
     def __init__(self, world: "World", id_: int, key: PrivateKey) -> None:
         self.world, self.id, self.public = world, id_, key.public
+        self.peer = key.public
+        """Who sends what this client signs."""
         self.key = key
         self.submitted: dict[int, int] = {}
         """Simulated time at which each nonce was first sent, until it is executed."""
         self.pause_ms = world.plan.operation_pause_ms
+        self.at_once = world.plan.operations_at_once
         self._submitter = Submitter(world.committee, key, 1)
         self._random = Random(world.plan.seed * 7 + id_)
 
@@ -54,6 +57,11 @@ class Client:
         world = self.world
         world.at(world.now_ms + self.pause_ms, self._on_submit)
         self._forget()
+        for _ in range(self.at_once):
+            self._submit()
+
+    def _submit(self) -> None:
+        world = self.world
         if len(self._submitter) >= IN_FLIGHT_MAX:
             return
         request = self._submitter.sign(self.make_body())
@@ -83,7 +91,7 @@ class TaskClient(Client):
 
     def __init__(self, world: "World", id_: int, key: PrivateKey) -> None:
         super().__init__(world, id_, key)
-        self.pause_ms = TASK_PAUSE_MS
+        self.pause_ms, self.at_once = TASK_PAUSE_MS, 1
         self._count = 0
 
     def make_body(self) -> AnyBody:

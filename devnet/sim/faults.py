@@ -23,8 +23,9 @@ def schedule_faults(world: "World") -> None:
 def _start(world: "World", fault: Fault) -> None:
     """Fix who is meant, so that the end undoes what the beginning did."""
     if PRIMARY in fault.nodes:
-        view = max(member.core.view for member in world.members if member.is_honest)
-        primary = world.committee.members.index(world.committee.get_primary(view))
+        cores = [member.core for member in world.members if member.is_honest]
+        core = max(cores, key=lambda core: (core.committee.epoch, core.view))
+        primary = world.instances[core.committee.get_primary(core.view)][0].index
         nodes = tuple(primary if node == PRIMARY else node for node in fault.nodes)
         fault = msgspec.structs.replace(fault, nodes=nodes)
     world.at(fault.until_ms, _end, world, fault)
@@ -104,6 +105,9 @@ def _disturb(world: "World", fault: Fault, sign: int) -> None:
                 for b in world.members:
                     if (a.index in inside) != (b.index in inside):
                         links.cut(a.id, b.id, sign)
+        case "deaf":
+            ids = [member.id for member in _members(world, fault)]
+            world.deafness.add(fault.detail, ids, sign)
         case "loss_burst":
             links.add_burst("loss", sign * fault.value)
         case "corrupt_burst":

@@ -27,25 +27,28 @@ CAPABILITY = OfferedCapability(hashlib.sha256(b"sim/capability").digest(), "stat
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """`keys` are the members' in their order; `clients` own credits and are no members."""
+    """`keys` are the members' in their order; `spares` may become members, and `clients`, which
+    own credits, never do."""
 
     genesis: Genesis
     committee: Committee
     network: bytes
     keys: tuple[PrivateKey, ...]
+    spares: tuple[PrivateKey, ...]
     clients: tuple[PrivateKey, ...]
     check_receipt: CheckReceipt
 
     def all_keys(self) -> tuple[PrivateKey, ...]:
-        return self.keys + self.clients
+        return self.keys + self.spares + self.clients
 
 
 @lru_cache(maxsize=32)
-def make_foundation(n: int, *, exact: bool = False) -> Foundation:
-    """Members and clients with fixed keys; `exact` ones sign with Ed25519."""
+def make_foundation(n: int, *, spares: int = 0, exact: bool = False) -> Foundation:
+    """Members, spares and clients with fixed keys; `exact` ones sign with Ed25519."""
     kind = PrivateKey if exact else SimKey
     made = [kind(hashlib.sha256(b"sim/member %d" % i).digest()) for i in range(n)]
     made.sort(key=lambda key: key.public)
+    others = tuple(kind(hashlib.sha256(b"sim/spare %d" % i).digest()) for i in range(spares))
     clients = tuple(kind(hashlib.sha256(b"sim/client %d" % i).digest()) for i in range(CLIENTS))
     genesis = Genesis(
         name="simulated",
@@ -53,11 +56,11 @@ def make_foundation(n: int, *, exact: bool = False) -> Foundation:
         members=tuple(
             Member(compute_peer_id(key.public), "/ip4/127.0.0.1/tcp/1", BOND, FREE) for key in made
         ),
-        accounts=tuple(Allotment(compute_peer_id(key.public), FREE) for key in clients),
+        accounts=tuple(Allotment(compute_peer_id(key.public), FREE) for key in (*clients, *others)),
     )
     network = genesis.compute_network_id()
     committee = Committee(
         network, compute_committee_id(network, MAIN_COMMITTEE), 0, genesis.get_member_keys()
     )
     check = partial(check_receipt, committee)
-    return Foundation(genesis, committee, network, tuple(made), clients, check)
+    return Foundation(genesis, committee, network, tuple(made), others, clients, check)

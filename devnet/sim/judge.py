@@ -25,6 +25,8 @@ from devnet.sim import statements
 from devnet.sim.books import LiveBooks
 from devnet.sim.disk import VIEW_KIND
 from devnet.sim.member import describe_error
+from devnet.sim.memberships import check_light
+from devnet.sim.promises import Promises
 from identity import envelope, schema
 from identity.certificate import Certificate
 from identity.errors import InvalidBytes
@@ -38,7 +40,7 @@ from protocols.messages import (
     Hop,
     compute_batch_digest,
 )
-from protocols.step import Certified, Equivocation, Executed, Fault, Persist
+from protocols.step import Certified, Equivocation, Executed, Fault, Persist, Transferred
 
 if TYPE_CHECKING:
     from devnet.sim.member import Member
@@ -75,11 +77,13 @@ class Judge:
         self._stable: dict[int, bytes] = {}
         self._left: dict[tuple[bytes, int], int] = {}
         """The highest view of an epoch that each key has left the earlier ones for."""
-        self._views: dict[int, int] = {}
+        self._views: dict[int, tuple[int, int]] = {}
+        """Epoch and view of each process by id."""
         self._view_since_ms = 0
         self._books: LiveBooks | None = None
         self._epochs = [(0, frozenset(world.committee.members))]
         """Start and members of each epoch, as the facts tell them."""
+        self._promises = Promises(self._report, self._find_end)
 
     # --- what members do ----------------------------------------------------------------------
 
@@ -108,6 +112,7 @@ class Judge:
             if known != digest:
                 detail = f"{slot.kind} {slot.place}: {known.hex()[:12]}, then {digest.hex()[:12]}"
                 self._report("S4 one digest per slot and key", member, detail)
+            self._promises.on_statement(member, slot, digest)
             if slot.kind == VIEW_CHANGE_KIND:
                 epoch, view, _ = slot.place
                 place = member.public, epoch
@@ -159,6 +164,27 @@ class Judge:
             self._check_bounds(member)
             self._note_view(member)
 
+    def on_transferred(self, member: "Member", transferred: Transferred) -> None:
+        """A state that a member goes on from: q members certified it, and it is what executing
+        gave others there."""
+        if not member.is_honest:
+            return
+        certificate = Certificate.decode(
+            transferred.certificate, self.world.network, size_max=1 << 20
+        )
+        checkpoint = schema.decode(certificate.payload, Checkpoint, size_max=VOTE_BYTES_MAX)
+        known = self._digests.get(transferred.position)
+        head = None if known is None else known[1]
+        position = transferred.position
+        is_certified = self._is_certified(certificate, "checkpoint", position)
+        if not is_certified or checkpoint.seq != position or head != checkpoint.head:
+            detail = f"goes on from a state at {transferred.position} that is not certified"
+            self._report("S5 stable checkpoints agree", member, detail)
+        if transferred.position <= self._reached[member.id]:
+            detail = f"a state at {transferred.position} after {self._reached[member.id]}"
+            self._report("S7 nothing is lost", member, detail)
+        self._reached[member.id] = transferred.position
+
     def on_certified(self, member: "Member", certified: Certified) -> None:
         """A certificate of outcomes holds q signatures over the one head."""
         if not member.is_honest:
@@ -195,6 +221,8 @@ class Judge:
         if self._is_honest_member(evidence.first.signer) or not is_valid:
             name = self._name(evidence.first.signer)
             self._report("C5 nobody honest is blamed", member, f"evidence against {name}")
+            return
+        self.world.owners.on_evidence(member, evidence)
 
     def on_failure(self, member: "Member", error: Exception) -> None:
         if member.is_honest:
@@ -250,6 +278,10 @@ class Judge:
             self._report("an epoch follows another", member, f"{began} at {executed.seq}")
         self._epochs.append((executed.seq, members))
 
+    def _find_end(self, epoch: int) -> int | None:
+        """The position that ended an epoch; None while it goes on."""
+        return self._epochs[epoch + 1][0] if epoch + 1 < len(self._epochs) else None
+
     def _count_missing(self, epoch: int, position: int, signers: set[bytes]) -> int:
         """How many signers a quorum of the epoch lacks; outside of it nobody counts."""
         if epoch >= len(self._epochs):
@@ -289,6 +321,8 @@ class Judge:
         if not is_valid or missing or len(views) != 1:
             detail = f"position {executed.seq} with {len(signers)} signers"
             self._report("S3 executed means q votes", member, detail)
+            return
+        self._promises.on_executed(member, executed.seq, *views.pop(), executed.digest)
 
     def _check_stable(self, member: "Member", row: Persist) -> None:
         certificate = Certificate.decode(row.data, self.world.network, size_max=1 << 20)
@@ -333,9 +367,9 @@ class Judge:
             self._report("L4 everything is bounded", member, detail)
 
     def _note_view(self, member: "Member") -> None:
-        view = member.core.view
-        if self._views.get(member.id, 0) != view:
-            if view > max(self._views.values(), default=0):
+        view = (member.core.committee.epoch, member.core.view)
+        if self._views.get(member.id, (0, 0)) != view:
+            if view > max(self._views.values(), default=(0, 0)):
                 self.view_changes += 1
             self._views[member.id] = view
             self._view_since_ms = self.world.now_ms
@@ -358,7 +392,9 @@ class Judge:
         if world.now_ms - self._view_since_ms < REST_MS:
             return "L2 views stop rising", f"{sorted(self._views.values())}"
         last = len(self.entries) - 1
-        slow = [m.name for m in honest if self._reached[m.id] < last - 4]
+        members = [member for member in honest if member.public in self._epochs[-1][1]]
+        slow = [m.name for m in members if self._reached[m.id] < last - 4]
+        slow += [m.name for m in members if m.core.committee.epoch != len(self._epochs) - 1]
         if slow or not all(member.is_up for member in honest):
             return "L3 laggards catch up", f"{', '.join(slow)} below position {last}"
         if self.commits < world.plan.commits_min or self.count_healed() < 1:
@@ -377,6 +413,10 @@ class Judge:
         for check in (check_chain, check_deposits, check_auctions, check_results):
             self.violations += check(history)
         self.violations += check_slashes(history, self.liars)
+        for member in self.world.members:
+            problem = check_light(member, self._latest_reading_ms()) if member.is_honest else None
+            if problem is not None:
+                self._report("a light client follows the epochs", member, problem)
         unrest = self._find_unrest() if needs_rest and not self.violations else None
         if unrest is not None:
             self.violations.append(Violation(unrest[0], "healed", unrest[1]))

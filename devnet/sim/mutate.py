@@ -5,6 +5,7 @@ et al., OOPSLA 2023), so it passes every check of form and meets the checks of m
 """
 
 import hashlib
+from collections.abc import Mapping
 from random import Random
 
 import msgspec
@@ -28,8 +29,10 @@ from protocols.messages import (
     CarryNewView,
     CarryViewChange,
     Commit,
+    GiveState,
     Hop,
     NewView,
+    OfferState,
     Prepare,
     PrePrepare,
     Propose,
@@ -43,6 +46,7 @@ from protocols.pbft.core import Core
 
 BYTES_MAX = 1 << 20
 VOTE_KINDS = tuple(VOTE_TYPES)
+NOTHING: Mapping[bytes, bytes] = {}
 
 
 def mutate(
@@ -51,9 +55,10 @@ def mutate(
     committee: Committee,
     message: Hop,
     lie: Habit | None = None,
+    carried: Mapping[bytes, bytes] = NOTHING,
 ) -> Hop:
     """`message` with something changed; what cannot be changed comes back as it is. `lie` is the
-    one to tell of views, when it is always the same."""
+    one to tell of views, when it is always the same; `carried` is `mutate_carried`'s."""
     match message:
         case Votes():
             statements = list(message.statements)
@@ -62,9 +67,9 @@ def mutate(
             return Votes(committee=message.committee, statements=tuple(statements))
         case Propose():
             return _mutate_proposal(random, key, committee, message)
-        case Status() | Batches() | Submit():
+        case Status() | Batches() | Submit() | OfferState() | GiveState():
             return _mutate_hop(random, message)
-    return mutate_carried(random, key, committee, message, lie)
+    return mutate_carried(random, key, committee, message, lie, carried)
 
 
 def equivocate(
@@ -196,8 +201,10 @@ def _spoil_signature(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
-def _mutate_hop(random: Random, message: Status | Batches | Submit) -> Hop:
+def _mutate_hop(random: Random, message: Hop) -> Hop:
     match message:
+        case OfferState() | GiveState():
+            return change_field(random, message)
         case Status():
             return change_field(random, message) if random.random() < 0.9 else message
         case Batches(batches=batches) if batches:
@@ -247,6 +254,24 @@ def _vote_other(
     slot = (said.view, said.seq)
     digest = digests.setdefault(slot, compute_batch_digest(0, ()))
     return resign(key, committee, statement.kind, msgspec.structs.replace(said, digest=digest)).data
+
+
+def propose_another(
+    key: PrivateKey,
+    committee: Committee,
+    hop: Propose,
+    announced: Mapping[int, bytes],
+    *,
+    is_null: bool,
+) -> list[Hop] | None:
+    """The null batch in place of an announced one, or an empty one of an hour later; None for
+    any other proposal."""
+    statement = envelope.parse(hop.pre_prepare, size_max=BYTES_MAX)
+    said = schema.decode(statement.payload, PrePrepare, size_max=BYTES_MAX)
+    if statement.signer != key.public or said.seq not in announced:
+        return None
+    time_ms = hop.time_ms + CLOCK_JUMPS_MS[-1] if hop.time_ms and not is_null else 0
+    return [propose(key, committee, said.view, said.seq, time_ms, (), ())]
 
 
 def prepare_own(key: PrivateKey, committee: Committee, hop: Propose) -> Votes:

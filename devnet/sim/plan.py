@@ -23,6 +23,7 @@ FaultKind = Literal[
     "loss_burst",
     "corrupt_burst",
     "delay_burst",
+    "deaf",
 ]
 PowerLoss = Literal["idle", "before_sync", "torn", "after_sync", "half_sent"]
 Behaviour = Literal["twins", "mutate", "silent", "slow", "selective", "equivocate", "censor"]
@@ -35,6 +36,7 @@ Habit = Literal[
     "repeated",
     "boast",
     "restless",
+    "another_batch",
 ]
 VIEW_LIES: tuple[Habit, ...] = (
     "no_certificates",
@@ -45,7 +47,7 @@ VIEW_LIES: tuple[Habit, ...] = (
     "repeated",
 )
 """Lies in VIEW-CHANGEs and NEW-VIEWs (`mutate_views.py`)."""
-HABITS: tuple[Habit, ...] = (*VIEW_LIES, "boast", "restless")
+HABITS: tuple[Habit, ...] = (*VIEW_LIES, "boast", "restless", "another_batch")
 
 POWER_LOSSES: tuple[PowerLoss, ...] = ("idle", "before_sync", "torn", "after_sync", "half_sent")
 BEHAVIOURS: tuple[Behaviour, ...] = (
@@ -57,6 +59,23 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     "equivocate",
     "censor",
 )
+LostKind = Literal[
+    "prepare",
+    "odd_prepare",
+    "commit",
+    "head",
+    "checkpoint",
+    "propose",
+    "view_change",
+    "new_view",
+    "batches",
+    "body",
+]
+LOST_KINDS: tuple[LostKind, ...] = (
+    *("prepare", "prepare", "commit", "commit", "commit", "head", "head", "checkpoint"),
+    *("propose", "propose", "view_change", "new_view", "batches", "body", "odd_prepare"),
+)
+"""What a deaf member does not hear (`deafness.py`), the more interesting kinds more than once."""
 PRIMARY = -1
 """In a fault's nodes: whoever leads the highest view when the fault begins."""
 SAFETY_MS = 30_000
@@ -65,6 +84,9 @@ HEALED_MS_MAX = 400_000
 COMMITS_MIN = 50
 """Batches that every healed seed must have committed."""
 FAULTS_MAX = 10
+STORM_MS = 3_500
+STORM_SHARE = 0.2
+CHANGES_SHARE = 0.2
 SKEW_MS_MAX = 50
 JUMP_MS_MAX = 3_600_000
 
@@ -90,6 +112,15 @@ class Byzantine(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one that mutates does again and again, beside its other changes."""
     alike: bool = False
     """One that mutates tells everybody the same, not something new to each."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A member's wish to join the committee or to leave it. Nodes from `n` on are spare ones: they
+    follow from the start and are members once they have joined."""
+
+    at_ms: int
+    node: int
+    kind: Literal["join", "leave"]
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,14 +154,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Time that a synced write takes; 0 is at once."""
     skews_ms: tuple[int, ...] = ()
     operation_pause_ms: int = 1_000
+    operations_at_once: int = 1
     pipelines: bool = False
     """The primary proposes again while something is in flight, whatever waits."""
     clients: int = 1
-    """Paying clients; each submits one operation every pause."""
+    """Paying clients; each submits `operations_at_once` every pause."""
     has_tasks: bool = False
     checkpoint_batches: int = 20
+    transfer_batches_min: int = 0
+    """Who is further behind fetches a state, which is kept at every checkpoint then; 0 is the
+    product's own choice."""
     byzantine: tuple[Byzantine, ...] = ()
     faults: tuple[Fault, ...] = ()
+    spares: int = 0
+    changes: tuple[Change, ...] = ()
+    accuses: bool = False
+    """Whether who sees evidence has it ordered, so that the offender is expelled."""
 
     def count_faults(self) -> int:
         return len(self.faults) + len(self.byzantine)
@@ -141,7 +180,7 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
     random = Random(seed * 1_000 + n)
     byzantine = _choose_byzantine(random, n)
     pipelines = random.random() < 0.15
-    return Plan(
+    plan = Plan(
         seed=seed,
         n=n,
         safety_ms=safety_ms,
@@ -150,13 +189,31 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
         sync_ms=random.choice((0, 0, 1, 2, 10)),
         skews_ms=tuple(random.randint(-SKEW_MS_MAX, SKEW_MS_MAX) for _ in range(n)),
         pipelines=pipelines,
-        operation_pause_ms=150 if pipelines else 1_000,
+        operations_at_once=random.choice((2, 4)) if pipelines else 1,
         clients=2 if any(b.behaviour == "censor" for b in byzantine) else 1,
         has_tasks=random.random() < 0.1,
         checkpoint_batches=random.choice((10, 20)),
         byzantine=byzantine,
         faults=_choose_faults(random, n, safety_ms, {b.node for b in byzantine}),
+        transfer_batches_min=random.choice((0, 1, 5)),
     )
+    return plan if plan.has_tasks else _change_members(random, plan)
+
+
+def _change_members(random: Random, plan: Plan) -> Plan:
+    """In some worlds spare nodes join, members leave and offenders are expelled. Whoever may
+    leave leaves enough of them for as many liars as there are."""
+    accuses = bool(plan.byzantine) and random.random() < 0.5
+    if random.random() >= CHANGES_SHARE:
+        return msgspec.structs.replace(plan, accuses=accuses)
+    n, latest_ms = plan.n, plan.safety_ms - 2_000
+    spares = random.randint(1, 2)
+    changes = [Change(random.randrange(1_000, latest_ms), n + i, "join") for i in range(spares)]
+    if compute_faults(n - 1) >= len(plan.byzantine):
+        goes = random.choice([*range(n), *range(n, n + spares)])
+        changes.append(Change(random.randrange(2_000, latest_ms), goes, "leave"))
+    changes.sort(key=lambda change: (change.at_ms, change.node))
+    return msgspec.structs.replace(plan, spares=spares, changes=tuple(changes), accuses=accuses)
 
 
 def _choose_byzantine(random: Random, n: int) -> tuple[Byzantine, ...]:
@@ -167,11 +224,16 @@ def _choose_byzantine(random: Random, n: int) -> tuple[Byzantine, ...]:
     if nodes and first is not None and first not in nodes:
         nodes[0] = first  # who leads the first views can do most harm
     nodes.sort()
-    return tuple(_choose_liar(random, node) for node in nodes)
+    liars = tuple(_choose_liar(random, node) for node in nodes)
+    if liars and liars[0].habit is not None and 1 not in nodes and random.random() < 0.6:
+        # Who lies about the views that it leaves, or leads, leads the second one.
+        second = msgspec.structs.replace(liars[0], node=1)
+        liars = tuple(sorted((second, *liars[1:]), key=lambda liar: liar.node))
+    return liars
 
 
 def _choose_liar(random: Random, node: int) -> Byzantine:
-    behaviour = random.choice((*BEHAVIOURS, "mutate"))
+    behaviour = random.choice((*BEHAVIOURS, "mutate", "mutate"))
     if behaviour != "mutate":
         return Byzantine(node, behaviour)
     habit = random.choice((None, None, *HABITS))
@@ -194,6 +256,8 @@ def _choose_link(random: Random) -> Link:
 
 def _choose_faults(random: Random, n: int, safety_ms: int, liars: set[int]) -> tuple[Fault, ...]:
     """Clocks may jump on as many members as may be faulty together with the liars."""
+    if random.random() < STORM_SHARE:
+        return _make_storm(random, n, safety_ms)
     jumpers = [node for node in range(n) if node not in liars]
     random.shuffle(jumpers)
     jumpers = jumpers[: max(0, compute_faults(n) - len(liars))]
@@ -208,12 +272,38 @@ def _choose_faults(random: Random, n: int, safety_ms: int, liars: set[int]) -> t
     return tuple(sorted(faults, key=lambda fault: (fault.at_ms, fault.until_ms, fault.kind)))
 
 
+def _make_storm(random: Random, n: int, safety_ms: int) -> tuple[Fault, ...]:
+    """One primary after another is cut off, or its proposals get no further than a phase."""
+    faults: list[Fault] = []
+    for at_ms in range(500, safety_ms - STORM_MS, STORM_MS):
+        until_ms = at_ms + random.choice((1_000, 2_600, STORM_MS))
+        kind: FaultKind = random.choice(("partition", "pause", "power_loss", "deaf", "deaf"))
+        nodes: tuple[int, ...] = (PRIMARY,)
+        detail = ""
+        if kind == "power_loss":
+            detail = random.choice(POWER_LOSSES)
+        elif kind == "deaf":
+            spared = random.choice((-1, random.randrange(n)))
+            nodes = tuple(node for node in range(n) if node != spared)
+            detail = random.choice(("prepare", "odd_prepare", "commit", "propose", "new_view"))
+        faults.append(Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes, detail=detail))
+        if random.random() < 0.5:
+            # What a view change carries is little when heads are certified at once.
+            everybody = tuple(range(n))
+            until_ms = at_ms + STORM_MS
+            faults.append(
+                Fault(kind="deaf", at_ms=at_ms, until_ms=until_ms, nodes=everybody, detail="head")
+            )
+    return tuple(faults)
+
+
 def _choose_fault(random: Random, n: int, at_ms: int, safety_ms: int, jumpers: list[int]) -> Fault:
     node = PRIMARY if random.random() < 0.4 else random.randrange(n)
     until_ms = min(safety_ms, at_ms + random.choice((50, 400, 1_500, 4_000, 10_000)))
     kinds: tuple[FaultKind, ...] = (
         *("power_loss", "power_loss", "power_loss", "cut", "cut", "partition", "partition"),
         *("pause", "disk_full", "loss_burst", "corrupt_burst", "delay_burst"),
+        *("deaf", "deaf", "deaf"),
         *(("clock_jump",) if jumpers else ()),
     )
     kind = random.choice(kinds)
@@ -238,6 +328,11 @@ def _choose_fault(random: Random, n: int, at_ms: int, safety_ms: int, jumpers: l
             value = random.choice((-JUMP_MS_MAX, -5_000, 5_000, JUMP_MS_MAX))
             node = random.choice(jumpers)  # not the primary as such: it may be an honest clock
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=(node,), value=value)
+        case "deaf":
+            size = random.choice((1, n, random.randrange(1, n + 1)))
+            nodes = tuple(sorted(random.sample(range(n), size)))
+            lost = random.choice(LOST_KINDS)
+            return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes, detail=lost)
         case "loss_burst" | "corrupt_burst" | "delay_burst":
             value = random.choice((20_000, 100_000, 400_000))
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, value=value)

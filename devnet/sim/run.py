@@ -233,6 +233,11 @@ def _list_smaller(plan: Plan) -> Iterator[Plan]:
     for index in range(len(plan.byzantine)):
         others = plan.byzantine[:index] + plan.byzantine[index + 1 :]
         yield msgspec.structs.replace(plan, byzantine=others)
+    for index in range(len(plan.changes)):
+        kept = plan.changes[:index] + plan.changes[index + 1 :]
+        yield msgspec.structs.replace(plan, changes=kept)
+    if plan.accuses:
+        yield msgspec.structs.replace(plan, accuses=False)
     if plan.has_tasks:
         yield msgspec.structs.replace(plan, has_tasks=False)
     if plan.sync_ms:

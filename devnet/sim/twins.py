@@ -7,10 +7,10 @@ healed: then a batch must be committed, and every invariant of safety has held a
 docs/simulator.md explains the file format.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,17 +19,22 @@ from devnet.sim.byzantine import Sender
 from devnet.sim.foundation import make_foundation
 from devnet.sim.member import Member
 from devnet.sim.memo import Memory, patched, shortcuts
-from devnet.sim.plan import Byzantine, Plan
+from devnet.sim.plan import LOST_KINDS, Byzantine, LostKind, Plan
 from devnet.sim.run import map_in_processes
 from devnet.sim.world import World
 from identity.errors import EconodeError
 from protocols.committee import Committee, compute_faults
-from protocols.pbft import view_change
+from protocols.pbft import core, view_change
 
 SIZES = (4, 4, 4, 5, 6, 7, 10)
 """Committees of generated scenarios, when no size is asked for."""
 ROUNDS_MAX = 7
 GROUPS_MAX = 4
+APART_SHARE = 0.3
+"""Scenarios in which one process knows more than the others."""
+PIPELINES_SHARE = 0.25
+USUAL_SHARE = 0.7
+"""Rounds that follow the usual order of a scenario of that kind."""
 ROUND_MS = 1_000
 TIMEOUT_MS = 500
 """The view timer of these worlds, in place of the product's."""
@@ -49,19 +54,31 @@ class InvalidScenario(EconodeError):
     """A scenario file that cannot be run; the message says where and why."""
 
 
-class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Lost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of message that some processes do not hear in a round."""
+
+    kind: LostKind
+    processes: Annotated[tuple[Process, ...], msgspec.Meta(max_length=64)]
+
+
+class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The leader of the view of this number, and the groups that processes are cut into during
     the round; a process that stands in no group hears nobody."""
 
     leader: Index
     groups: Annotated[tuple[tuple[Process, ...], ...], msgspec.Meta(max_length=64)]
+    lost: Annotated[tuple[Lost, ...], msgspec.Meta(max_length=16)] = ()
 
 
-class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Scenario(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """`seed` decides the delays, everything else stands here."""
 
     seed: Annotated[int, msgspec.Meta(ge=0)]
     n: Annotated[int, msgspec.Meta(ge=1, le=31)]
+    pipelines: bool = False
+    """Whether a primary proposes again while something is in flight."""
     twins: Annotated[tuple[Index, ...], msgspec.Meta(max_length=10)]
     rounds: Annotated[tuple[Round, ...], msgspec.Meta(max_length=64)]
 
@@ -71,7 +88,9 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             limit = compute_faults(self.n)
             raise InvalidScenario(f"{len(self.twins)} twins, at most {limit} of {self.n} members")
         named = {*self.twins, *(r.leader for r in self.rounds)}
-        named |= {int(p.rstrip("'")) for r in self.rounds for group in r.groups for p in group}
+        groups = [group for r in self.rounds for group in r.groups]
+        groups += [lost.processes for r in self.rounds for lost in r.lost]
+        named |= {int(p.rstrip("'")) for group in groups for p in group}
         if named and max(named) >= self.n:
             raise InvalidScenario(f"member {max(named)} of {self.n}: they count from 0")
 
@@ -144,6 +163,7 @@ class TwinsWorld(World):
             {_get_id(process): place for place, group in enumerate(r.groups) for process in group}
             for r in scenario.rounds
         ]
+        self._rounds = scenario.rounds
         plan = Plan(
             seed=scenario.seed,
             n=scenario.n,
@@ -157,6 +177,12 @@ class TwinsWorld(World):
         super().__init__(plan, memory, lines, committee)
         for member in self.members:
             member.sender = _GroupSender(self, member)
+
+    def _begin_round(self, place: int) -> None:
+        """What is lost in this round, in place of what was lost in the one before."""
+        self.deafness.clear()
+        for lost in self._rounds[place].lost:
+            self.deafness.add(lost.kind, [_get_id(process) for process in lost.processes], 1)
 
     def are_linked(self, source: Member, target: Member) -> bool:
         """Whether what `source` sends now reaches `target`."""
@@ -172,6 +198,8 @@ class TwinsWorld(World):
             member.start()
         for client in self.clients:
             client.start()
+        for place in range(len(self._rounds)):
+            self.at(place * ROUND_MS, self._begin_round, place)
         end_ms = self.plan.safety_ms
         self.run_until(end_ms)
         self.heal()
@@ -196,13 +224,53 @@ def make_scenario(number: int, n: int | None = None) -> Scenario:
     f = compute_faults(size)
     twins = tuple(sorted(random.sample(range(size), random.randint(min(1, f), f))))
     processes = [str(i) for i in range(size)] + [f"{i}'" for i in twins]
+    pipelines = random.random() < PIPELINES_SHARE
+    if random.random() < APART_SHARE:
+        rounds = _tell_apart(random, size, twins, processes)
+        return Scenario(seed=number, n=size, twins=twins, rounds=rounds, pipelines=pipelines)
     # Leaders are mostly the twins: two honest leaders that contradict each other.
     leaders = [*range(size), *(twins * size)]
+    all_along = _lose(random, processes, ("head",)) if random.random() < 0.3 else ()
     rounds = tuple(
-        Round(random.choice(leaders), _cut(random, processes))
+        Round(
+            random.choice(leaders),
+            _cut(random, processes),
+            all_along + (_lose(random, processes, LOST_KINDS) if random.random() < 0.4 else ()),
+        )
         for _ in range(random.randint(1, ROUNDS_MAX))
     )
-    return Scenario(seed=number, n=size, twins=twins, rounds=rounds)
+    return Scenario(seed=number, n=size, twins=twins, rounds=rounds, pipelines=pipelines)
+
+
+def _tell_apart(
+    random: Random, n: int, twins: tuple[int, ...], processes: list[str]
+) -> tuple[Round, ...]:
+    """One honest process knows more than the others in some rounds and is cut off in others, so
+    that a view change has to choose between the certificates of several views."""
+    ahead = str(random.choice([index for index in range(n) if index not in twins]))
+    others = tuple(process for process in processes if process != ahead)
+    everybody = (*others, ahead)
+    no_heads = Lost("head", everybody)
+    together, apart = (everybody,), (others, (ahead,))
+    no_change = Lost("view_change", everybody)
+    usual = (
+        (together, (no_heads, Lost("prepare", others), no_change)),
+        (apart, (no_heads,)),
+        (together, (no_heads, Lost("commit", everybody))),
+    )
+    unusual = (
+        *usual,
+        (together, (no_heads, Lost("commit", others), no_change)),
+        (together, (no_heads, Lost("odd_prepare", everybody))),
+        (apart, (no_heads, Lost("commit", others))),
+        (together, (no_heads,)),
+    )
+    rounds: list[Round] = []
+    for place in range(random.randint(2, ROUNDS_MAX)):
+        is_usual = random.random() < USUAL_SHARE
+        groups, lost = usual[place % len(usual)] if is_usual else random.choice(unusual)
+        rounds.append(Round(random.randrange(n), groups, lost))
+    return tuple(rounds)
 
 
 def _cut(random: Random, processes: list[str]) -> tuple[tuple[str, ...], ...]:
@@ -213,10 +281,19 @@ def _cut(random: Random, processes: list[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(group) for group in groups if group)
 
 
+def _lose(random: Random, processes: list[str], kinds: Sequence[LostKind]) -> tuple[Lost, ...]:
+    kind = random.choice(kinds)
+    if random.random() < 0.5:
+        return (Lost(kind, tuple(processes)),)
+    return (Lost(kind, tuple(process for process in processes if random.random() < 0.5)),)
+
+
 def run_scenario(scenario: Scenario, lines: list[str] | None = None) -> ScenarioResult:
     scenario.check()
-    timer = [(view_change, "TIMEOUT_MS", TIMEOUT_MS)]
-    with shortcuts() as memory, patched(timer):
+    changed: list[tuple[Any, str, Any]] = [(view_change, "TIMEOUT_MS", TIMEOUT_MS)]
+    if scenario.pipelines:
+        changed.append((core, "PIPELINE_EARLY_OPERATIONS", 1))
+    with shortcuts() as memory, patched(changed):
         world = TwinsWorld(scenario, memory, lines)
         world.run()
     judge = world.judge

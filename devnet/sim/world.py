@@ -15,11 +15,13 @@ from typing import Any
 
 from devnet.sim.byzantine import make_sender
 from devnet.sim.clients import Client, TaskClient
+from devnet.sim.deafness import Deafness
 from devnet.sim.describe import describe_frame
 from devnet.sim.faults import schedule_faults
 from devnet.sim.foundation import Foundation, make_foundation
 from devnet.sim.judge import Judge
 from devnet.sim.member import Member
+from devnet.sim.memberships import Owners
 from devnet.sim.memo import Memory
 from devnet.sim.network import Network
 from devnet.sim.plan import Plan
@@ -51,7 +53,9 @@ class World:
         self.lines = lines
         self.now_ms = 0
         self.is_healed = False
-        self.foundation: Foundation = make_foundation(plan.n, exact=memory is None)
+        self.foundation: Foundation = make_foundation(
+            plan.n, spares=plan.spares, exact=memory is None
+        )
         self.genesis = self.foundation.genesis
         self.committee = committee or self.foundation.committee
         self.network, self.check_receipt = self.foundation.network, self.foundation.check_receipt
@@ -63,6 +67,7 @@ class World:
         self._events: list[Event] = []
         self._counter = count()
         self._hash = hashlib.blake2b(digest_size=16)
+        self.deafness = Deafness()
         self.links = Network(Random(plan.seed ^ 0x5EED), plan.link, self._push_frame)
         liars = {item.node for item in plan.byzantine}
         self.judge = Judge(self, {self.committee.members[node] for node in liars})
@@ -70,11 +75,12 @@ class World:
         self.instances: dict[bytes, list[Member]] = {}
         self._make_members()
         self.workers = [Worker(self, m) for m in self.members] if plan.has_tasks else []
+        self.owners = Owners(self, CLIENT_ID + plan.clients + plan.has_tasks)
         self.clients = self._make_clients()
 
     def _make_members(self) -> None:
         liars = {item.node: item for item in self.plan.byzantine}
-        for index, key in enumerate(self.foundation.keys):
+        for index, key in enumerate((*self.foundation.keys, *self.foundation.spares)):
             liar = liars.get(index)
             for twin in range(2 if liar is not None and liar.behaviour == "twins" else 1):
                 id_ = index + 100 * twin
@@ -93,7 +99,7 @@ class World:
         if self.plan.has_tasks:
             place = len(clients)
             clients.append(TaskClient(self, CLIENT_ID + place, keys[place]))
-        return clients
+        return [*clients, *self.owners.list_clients()]
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -142,6 +148,7 @@ class World:
         """No more faults: the network is whole and everybody runs with a right clock."""
         self.is_healed = True
         self.links.heal()
+        self.deafness.clear()
         self.links.set_link(self.plan.healed_link)
         self.trace("everything is healed")
         for member in self.members:
@@ -169,17 +176,25 @@ class World:
         if member.is_honest:
             self.judge.on_sent(member, message)
         frame = router.encode_frame(message)
-        if to is not None:
-            self._send_to(member, to, frame, late_ms)
-            return
-        for key in member.core.committee.members:
-            if key != member.public:
-                self._send_to(member, key, frame, late_ms)
+        keys = member.core.committee.members if to is None else (to,)
+        for key in keys:
+            if to is None and key == member.public:
+                continue
+            for target in self.instances.get(key, ()):
+                if target is member or not target.sender.hears(member):
+                    continue
+                if self.deafness:
+                    self._send_stripped(member, target, message, late_ms)
+                else:
+                    self.links.send(self.now_ms, member.id, target.id, frame, late_ms)
 
-    def _send_to(self, member: Member, to: bytes, frame: bytes, late_ms: int) -> None:
-        for target in self.instances.get(to, ()):
-            if target is not member and target.sender.hears(member):
-                self.links.send(self.now_ms, member.id, target.id, frame, late_ms)
+    def _send_stripped(self, member: Member, target: Member, message: Hop, late_ms: int) -> None:
+        heard = self.deafness.strip(message, target.id)
+        if heard is not message:
+            self.fault_counts["deaf"] += 1
+        if heard is not None:
+            frame = router.encode_frame(heard)
+            self.links.send(self.now_ms, member.id, target.id, frame, late_ms)
 
     def send_from_client(self, client: Client, message: Hop) -> None:
         frame = router.encode_frame(message)
@@ -194,7 +209,7 @@ class World:
         if self.lines is not None and member.is_up:
             self._trace_frame(source, member, frame)
         if source >= CLIENT_ID:
-            peer = self.clients[source - CLIENT_ID].public
+            peer = self.clients[source - CLIENT_ID].peer
         else:
             peer = self._by_id[source].public
         member.on_frame(peer, frame)

@@ -42,7 +42,7 @@ from protocols.messages import (
     compute_batch_digest,
 )
 from protocols.pbft.application import Application
-from protocols.pbft.checkpoint import Checkpoints
+from protocols.pbft.checkpoint import SNAPSHOT_CHECKPOINTS, Checkpoints
 from protocols.pbft.clock import ClockReadings
 from protocols.pbft.epoch import find_end, note_end
 from protocols.pbft.heads import Heads
@@ -77,6 +77,7 @@ class Core:
         check: Check,
         *,
         checkpoint_batches: int,
+        snapshot_checkpoints: int = SNAPSHOT_CHECKPOINTS,
     ) -> None:
         self.committee = committee
         self.key = key
@@ -89,12 +90,12 @@ class Core:
         self.views = ViewChanger(self)
         self.again = Reproposals(self)
         self.memory = Memory(self)
-        self.checkpoints = Checkpoints(self, checkpoint_batches)
+        self.checkpoints = Checkpoints(self, checkpoint_batches, snapshot_checkpoints)
         self.heads = Heads(self)
         self.check = check
         self.slots: dict[int, Slot] = {}
-        self.next_seq = application.get_position() + 1
         self.durable = application.get_position()
+        self.next_seq = self.durable + 1
 
     # --- what it is ---------------------------------------------------------------------------
 
@@ -272,10 +273,9 @@ class Core:
         return self.checkpoints.low < seq <= self.checkpoints.high
 
     def get_slot(self, seq: int) -> Slot:
-        slot = self.slots.get(seq)
-        if slot is None:
-            slot = self.slots[seq] = Slot(seq)
-        return slot
+        if seq not in self.slots:
+            self.slots[seq] = Slot(seq)
+        return self.slots[seq]
 
     def _accept(self, slot: Slot, message: PrePrepare, step: Step) -> None:
         """Make the proposal durable and, as a backup, vote for it."""
@@ -375,9 +375,8 @@ class Core:
             slot = self.slots.get(self.executed + 1)
             if slot is None or slot.proposal is None or slot.proof is None:
                 break
-            hop = slot.proposal.hop
-            batch = (slot.seq, hop.time_ms, slot.proposal.requests, slot.proof)
-            self.execute(*batch, now_ms, step)
+            hop, requests = slot.proposal.hop, slot.proposal.requests
+            self.execute(slot.seq, hop.time_ms, requests, slot.proof, now_ms, step)
         self.propose(now_ms, step)
 
     def execute(
@@ -419,6 +418,7 @@ class Core:
         step = Step()
         if position > self.durable:
             self.durable = position
+            self.checkpoints.on_durable(position, step)
             self.checkpoints.sign(position, step)
             self.heads.sign(position, step)
             self.propose(now_ms, step)

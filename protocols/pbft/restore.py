@@ -26,6 +26,7 @@ def make_core(former: Core, committee: Committee) -> Core:
         former.application,
         former.check,
         checkpoint_batches=former.checkpoints.interval,
+        snapshot_checkpoints=former.checkpoints.snapshot_checkpoints,
     )
     core.pool, core.clock.offset_ms = former.pool, former.clock.offset_ms
     core.pool.begin_view()

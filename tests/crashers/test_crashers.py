@@ -1,4 +1,4 @@
-"""Plans of worlds that broke an invariant once: they hold now.
+"""Plans of worlds, and Twins scenarios, that broke an invariant once: they hold now.
 
 `what` says what was found. Where a file names a seeded defect that puts the mistake back, the plan
 must fail with it again, so it still bites.
@@ -13,8 +13,10 @@ from devnet.sim.defects.patch import applied
 from devnet.sim.defects.search import DEFECTS
 from devnet.sim.plan import Plan
 from devnet.sim.run import run_world
+from devnet.sim.twins import load_scenarios, run_scenario
 
 FILES = sorted(Path(__file__).parent.glob("*.json"))
+TWINS = sorted(Path(__file__).parent.glob("twins/*.json"))
 
 
 class Crasher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,3 +44,9 @@ def test_it_fails_with_its_defect(path):
     with applied(next(d for d in DEFECTS if d.name == crasher.defect)):
         violations = run_world(crasher.plan).judge.violations
     assert crasher.breach in {violation.invariant for violation in violations}
+
+
+@pytest.mark.parametrize("path", TWINS, ids=lambda path: path.stem)
+def test_a_twins_scenario_holds_now(path):
+    for scenario in load_scenarios(path.read_bytes()):
+        assert run_scenario(scenario).violations == ()

@@ -1,6 +1,7 @@
 """Defects of quorums, votes, proposals, execution and durability."""
 
-from devnet.sim.defects.patch import Defect, Edit
+from devnet.sim.defects.patch import make
+from devnet.sim.defects.relevance import both, lies, lies_alike, pipelines, starts_again
 
 _CORE = "protocols.pbft.core:Core"
 _TALLY = "protocols.pbft.quorum:Tally"
@@ -8,57 +9,56 @@ _QUORUM = "protocols.committee:compute_quorum"
 _CLOCK = "protocols.pbft.clock:ClockReadings"
 
 
-def _make(name: str, what: str, *edits: tuple[str, str, str], nodes: int = 4) -> Defect:
-    return Defect(name, what, tuple(Edit(*edit) for edit in edits), nodes)
-
-
 DEFECTS = (
-    _make("quorum_too_small", "q is one less", (_QUORUM, "// 2 + 1", "// 2")),
-    _make(
+    make("quorum_too_small", "q is one less", (_QUORUM, "// 2 + 1", "// 2")),
+    make(
         "quorum_literal_2f_1",
         "q is 2f+1 where n is not 3f+1",
         (_QUORUM, "(n + compute_faults(n)) // 2 + 1", "2 * compute_faults(n) + 1"),
         nodes=6,
     ),
-    _make(
+    make(
         "votes_without_digest",
         "votes for any digest count",
         (f"{_TALLY}.collect", "if vote.digest == digest", ""),
     ),
-    _make(
+    make(
         "duplicate_votes",
         "each statement counts, not each signer",
         (f"{_TALLY}.add", "[statement.signer]", "[statement.data]"),
         (f"{_TALLY}.add", ".get(statement.signer)", ".get(statement.data)"),
         (f"{_TALLY}.collect", "[vote.statement.signer]", "[vote.statement.data]"),
     ),
-    _make(
+    make(
         "votes_unverified",
         "no signature of a counted vote is checked",
         (f"{_TALLY}.collect", "check(vote.statement)", "pass"),
+        shows=lies("mutate"),
     ),
-    _make(
+    make(
         "relayed_votes_unverified",
         "a vote that another member passed on is taken as its signer's",
         (f"{_CORE}._on_slot_vote", "self.check(statement)", "pass"),
+        shows=lies("mutate"),
     ),
-    _make(
+    make(
         "unchecked_evidence",
         "evidence is made of votes that nobody checked",
         (f"{_CORE}._on_slot_vote", "not (direct or known)", "not direct"),
         nodes=7,
+        shows=lies("mutate"),
     ),
-    _make(
+    make(
         "prepared_too_early",
         "one PREPARE less makes a prepared certificate",
         (f"{_CORE}._try_prepare", "self.committee.q - 1", "self.committee.q - 2"),
     ),
-    _make(
+    make(
         "commits_before_prepared",
         "a COMMIT needs no PREPAREs",
         (f"{_CORE}._try_prepare", "self.committee.q - 1", "0"),
     ),
-    _make(
+    make(
         "committed_too_early",
         "one COMMIT less commits",
         (
@@ -67,7 +67,7 @@ DEFECTS = (
             "self.committee.q - 1, self.check",
         ),
     ),
-    _make(
+    make(
         "primary_prepares",
         "the primary's PREPARE counts beside its proposal",
         (
@@ -76,7 +76,7 @@ DEFECTS = (
             "if False:",
         ),
     ),
-    _make(
+    make(
         "anyone_proposes",
         "a proposal of any member is accepted",
         (
@@ -84,18 +84,20 @@ DEFECTS = (
             "statement.signer == self.committee.get_primary(self.view)",
             "True",
         ),
+        shows=lies("mutate"),
     ),
-    _make(
+    make(
         "no_watermarks",
         "votes and proposals of any slot are kept",
         (f"{_CORE}._is_in_window", "self.checkpoints.low < seq <= self.checkpoints.high", "True"),
+        shows=lies("mutate"),
     ),
-    _make(
+    make(
         "second_proposal_replaces",
         "a later proposal replaces the accepted one",
         (f"{_CORE}.on_propose", "if slot.proposal is not None:", "if False:"),
     ),
-    _make(
+    make(
         "batch_digest_unchecked",
         "the batch may be another than its digest says",
         (
@@ -103,18 +105,21 @@ DEFECTS = (
             "if message.digest != compute_batch_digest(hop.time_ms, [r.digest for r in requests]):",
             "if False:",
         ),
+        shows=both(lies("mutate"), lies_alike),
     ),
-    _make(
+    make(
         "operations_unverified",
         "a proposed operation's signature is not checked",
         ("protocols.requests:_load", "core.check(statement)", "pass"),
+        shows=both(lies("mutate"), lies_alike),
     ),
-    _make(
+    make(
         "no_clock_check",
         "the proposed time need not be the median of its readings",
         (f"{_CLOCK}.check", "if compute_median(readings.values()) != hop.time_ms:", "if False:"),
+        shows=both(lies("mutate"), lies_alike),
     ),
-    _make(
+    make(
         "clock_readings_repeat",
         "one reading may stand q times",
         (
@@ -122,13 +127,15 @@ DEFECTS = (
             "if len(readings) != committee.q or len(hop.clock) != committee.q:",
             "if not readings:",
         ),
+        shows=both(lies("mutate"), lies_alike),
     ),
-    _make(
+    make(
         "clock_readings_unverified",
         "readings need no valid signature",
         (f"{_CLOCK}.check", "if not self.is_known(statement):", "if False:"),
+        shows=both(lies("mutate"), lies_alike),
     ),
-    _make(
+    make(
         "executes_out_of_order",
         "a committed slot executes before those below it",
         (
@@ -137,7 +144,7 @@ DEFECTS = (
             "slot = next((s for s in self.slots.values() if s.proof), None)",
         ),
     ),
-    _make(
+    make(
         "time_goes_back",
         "the agreed time follows each proposal",
         (
@@ -146,7 +153,7 @@ DEFECTS = (
             "time_ms",
         ),
     ),
-    _make(
+    make(
         "executes_twice",
         "a nonce is not used up by its operation",
         (
@@ -154,8 +161,9 @@ DEFECTS = (
             "operation.nonce != books.nonces.get(signer, 0) + 1",
             "operation.nonce > books.nonces.get(signer, 0) + 1",
         ),
+        shows=lies("mutate"),
     ),
-    _make(
+    make(
         "certificate_without_quorum",
         "f+1 signatures certify an outcome",
         (
@@ -164,7 +172,7 @@ DEFECTS = (
             "core.committee.f + 1, core.check",
         ),
     ),
-    _make(
+    make(
         "checkpoint_without_quorum",
         "f+1 signatures make a checkpoint stable",
         (
@@ -173,7 +181,7 @@ DEFECTS = (
             "core.committee.f + 1, core.check",
         ),
     ),
-    _make(
+    make(
         "checkpoint_forgets_open_slots",
         "a stable checkpoint drops slots above it, too",
         (
@@ -181,13 +189,14 @@ DEFECTS = (
             "if s <= seq",
             "if s <= seq + 1",
         ),
+        shows=pipelines,
     ),
-    _make(
+    make(
         "never_truncates",
         "slots below the stable checkpoint are kept",
         ("protocols.pbft.checkpoint:Checkpoints._try_stabilise", "if s <= seq", "if False"),
     ),
-    _make(
+    make(
         "heads_before_durable",
         "a head is signed before the ledger holds what it covers",
         (
@@ -195,14 +204,16 @@ DEFECTS = (
             "self._try_certify(position, step)",
             "self.sign(position, step)",
         ),
+        shows=starts_again,
     ),
     # --- durability ---------------------------------------------------------------------------
-    _make(
+    make(
         "amnesia",
         "a restart begins with nothing",
         ("protocols.pbft.restore:restore", "for row in rows:", "for row in ():"),
+        shows=starts_again,
     ),
-    _make(
+    make(
         "forgets_accepted_rows",
         "an accepted proposal is not durable before its PREPARE",
         (
@@ -210,8 +221,9 @@ DEFECTS = (
             'step.persist.append(self._row("accepted", message, schema.encode(slot.proposal.hop)))',
             "pass",
         ),
+        shows=starts_again,
     ),
-    _make(
+    make(
         "forgets_prepared_rows",
         "a prepared certificate is not durable before its COMMIT",
         (
@@ -219,8 +231,9 @@ DEFECTS = (
             'step.persist.append(self._row("prepared", message, schema.encode(row)))',
             "pass",
         ),
+        shows=starts_again,
     ),
-    _make(
+    make(
         "forgets_view",
         "the choice to leave a view is not durable",
         (
@@ -228,8 +241,9 @@ DEFECTS = (
             'step.persist.append(Persist(core.committee.id, "view", core.view, 0, data, epoch))',
             "pass",
         ),
+        shows=starts_again,
     ),
-    _make(
+    make(
         "forgets_stable_row",
         "a stable checkpoint is not recorded",
         (
@@ -238,7 +252,7 @@ DEFECTS = (
             "print(end='') or (",
         ),
     ),
-    _make(
+    make(
         "reuses_sequence_numbers",
         "a restarted primary counts from what it has executed",
         (
@@ -251,5 +265,6 @@ DEFECTS = (
             "slot.proposal = Proposal(message, statement, hop, load(hop.operations))",
             "pass",
         ),
+        shows=starts_again,
     ),
 )

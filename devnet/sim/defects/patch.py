@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
+from devnet.sim.defects.relevance import Relevance, no_plan
 from devnet.sim.foundation import make_foundation
 
 
@@ -38,14 +39,32 @@ class Defect:
     what: str
     edits: tuple[Edit, ...]
     nodes: int = 4
+    is_relevant: Relevance | None = None
+    """Plans that can show it; None when all can, and Twins scenarios, too."""
+    in_twins: bool = True
     equivalent_because: str | None = None
     """Why no run can tell it from the right core; None when it must be found."""
+
+
+def make(
+    name: str,
+    what: str,
+    *edits: tuple[str, str, str],
+    nodes: int = 4,
+    shows: Relevance | None = None,
+    equivalent_because: str | None = None,
+) -> Defect:
+    """A defect of edits (target, old, new)."""
+    made = tuple(Edit(*edit) for edit in edits)
+    in_twins = shows in (None, no_plan)
+    return Defect(name, what, made, nodes, shows, in_twins, equivalent_because)
 
 
 @contextmanager
 def applied(defect: Defect) -> Iterator[None]:
     """Within the block this process runs the core with the defect."""
-    changed = [(find_function(edit.target), _compile(edit)) for edit in defect.edits]
+    targets = dict.fromkeys(edit.target for edit in defect.edits)
+    changed = [(find_function(target), _compile(target, defect.edits)) for target in targets]
     former = [(function, function.__code__) for function, _ in changed]
     make_foundation.cache_clear()  # committees keep their quorum sizes
     try:
@@ -69,12 +88,15 @@ def find_function(target: str) -> FunctionType:
     return found
 
 
-def _compile(edit: Edit) -> CodeType:
-    function = find_function(edit.target)
+def _compile(target: str, edits: tuple[Edit, ...]) -> CodeType:
+    function = find_function(target)
     source = textwrap.dedent(inspect.getsource(function))
-    if edit.old not in source:
-        raise DefectDoesNotFit(f"{edit.target} does not hold {edit.old!r}")
-    source = source[source.index("def ") :].replace(edit.old, edit.new)
+    source = source[source.index("def ") :]
+    for edit in edits:
+        if edit.target == target:
+            if edit.old not in source:
+                raise DefectDoesNotFit(f"{target} does not hold {edit.old!r}")
+            source = source.replace(edit.old, edit.new)
     names: dict[str, Any] = {}
     lines = "\n" * (function.__code__.co_firstlineno - 1)
     code = compile(lines + source, function.__code__.co_filename, "exec", dont_inherit=True)

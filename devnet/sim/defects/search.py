@@ -7,6 +7,7 @@ import msgspec
 
 from devnet.sim.defects import normal_case, views
 from devnet.sim.defects.patch import Defect, applied
+from devnet.sim.plan import make_plan
 from devnet.sim.run import map_in_processes, run_seed
 from devnet.sim.twins import make_scenario, run_scenario
 
@@ -66,16 +67,26 @@ def _search(item: tuple[str, int]) -> Found:
 
 
 def search(defect: Defect, seeds: range) -> Found:
-    """Run seeds and Twins scenarios with the defect until one breaks an invariant."""
-    with applied(defect):
-        for seed in seeds:
-            scenario = run_scenario(make_scenario(seed, defect.nodes))
-            if scenario.violations:
-                return _make_found(defect, seed, f"twins: {scenario.violations[0]}")
-            result = run_seed(seed, defect.nodes)
-            if result.violations:
-                return _make_found(defect, seed, result.violations[0])
+    """Run relevant seeds and Twins scenarios with the defect until one breaks an invariant that
+    holds without it."""
+    for seed in seeds:
+        with applied(defect):
+            violation = _run(defect, seed)
+        if violation is not None and _run(defect, seed) is None:
+            return _make_found(defect, seed, violation)
     return _make_found(defect, None, None)
+
+
+def _run(defect: Defect, seed: int) -> str | None:
+    """The first breach in the Twins scenario of this number, or in the seed."""
+    if defect.in_twins:
+        scenario = run_scenario(make_scenario(seed, defect.nodes))
+        if scenario.violations:
+            return f"twins: {scenario.violations[0]}"
+    if defect.is_relevant is not None and not defect.is_relevant(make_plan(seed, defect.nodes)):
+        return None
+    result = run_seed(seed, defect.nodes)
+    return result.violations[0] if result.violations else None
 
 
 def _make_found(defect: Defect, seed: int | None, violation: str | None) -> Found:

@@ -1,6 +1,17 @@
 """Defects of view changes, retransmission and catching up."""
 
-from devnet.sim.defects.patch import Defect, Edit
+from devnet.sim.defects.patch import make
+from devnet.sim.defects.relevance import (
+    both,
+    changes_views,
+    deaf_to,
+    habit,
+    lies,
+    no_plan,
+    pipelines,
+    starts_again,
+)
+from devnet.sim.plan import VIEW_LIES
 
 _VIEWS = "protocols.pbft.view_change:ViewChanger"
 _NEW_VIEW = "protocols.pbft.new_view"
@@ -8,32 +19,36 @@ _CORE = "protocols.pbft.core:Core"
 _CATCH_UP = "protocols.pbft.catch_up:CatchUp"
 
 
-def _make(name: str, what: str, *edits: tuple[str, str, str], nodes: int = 4) -> Defect:
-    return Defect(name, what, tuple(Edit(*edit) for edit in edits), nodes)
-
-
 DEFECTS = (
-    _make(
+    make(
         "no_p_set",
         "a VIEW-CHANGE carries no prepared certificates",
         (f"{_VIEWS}._leave", "slot.prepared is not None", "False"),
     ),
-    _make(
+    make(
         "lowest_view_o",
         "O takes the certificate of the lowest view",
         (f"{_NEW_VIEW}:compute_proposals", "proof.view > known.view", "proof.view < known.view"),
+        shows=no_plan,
     ),
-    _make(
+    make(
         "unchecked_o",
         "backups believe the proposals of a NEW-VIEW",
         (f"{_VIEWS}.on_new_view", "if proposals != message.proposals:", "if False:"),
+        (
+            f"{_VIEWS}.on_new_view",
+            "now_ms, step)\n    return",
+            "now_ms, step); self.expected = {a.seq: a.digest for a in message.proposals}; return",
+        ),
+        shows=both(habit(*VIEW_LIES), changes_views),
     ),
-    _make(
+    make(
         "o_not_enforced",
         "what a primary proposes again need not be what its NEW-VIEW announced",
         (f"{_CORE}.on_propose", "if expected not in (None, message.digest):", "if False:"),
+        shows=both(habit("another_batch"), changes_views),
     ),
-    _make(
+    make(
         "no_null_request",
         "a gap in O is left open",
         (
@@ -41,8 +56,9 @@ DEFECTS = (
             "for seq in range(base + 1, last + 1)",
             "for seq in range(base + 1, last + 1) if seq in best",
         ),
+        shows=both(pipelines, deaf_to("odd_prepare")),
     ),
-    _make(
+    make(
         "blames_whoever_passes_on",
         "a passed-on proposal that does not fit one's NEW-VIEW is blamed on the peer",
         (
@@ -51,17 +67,18 @@ DEFECTS = (
             'raise InvalidSchema("a proposal other than announced")  #',
         ),
     ),
-    _make(
+    make(
         "lowest_base",
         "the lowest of the proven bases is chosen",
         (f"{_NEW_VIEW}:compute_proposals", "base = max(", "base = min("),
     ),
-    _make(
+    make(
         "view_changes_unchecked",
         "the certificates in a VIEW-CHANGE are believed",
         (f"{_VIEWS}.on_view_change", "check_view_change(", "(lambda *_: None)("),
+        shows=both(habit("false_base", "false_certificates"), changes_views),
     ),
-    _make(
+    make(
         "base_unchecked",
         "a base needs no q signatures",
         (
@@ -69,8 +86,9 @@ DEFECTS = (
             "certificate.check(committee.members, committee.q)",
             "pass",
         ),
+        shows=both(habit("false_base"), changes_views),
     ),
-    _make(
+    make(
         "prepared_without_prepares",
         "a prepared certificate needs no PREPAREs",
         (
@@ -78,8 +96,9 @@ DEFECTS = (
             "if len(signers) < committee.q - 1:",
             "if False:",
         ),
+        shows=both(habit("false_certificates"), changes_views),
     ),
-    _make(
+    make(
         "new_view_without_quorum",
         "a NEW-VIEW stands on one VIEW-CHANGE",
         (
@@ -87,8 +106,9 @@ DEFECTS = (
             "core.committee.q:",
             "1:",
         ),
+        shows=both(habit("no_certificates", "false_base"), changes_views),
     ),
-    _make(
+    make(
         "begins_without_quorum",
         "a new primary begins with one VIEW-CHANGE less",
         (
@@ -98,12 +118,12 @@ DEFECTS = (
         ),
         (f"{_VIEWS}.on_new_view", "core.committee.q:", "core.committee.q - 1:"),
     ),
-    _make(
+    make(
         "old_view_votes",
         "votes of former views count in the present one",
         (f"{_CORE}._on_slot_vote", "if vote.view < self.view:", "if False:"),
     ),
-    _make(
+    make(
         "future_view_votes",
         "votes of later views count in the present one",
         (
@@ -112,7 +132,7 @@ DEFECTS = (
             "if False:",
         ),
     ),
-    _make(
+    make(
         "votes_survive_the_view",
         "a slot keeps its votes when a new view begins",
         (
@@ -121,7 +141,7 @@ DEFECTS = (
             "pass",
         ),
     ),
-    _make(
+    make(
         "certificates_end_with_the_view",
         "a slot forgets its prepared certificate when a new view begins",
         (
@@ -130,22 +150,24 @@ DEFECTS = (
             "self.prepared = self.proposal = self.own_prepare",
         ),
     ),
-    _make(
+    make(
         "votes_after_leaving",
         "a member goes on voting in a view that it has left",
         (f"{_VIEWS}._leave", "core.view, self.is_active = view, False", "self.is_active = True"),
     ),
-    _make(
+    make(
         "missing_join",
         "f+1 members in later views move nobody",
         (f"{_VIEWS}._join", "len(highest) > core.committee.f", "False"),
+        shows=no_plan,
     ),
-    _make(
+    make(
         "joins_anyone",
         "a single VIEW-CHANGE makes others follow",
         (f"{_VIEWS}._join", "len(highest) > core.committee.f", "highest"),
+        shows=habit("restless"),
     ),
-    _make(
+    make(
         "no_view_timer",
         "nobody blames a primary",
         (
@@ -154,33 +176,38 @@ DEFECTS = (
             "False",
         ),
     ),
-    _make(
+    make(
         "starvation_unseen",
         "a primary may leave a client out as long as it executes something",
         (f"{_CORE}.is_starving", "now_ms - max(oldest, since_ms) > patience_ms", "False"),
+        shows=lies("censor"),
     ),
-    _make(
+    make(
         "blames_for_former_views",
         "a new primary answers for what waited before its view",
         (f"{_CORE}.is_starving", "max(oldest, since_ms)", "oldest"),
+        shows=changes_views,
     ),
-    _make(
+    make(
         "view_changes_sent_once",
         "a VIEW-CHANGE is not repeated",
         (f"{_VIEWS}._broadcast_own", "if self._own is not None:", "if False:"),
         (f"{_VIEWS}.resend", "elif self._own is not None:", "elif False:"),
     ),
-    _make(
+    make(
         "new_view_not_repeated",
         "whoever missed a NEW-VIEW never gets it",
         (f"{_VIEWS}.resend", "if self.is_active:", "if False:"),
+        shows=changes_views,
     ),
-    _make(
+    make(
         "proposes_again_after_leaving",
         "what the former view was to propose again is proposed in the next",
         (f"{_VIEWS}._leave", "core.again.clear()", "pass"),
+        equivalent_because="a member that is not active in its view proposes nothing, and "
+        "entering the next view begins the list anew",
     ),
-    _make(
+    make(
         "bodies_never_fetched",
         "a primary that lacks a batch of O does not ask for it",
         (
@@ -188,8 +215,9 @@ DEFECTS = (
             "step.sends.append(Send(None, fetch))",
             "pass",
         ),
+        shows=changes_views,
     ),
-    _make(
+    make(
         "fetched_bodies_unchecked",
         "a fetched batch may have another digest",
         (
@@ -197,24 +225,27 @@ DEFECTS = (
             "if compute_batch_digest(answer.time_ms, [r.digest for r in requests]) != digest:",
             "if False:",
         ),
+        shows=lies("mutate"),
     ),
-    _make(
+    make(
         "proposed_once_and_for_all",
         "operations that a former primary proposed are not proposed again",
         ("protocols.pbft.pool:Pool.begin_view", "self._proposed.clear()", "pass"),
     ),
-    _make(
+    make(
         "joins_before_it_may_sign",
         "VIEW-CHANGEs that came while a member might not sign are not looked at again",
         (f"{_VIEWS}.on_timer", "self._join(now_ms, step)", "pass"),
+        shows=starts_again,
     ),
     # --- catching up --------------------------------------------------------------------------
-    _make(
+    make(
         "catch_up_unproven",
         "fetched batches are executed without their proof",
         (f"{_CATCH_UP}.on_batches", "check_commit_proof(", "(lambda *_: None)("),
+        shows=lies("mutate"),
     ),
-    _make(
+    make(
         "catch_up_counts_copies",
         "one COMMIT may stand q times in a proof",
         (
@@ -222,8 +253,9 @@ DEFECTS = (
             "if len(signers) < committee.q or len(views) != 1:",
             "if len(proof) < committee.q:",
         ),
+        shows=lies("mutate"),
     ),
-    _make(
+    make(
         "catch_up_of_another_batch",
         "the COMMITs of a proof may be for another digest",
         (
@@ -231,8 +263,9 @@ DEFECTS = (
             "(COMMIT_KIND, committee.id, committee.epoch, seq, digest)",
             "(COMMIT_KIND, committee.id, committee.epoch, seq, commit.digest)",
         ),
+        shows=lies("mutate"),
     ),
-    _make(
+    make(
         "believes_claimed_heights",
         "one member's claim makes another think it is behind",
         (
@@ -240,13 +273,14 @@ DEFECTS = (
             "claims[f] > self._core.executed",
             "claims[0] > self._core.executed",
         ),
+        shows=habit("boast"),
     ),
-    _make(
+    make(
         "never_fetches",
         "who is behind does not ask for what it missed",
         (f"{_CATCH_UP}._start_fetch", "step.sends.append(Send(peer, fetch))", "pass"),
     ),
-    _make(
+    make(
         "votes_sent_once",
         "lost votes are not repeated",
         (f"{_CATCH_UP}._resend", "if votes:", "if False:"),
