@@ -23,10 +23,10 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 def read_network(path: Path) -> bytes:
     """The network id that the ledger was made with."""
-    with _open(path) as connection:
+    with open_readonly(path) as connection:
         row = connection.execute("SELECT id FROM network").fetchone()
     if row is None:
-        raise _damaged(path, "it names no network")
+        raise damaged(path, "it names no network")
     return bytes(row[0])
 
 
@@ -36,7 +36,7 @@ def find_committee(path: Path, network: bytes, name: str) -> bytes:
     main = compute_committee_id(network, MAIN_COMMITTEE)
     if name in (MAIN_COMMITTEE, main.hex()):
         return main
-    with _open(path) as connection:
+    with open_readonly(path) as connection:
         if _ID.fullmatch(name):
             id_ = bytes.fromhex(name)
             found = "SELECT 1 FROM entries WHERE committee = ? LIMIT 1"
@@ -61,15 +61,15 @@ def _decode_formed(path: Path, data: bytes) -> CommitteeFormed:
     try:
         fact = decode_fact(data)
     except (EconodeError, TypeError) as error:
-        raise _damaged(path, str(error)) from None
+        raise damaged(path, str(error)) from None
     if not isinstance(fact, CommitteeFormed):
-        raise _damaged(path, f"a {get_kind(fact)} in place of a committee_formed")
+        raise damaged(path, f"a {get_kind(fact)} in place of a committee_formed")
     return fact
 
 
 def read_log(path: Path, committee: bytes, start: int, limit: int) -> LogPage:
     """At most `limit` entries of the committee's log, from position `start` on."""
-    with _open(path) as connection:
+    with open_readonly(path) as connection:
         connection.execute("BEGIN")  # one state of the file for all the questions
         rows = connection.execute(
             "SELECT position, time_ms, hash, EXISTS (SELECT 1 FROM certificates c WHERE "
@@ -105,11 +105,12 @@ def _read_facts(
     try:
         return tuple(describe_fact(decode_fact(row[0])) for row in rows)
     except (EconodeError, TypeError) as error:
-        raise _damaged(path, f"the records of position {position}: {error}") from None
+        raise damaged(path, f"the records of position {position}: {error}") from None
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[sqlite3.Connection]:
+def open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection for reading. Raises Problem when there is no ledger or it is damaged."""
     if not path.exists():
         raise no_ledger(path)
     try:
@@ -123,7 +124,7 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
         ) as connection:
             yield connection
     except sqlite3.Error as error:
-        raise _damaged(path, str(error)) from None
+        raise damaged(path, str(error)) from None
 
 
 def no_ledger(path: Path) -> Problem:
@@ -136,7 +137,7 @@ def no_ledger(path: Path) -> Problem:
     )
 
 
-def _damaged(path: Path, reason: str) -> Problem:
+def damaged(path: Path, reason: str) -> Problem:
     return Problem(
         "damaged-ledger",
         f"the ledger cannot be read: {reason}",
