@@ -4,6 +4,7 @@ Read-only and synchronous; `node/ledger.py` is the side that writes and serves.
 """
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from node.service import LogEntry, LogPage, choose_gaps, describe_fact
 from protocols.genesis import MAIN_COMMITTEE, compute_committee_id
 
 BUSY_S_MAX = 5.0
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def read_network(path: Path) -> bytes:
@@ -29,12 +31,17 @@ def read_network(path: Path) -> bytes:
 
 
 def find_committee(path: Path, network: bytes, name: str) -> bytes:
-    """The id of the committee of that name or id, in whose log or whose parent's the ledger has
-    it. Raises Problem."""
+    """The id of the committee of that name, whose formation the ledger holds, or of that id, of
+    which it holds entries: behind a fetched state the formation may be missing. Raises Problem."""
     main = compute_committee_id(network, MAIN_COMMITTEE)
     if name in (MAIN_COMMITTEE, main.hex()):
         return main
     with open_readonly(path) as connection:
+        if _ID.fullmatch(name):
+            id_ = bytes.fromhex(name)
+            found = "SELECT 1 FROM entries WHERE committee = ? LIMIT 1"
+            if connection.execute(found, (id_,)).fetchone() is not None:
+                return id_
         todo = [("", main)]
         while todo:
             prefix, parent = todo.pop()
@@ -43,10 +50,11 @@ def find_committee(path: Path, network: bytes, name: str) -> bytes:
                 (parent,),
             )
             for fact in [_decode_formed(path, row[0]) for row in rows]:
-                if name in (prefix + fact.name, fact.committee.hex()):
+                if name == prefix + fact.name:
                     return fact.committee
                 todo.append((f"{prefix}{fact.name}/", fact.committee))
-    raise not_found("committee", name, "`econode committee list` shows those there are")
+    remedy = "`econode committee list` shows those there are; give the id where a name is unknown"
+    raise not_found("committee", name, remedy)
 
 
 def _decode_formed(path: Path, data: bytes) -> CommitteeFormed:

@@ -100,6 +100,12 @@ class Seat:
     def on_timer(self, now_ms: int) -> Step:
         return self._go_on(self.catch_up.on_timer(now_ms), now_ms)
 
+    def on_link(self, peer: bytes, is_up: bool, now_ms: int) -> Step:
+        """The transport's link to `peer` is there, or broke: a dead primary is left sooner."""
+        step = Step()
+        self.core.suspicion.on_link(peer, is_up, now_ms, step)
+        return step
+
     def set_clock_offset(self, offset_ms: int) -> None:
         """The wall clock reads this much more than the `now_ms` that the cores are given."""
         self.core.clock.offset_ms = offset_ms
@@ -139,6 +145,7 @@ class Seat:
         return step
 
     def _set_core(self, core: Core) -> None:
+        core.suspicion.follow(self.core.suspicion)
         distance = self.catch_up.transfer_batches_min
         self.core = core
         self.catch_up = CatchUp(core)
@@ -258,6 +265,12 @@ class Router:
         step = Step()
         for seat in self.seats.values():
             step.extend(seat.on_timer(now_ms))
+        return step
+
+    def on_link(self, peer: bytes, is_up: bool, now_ms: int) -> Step:
+        step = Step()
+        for seat in self.seats.values():
+            step.extend(seat.on_link(peer, is_up, now_ms))
         return step
 
 

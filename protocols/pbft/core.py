@@ -51,6 +51,7 @@ from protocols.pbft.pool import Pool, Request
 from protocols.pbft.quorum import Check
 from protocols.pbft.reproposals import Reproposals
 from protocols.pbft.slot import Prepared, PreparedRow, Proposal, Slot
+from protocols.pbft.suspicion import Suspicion
 from protocols.pbft.view_change import ViewChanger
 from protocols.step import Equivocation, Executed, Persist, Send, Step
 
@@ -88,6 +89,7 @@ class Core:
         self.pool = Pool(application.get_next_nonce)
         self.clock = ClockReadings(committee)
         self.views = ViewChanger(self)
+        self.suspicion = Suspicion(self)
         self.again = Reproposals(self)
         self.memory = Memory(self)
         self.checkpoints = Checkpoints(self, checkpoint_batches, snapshot_checkpoints)
@@ -128,6 +130,7 @@ class Core:
             if self.application.admit(request.signer, request.operation) is None:
                 self.pool.add(request, now_ms)
         self.propose(now_ms, step)
+        self.suspicion.on_waiting(now_ms, step)
         return step
 
     def on_propose(self, statement: Statement, hop: Propose, load: Load, now_ms: int) -> Step:
@@ -376,7 +379,9 @@ class Core:
             if slot is None or slot.proposal is None or slot.proof is None:
                 break
             hop, requests = slot.proposal.hop, slot.proposal.requests
+            since_ms = self.pool.get_oldest_ms()
             self.execute(slot.seq, hop.time_ms, requests, slot.proof, now_ms, step)
+            self.suspicion.on_batch(len(requests), since_ms, now_ms)
         self.propose(now_ms, step)
 
     def execute(
