@@ -125,11 +125,7 @@ class StateTransfer:
             self._ask(now_ms, step)
 
     def on_timer(self, now_ms: int, step: Step) -> None:
-        if not self.is_active:
-            return
-        if self._target is not None and self._target.checkpoint.seq <= self._core.executed:
-            self._target, self._chunks = None, {}  # it has come as batches
-            self._rest(0)
+        if not self.is_active or self._is_reached():
             return
         for source in self._sources.values():
             if source.asked and now_ms >= source.deadline_ms:
@@ -140,6 +136,14 @@ class StateTransfer:
             self._choose(now_ms, step)
         elif self._is_fetching:
             self._request(now_ms, step)
+
+    def _is_reached(self) -> bool:
+        """True when what is fetched has come as batches meanwhile: it is forgotten."""
+        if self._target is None or self._target.checkpoint.seq > self._core.executed:
+            return False
+        self._target, self._chunks = None, {}
+        self._rest(0)
+        return True
 
     # --- offers -------------------------------------------------------------------------------
 
@@ -260,9 +264,11 @@ class StateTransfer:
             self._ask(now_ms, step)
 
     def on_chunk(self, peer: bytes, given: GiveState, now_ms: int) -> Step:
-        step, target, source = Step(), self._target, self._sources.get(peer)
-        if target is None or source is None or not self._is_fetching:
+        step, source = Step(), self._sources.get(peer)
+        if source is None or self._is_reached() or not self._is_fetching:
             return step
+        target = self._target
+        assert target is not None
         if given.position != target.checkpoint.seq:
             return step
         if not given.data:  # it has made room for a newer one
