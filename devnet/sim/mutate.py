@@ -13,7 +13,7 @@ import msgspec
 from devnet.sim.forge import CLOCK_JUMPS_MS, change_field, resign
 from devnet.sim.mutate_views import mutate_carried
 from devnet.sim.plan import Habit
-from identity import envelope, schema
+from identity import cbor, envelope, schema
 from identity.envelope import Context, Statement
 from identity.errors import InvalidBytes
 from identity.keys import PrivateKey
@@ -29,6 +29,7 @@ from protocols.messages import (
     CarryNewView,
     CarryViewChange,
     Commit,
+    CommittedBatch,
     Hop,
     NewView,
     Prepare,
@@ -207,7 +208,7 @@ def _mutate_hop(random: Random, message: Status | Batches | Submit) -> Hop:
             changed = list(batches)
             place = random.randrange(len(changed))
             batch = changed[place]
-            match random.randrange(4):
+            match random.randrange(5):
                 case 0:
                     changed[place] = msgspec.structs.replace(batch, operations=())
                 case 1:
@@ -217,8 +218,21 @@ def _mutate_hop(random: Random, message: Status | Batches | Submit) -> Hop:
                     changed[place] = msgspec.structs.replace(batch, proof=proof)
                 case 3:
                     changed[place] = change_field(random, batch)
+                case 4:
+                    return weaken_certificates(message)
             return Batches(committee=message.committee, batches=tuple(changed))
     return message
+
+
+def weaken_certificates(message: Batches) -> Batches:
+    """The certificates of the ends of epochs have one signature only."""
+    weak = tuple(_weaken(batch) if batch.certificate else batch for batch in message.batches)
+    return msgspec.structs.replace(message, batches=weak)
+
+
+def _weaken(batch: CommittedBatch) -> CommittedBatch:
+    *place, signatures = cbor.decode(batch.certificate, size_max=BYTES_MAX)
+    return msgspec.structs.replace(batch, certificate=cbor.encode([*place, signatures[:1]]))
 
 
 def _propose_other(key: PrivateKey, committee: Committee, hop: Propose) -> Propose:

@@ -37,6 +37,7 @@ Habit = Literal[
     "boast",
     "restless",
     "another_batch",
+    "weak_proofs",
 ]
 VIEW_LIES: tuple[Habit, ...] = (
     "no_certificates",
@@ -47,7 +48,7 @@ VIEW_LIES: tuple[Habit, ...] = (
     "repeated",
 )
 """Lies in VIEW-CHANGEs and NEW-VIEWs (`mutate_views.py`)."""
-HABITS: tuple[Habit, ...] = (*VIEW_LIES, "boast", "restless", "another_batch")
+HABITS: tuple[Habit, ...] = (*VIEW_LIES, "boast", "restless", "another_batch", "weak_proofs")
 
 POWER_LOSSES: tuple[PowerLoss, ...] = ("idle", "before_sync", "torn", "after_sync", "half_sent")
 BEHAVIOURS: tuple[Behaviour, ...] = (

@@ -32,6 +32,7 @@ ROUNDS_MAX = 7
 GROUPS_MAX = 4
 APART_SHARE = 0.3
 """Scenarios in which one process knows more than the others."""
+LOST_ALL_ALONG: tuple[LostKind, ...] = ("head", "view_change")
 PIPELINES_SHARE = 0.25
 USUAL_SHARE = 0.7
 """Rounds that follow the usual order of a scenario of that kind."""
@@ -230,7 +231,7 @@ def make_scenario(number: int, n: int | None = None) -> Scenario:
         return Scenario(seed=number, n=size, twins=twins, rounds=rounds, pipelines=pipelines)
     # Leaders are mostly the twins: two honest leaders that contradict each other.
     leaders = [*range(size), *(twins * size)]
-    all_along = _lose(random, processes, ("head",)) if random.random() < 0.3 else ()
+    all_along = _lose(random, processes, LOST_ALL_ALONG) if random.random() < 0.3 else ()
     rounds = tuple(
         Round(
             random.choice(leaders),

@@ -50,6 +50,11 @@ def changes_views(plan: Plan) -> bool:
     )
 
 
+def changes_members(plan: Plan) -> bool:
+    """Somebody joins, leaves or is expelled."""
+    return bool(plan.changes) or plan.accuses
+
+
 def no_plan(plan: Plan) -> bool:
     """Only Twins scenarios show it."""
     return False
