@@ -19,10 +19,10 @@ from typing import Any
 import msgspec
 from pycrdt import Array, Doc, Map, Subscription, TransactionEvent
 
-from crdt.facts import COMMON, Bucket, Fact, Snapshot
+from crdt.facts import COMMON, Bucket, Fact, Score, Snapshot
 from crdt.items import Card
 from crdt.stake import StakeView
-from crdt.tasks import TaskRow, fold_task, get_task
+from crdt.tasks import ENDED_STATES, TaskRow, fold_task, get_task
 
 TASKS_MAX = 2_000
 """Tasks shown. The oldest go first; the ledger keeps them all."""
@@ -67,7 +67,29 @@ class Document:
                 self._write_stakes(stakes)
                 self._write_tasks(tasks)
                 if snapshot is not None:
-                    self._write_scores(snapshot)
+                    self._write_scores(snapshot.scores)
+
+    def restore(
+        self,
+        balances: Iterable[tuple[bytes, Bucket, int]],
+        scores: Iterable[Score],
+        tasks: Iterable[TaskRow],
+    ) -> None:
+        """Show a state instead of what the facts before it gave: its balances, its scores and the
+        tasks that are under way in it. Tasks that were shown and have ended since stay as the last
+        fact left them if they had ended, and go if they had not."""
+        with self._doc.transaction():
+            former = set(self._stake.balances())
+            self._stake = StakeView()
+            self._stake.restore(balances, ())
+            self._write_stakes({**dict.fromkeys(former), **dict.fromkeys(self._stake.balances())})
+            self._write_scores(scores)
+            for task in [t for t, r in self._tasks.items() if r.state not in ENDED_STATES]:
+                del self._tasks[task]
+                self._remove("tasks", task.hex())
+            found = {row.task: row for row in tasks}
+            self._tasks.update(found)
+            self._write_tasks(found)
 
     def apply_card(self, agent: bytes, card: Card | None) -> None:
         """Show the agent's newest card, or none."""
@@ -136,8 +158,8 @@ class Document:
             del self._tasks[oldest]
             self._remove("tasks", oldest.hex())
 
-    def _write_scores(self, snapshot: Snapshot) -> None:
-        for score in snapshot.scores:
+    def _write_scores(self, scores: Iterable[Score]) -> None:
+        for score in scores:
             fields = {
                 "good": str(score.good),
                 "bad": str(score.bad),

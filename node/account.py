@@ -10,7 +10,7 @@ from node.driver import Driver
 from node.router import Seat
 from protocols.economy.operations import AnyBody, Operation
 from protocols.pbft.pool import Request
-from protocols.step import Certified, Executed, Send, Step
+from protocols.step import Certified, Executed, Send, Step, Transferred
 from protocols.submitter import RESEND_MS, Submitter, pack_submits
 
 
@@ -33,23 +33,25 @@ class Ordered:
         self.position = 0
         self.facts: tuple[Fact, ...] = ()
         self._done = trio.Event()
-        self._is_superseded = False
+        self._loss = ""
 
     async def wait(self) -> None:
         """Until the operation is executed. Raises Refused when it had no effect but its fee.
         Cancelling does not take the operation back."""
         await self._done.wait()
-        if self._is_superseded:
-            raise EconodeError("another operation of this account took the same nonce")
+        if self._loss:
+            raise EconodeError(self._loss)
         for fact in self.facts:
             if isinstance(fact, Rejected) and fact.operation == self.request.digest:
                 raise Refused(fact)
 
-    def settle(self, executed: Executed | None) -> None:
-        if executed is None:
-            self._is_superseded = True
-        else:
-            self.position, self.facts = executed.seq, executed.facts
+    def settle(self, executed: Executed) -> None:
+        self.position, self.facts = executed.seq, executed.facts
+        self._done.set()
+
+    def lose(self, reason: str) -> None:
+        """Nothing more will be learnt of it here."""
+        self._loss = reason
         self._done.set()
 
 
@@ -103,17 +105,24 @@ class Account:
                 del self._ordered[digest]
                 ordered.settle(executed)
         if executed.seq == self._seat.core.executed:
-            self._forget_done()
+            self._forget_done("another operation of this account took the same nonce")
         self._room.set()
 
-    def _forget_done(self) -> None:
+    def on_transferred(self, transferred: Transferred) -> None:
+        self._forget_done(
+            "it may have been executed while this node was behind: `econode ledger log` of another "
+            "node shows it"
+        )
+        self._room.set()
+
+    def _forget_done(self, reason: str) -> None:
         """Once the last executed batch has been told: whose nonce is used by then, but stood in
         no batch, lost it to another operation. A step may hold several batches."""
         next_nonce = self._seat.core.application.get_next_nonce(self._submitter.account)
         self._submitter.on_executed(next_nonce)
         for ordered in [o for o in self._ordered.values() if self._is_done(o.request)]:
             del self._ordered[ordered.request.digest]
-            ordered.settle(None)
+            ordered.lose(reason)
 
     def on_certified(self, certified: Certified) -> None:
         """Nothing to do: certificates are for others."""

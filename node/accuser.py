@@ -30,7 +30,7 @@ class Accuser:
                 return  # so long ago that nobody can check it any more
             offender = check_equivocation(committee, first, second).offender
         except InvalidBytes:
-            return  # two VIEW-CHANGEs: they are told apart, but too large to be ordered
+            return  # VIEW-CHANGEs with so many certificates that they are too large to be ordered
         if offender in self._accused or place.chain.state.is_banned(offender):
             return
         logger.warning("%s signed two different votes for one slot", compute_peer_id(offender))

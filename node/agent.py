@@ -21,7 +21,7 @@ from protocols.agents.plan import Failure, Output, Planner, list_work
 from protocols.agents.strategies import Cost, Strategy, cost_plus, underbid
 from protocols.economy.model import Duty
 from protocols.economy.operations import Offer
-from protocols.step import Certified, Executed
+from protocols.step import Certified, Executed, Transferred
 
 if TYPE_CHECKING:
     from node.place import Place
@@ -58,6 +58,9 @@ class Agent:
         self._news = trio.Event()
 
     def on_executed(self, executed: Executed) -> None:
+        self._news.set()
+
+    def on_transferred(self, transferred: Transferred) -> None:
         self._news.set()
 
     def on_certified(self, certified: Certified) -> None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from crdt.facts import OfferedCapability
 from crdt.items import Card
 from node.driver import read_clock_ms
-from protocols.step import Certified, Executed
+from protocols.step import Certified, Executed, Transferred
 
 if TYPE_CHECKING:
     from node.node import Node
 
 CARD_DAYS = 30
-CARD_CHECK_MS = 10_000
+CARD_CHECK_MS = 60_000
 """Time between two looks at whether the card still says what is true."""
 CARD_MS = CARD_DAYS * 24 * 3_600_000
 
@@ -27,6 +27,9 @@ class CardWriter:
         """Observers see few certificates, and their cards must tell others where they listen
         before they are members of anything."""
         self._look(executed.committee)
+
+    def on_transferred(self, transferred: Transferred) -> None:
+        """Nothing to do: see above."""
 
     def on_certified(self, certified: Certified) -> None:
         self._look(certified.committee)

@@ -14,25 +14,29 @@ from typing import Protocol
 
 import trio
 
-from crdt.facts import find_epoch_began
 from identity.errors import InvalidBytes
 from node.ledger import ExecutedBatch, Ledger
+from node.ledger_states import StoredState
 from node.links import Inbound, Transport
 from node.router import AnyHop, Router, Seat, decode_frame, encode_frame, pack_votes
+from node.serving import Serving
 from node.vote_log import VoteLog
-from protocols.messages import (
-    BATCHES_MAX,
-    FRAME_BYTES_MAX,
-    Batches,
-    CommittedBatch,
-    CommitteeMessage,
+from protocols.messages import CommitteeMessage
+from protocols.step import (
+    Certified,
+    Equivocation,
+    Executed,
+    History,
+    Persist,
+    Send,
+    Serve,
+    Step,
+    Transferred,
 )
-from protocols.step import Certified, Equivocation, Executed, Persist, Send, ServeBatches, Step
 
 logger = logging.getLogger("econode.driver")
 
 CHUNK_INPUTS_MAX = 256
-SERVE_BYTES_MAX = FRAME_BYTES_MAX // 2
 SERVE_WAITING_MAX = 64
 LOCAL_INPUTS_MAX = 10_000
 
@@ -46,6 +50,9 @@ class Listener(Protocol):
     def on_executed(self, executed: Executed) -> None: ...
 
     def on_certified(self, certified: Certified) -> None: ...
+
+    def on_transferred(self, transferred: Transferred) -> None:
+        """The state is another: the batches up to it were not seen."""
 
 
 class OtherMessages(Protocol):
@@ -87,7 +94,8 @@ class Driver:
         self._wake_ms: int | None = 0
         self._executed: dict[bytes, int] = {}
         self._news = trio.Event()
-        self._serve_in, self._serve_out = trio.open_memory_channel[ServeBatches](SERVE_WAITING_MAX)
+        self._serving = Serving(ledger)
+        self._serve_in, self._serve_out = trio.open_memory_channel[Serve](SERVE_WAITING_MAX)
 
     def add_listener(self, committee: bytes, listener: Listener) -> None:
         """Tell `listener` of one committee's batches and certificates."""
@@ -98,9 +106,14 @@ class Driver:
         block."""
         self._accusers.setdefault(committee, []).append(accuser)
 
-    async def join(self, seat: Seat) -> None:
-        """Drive `seat`, too, from its rows of the vote log on."""
-        rows = await self._vote_log.read_rows(seat.core.committee.id)
+    async def join(self, seat: Seat, start: StoredState | None) -> None:
+        """Drive `seat`, too, from its rows of the vote log on, and from the checkpoint of the
+        state that it started from."""
+        committee = seat.core.committee.id
+        rows = await self._vote_log.read_rows(committee)
+        if start is not None:
+            place = (committee, "stable", 0, start.position)
+            rows.append(Persist(*place, start.certificate, start.read_epoch()))
 
         def restore(now_ms: int) -> Step:
             self.router.add(seat)
@@ -186,13 +199,8 @@ class Driver:
             self.send(send)
         for send in pack_votes(step):
             self.send(send)
-        for executed in step.executed:
-            await self._ledger.append_wait(to_batch(executed))
-            self._executed[executed.committee] = executed.seq
-            for listener in self._listeners.get(executed.committee, ()):
-                listener.on_executed(executed)
-        if step.executed:
-            self._news.set()
+        for event in step.get_history():
+            await self._keep(event)
         for certified in step.certified:
             data = certified.certificate.encode()
             self._ledger.put_certificate(certified.committee, certified.position, data)
@@ -210,6 +218,25 @@ class Driver:
                 accuser(evidence)
         if step.wake_ms is not None and (self._wake_ms is None or step.wake_ms < self._wake_ms):
             self._wake_ms = step.wake_ms
+
+    async def _keep(self, event: History) -> None:
+        """Hand what happened to the ledger, and tell the listeners."""
+        match event:
+            case Executed():
+                await self._ledger.append_wait(to_batch(event))
+                self._executed[event.committee] = event.seq
+                self._news.set()
+                for listener in self._listeners.get(event.committee, ()):
+                    listener.on_executed(event)
+            case Transferred():
+                logger.warning("goes on from the certified state at position %d", event.position)
+                await self._ledger.begin(event)
+                self._executed[event.committee] = event.position
+                self._news.set()
+                for listener in self._listeners.get(event.committee, ()):
+                    listener.on_transferred(event)
+            case _:
+                await self._ledger.keep_state(event)
 
     async def _persist(self, rows: list[Persist]) -> None:
         """A stable checkpoint and a new epoch let history be deleted, so the ledger must hold it
@@ -252,19 +279,8 @@ class Driver:
         """Answer peers that catch up, from the ledger."""
         async for serve in self._serve_out:
             await self._ledger.flush()
-            found = await self._ledger.read_batches(
-                serve.committee, serve.start, count_max=BATCHES_MAX, bytes_max=SERVE_BYTES_MAX
-            )
-            batches = [await self._make_committed(batch) for batch in found]
-            self.send(Send(serve.to, Batches(committee=serve.committee, batches=tuple(batches))))
-
-    async def _make_committed(self, batch: ExecutedBatch) -> CommittedBatch:
-        """A batch for a peer; where it ends an epoch, with the certificate that begins the next."""
-        certificate = None
-        if find_epoch_began(batch.entry.items) is not None:
-            certificate = await self._ledger.get_certificate(batch.committee, batch.position)
-        parts = (batch.position, batch.time_ms, batch.operations, batch.proof)
-        return CommittedBatch(*parts, certificate or b"")
+            for answer in await self._serving.answer(serve):
+                self.send(Send(serve.to, answer))
 
 
 def to_batch(executed: Executed) -> ExecutedBatch:

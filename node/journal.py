@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from crdt.facts import Settled, TaskEnded, TaskOpened
 from crdt.items import WorkReceipt
-from protocols.step import Certified, Executed
+from protocols.step import Certified, Executed, Transferred
 
 if TYPE_CHECKING:
     from node.place import Place
@@ -14,10 +14,13 @@ class Journal:
     """A driver's listener that appends to the node's log what one committee settled."""
 
     def __init__(self, place: "Place") -> None:
-        self._node = place.node
-        me = place.node.key.public
-        self._open = {task.task for task in place.chain.state.tasks() if task.requester == me}
+        self._node, self._state = place.node, place.chain.state
+        self._open = self._list_open()
         """This node's own tasks that have not ended."""
+
+    def _list_open(self) -> set[bytes]:
+        me = self._node.key.public
+        return {task.task for task in self._state.tasks() if task.requester == me}
 
     def on_executed(self, executed: Executed) -> None:
         receipts: list[WorkReceipt] = []
@@ -31,6 +34,9 @@ class Journal:
                     self._open.discard(fact.task)
         if receipts:
             self._node.logs.append(receipts)
+
+    def on_transferred(self, transferred: Transferred) -> None:
+        self._open = self._list_open()
 
     def on_certified(self, certified: Certified) -> None:
         """Nothing to do: receipts follow from what is executed."""

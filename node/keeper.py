@@ -3,7 +3,7 @@
 from crdt.facts import TaskEnded, TaskOpened
 from node.blob_store import BlobAbsent, BlobStore
 from protocols.economy.state import EconomyState
-from protocols.step import Certified, Executed
+from protocols.step import Certified, Executed, Transferred
 
 
 class Keeper:
@@ -14,7 +14,7 @@ class Keeper:
     """
 
     def __init__(self, state: EconomyState, store: BlobStore) -> None:
-        self._store = store
+        self._state, self._store = state, store
         self._pinned: dict[bytes, bytes] = {}
         """Input by task."""
         for task in state.tasks():
@@ -27,6 +27,13 @@ class Keeper:
                     self._pin(fact.task, fact.input)
                 case TaskEnded() if fact.task in self._pinned:
                     self._store.unpin(self._pinned.pop(fact.task))
+
+    def on_transferred(self, transferred: Transferred) -> None:
+        for digest in self._pinned.values():
+            self._store.unpin(digest)
+        self._pinned.clear()
+        for task in self._state.tasks():
+            self._pin(task.task, task.input)
 
     def on_certified(self, certified: Certified) -> None:
         """Nothing to do: tasks end when they are executed."""

@@ -36,7 +36,9 @@ from node.ledger_rows import (
     Rows,
     build_log_entry_row,
 )
+from node.ledger_states import Statements, build_begin, build_coming, build_snapshot
 from node.projections import TaskProjection
+from protocols.step import ChunkFetched, Snapshot, TransferBegun, Transferred
 
 __all__ = ["ExecutedBatch", "FactProof", "FactRow", "Ledger", "LedgerError", "LedgerFull"]
 
@@ -58,8 +60,11 @@ class LedgerFull(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """`is_alone`: its statements depend on those of the jobs before it being executed."""
+
     size: int
     build: Callable[[Rows], None]
+    is_alone: bool = False
 
 
 @dataclass(slots=True)
@@ -85,6 +90,8 @@ class _Queue:
         group: list[_Job] = []
         size = 0
         while self.jobs and len(group) < GROUP_COUNT_MAX and size < GROUP_BYTES_MAX:
+            if group and (group[-1].is_alone or self.jobs[0].is_alone):
+                break
             group.append(self.jobs.popleft())
             size += group[-1].size
         self.size -= size
@@ -179,6 +186,34 @@ class Ledger(LedgerReader):
         row = (committee, position, certificate)
         self._put(len(certificate), lambda rows: rows.add("certificates", row))
 
+    async def keep_state(self, event: Snapshot | TransferBegun | ChunkFetched) -> None:
+        """Queue what is to be kept of states, after waiting for room in the queue."""
+        match event:
+            case Snapshot():
+                await self._put_alone(len(event.state), partial(build_snapshot, event))
+            case TransferBegun():
+                await self._put_alone(len(event.certificate), partial(build_coming, event))
+            case ChunkFetched():
+                row = (event.committee, event.position, event.chunk, event.data)
+                await self._wait_until(lambda: self._queue.has_room(len(event.data)))
+                self._put(len(event.data), lambda rows: rows.add("chunks", row))
+
+    async def begin(self, state: Transferred) -> None:
+        """Queue the beginning of a new stretch of a committee's log behind a state whose chunks
+        were all kept. What lies between its last batch and that state is not held."""
+        position, _ = self._queued_tips.get(state.committee, (-1, b""))
+        if state.position <= position:
+            raise LedgerError(f"a state at {state.position} does not follow {position}")
+
+        def build() -> Statements:
+            tasks = TaskProjection(state.tasks)
+            tip = CommitteeTip(state.position, state.head, state.digest, tasks)
+            self._tips[state.committee] = tip
+            return build_begin(state)
+
+        await self._put_alone(len(state.leaves), build)
+        self._queued_tips[state.committee] = (state.position, state.head)
+
     def append_log_entry(self, entry: log.Entry, proof: bytes) -> None:
         """Queue an entry of a peer's log that `crdt.replica` accepted, with its proof."""
         row = build_log_entry_row(entry, proof)
@@ -193,14 +228,18 @@ class Ledger(LedgerReader):
         target = self._queue.accepted
         await self._wait_until(lambda: self._queue.durable >= target)
 
-    def _put(self, size: int, build: Callable[[Rows], None]) -> None:
+    async def _put_alone(self, size: int, build: Callable[[], Statements]) -> None:
+        await self._wait_until(lambda: self._queue.has_room(size))
+        self._put(size, lambda rows: rows.statements.extend(build()), is_alone=True)
+
+    def _put(self, size: int, build: Callable[[Rows], None], *, is_alone: bool = False) -> None:
         if self._failure is not None:
             raise self._failure
         if self._closing:
             raise LedgerError("the ledger is closed")
         if not self._queue.has_room(size):
             raise LedgerFull(f"{len(self._queue.jobs)} writes wait for the disk")
-        self._queue.put(_Job(size, build))
+        self._queue.put(_Job(size, build, is_alone))
         self._wake.set()
 
     async def _wait_until(self, is_done: Callable[[], bool]) -> None:
@@ -262,7 +301,7 @@ class Ledger(LedgerReader):
                 continue
             position, head = last
             rows: list[TaskRow] = await self.read_tasks_open(committee)
-            record_hash = await self.read_record_hash(committee) or CHAIN_START
+            record_hash = await self.read_record_hash(committee)
             self._tips[committee] = CommitteeTip(position, head, record_hash, TaskProjection(rows))
             self._queued_tips[committee] = (position, head)
 

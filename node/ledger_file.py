@@ -11,8 +11,9 @@ from pathlib import Path
 from crdt.facts import CommitteeFormed, decode_fact
 from identity.errors import EconodeError
 from node.ledger_rows import get_kind
+from node.ledger_states import SELECT_GAPS
 from node.problem import Problem, not_found
-from node.service import LogEntry, LogPage, describe_fact
+from node.service import LogEntry, LogPage, choose_gaps, describe_fact
 from protocols.genesis import MAIN_COMMITTEE, compute_committee_id
 
 BUSY_S_MAX = 5.0
@@ -78,7 +79,12 @@ def read_log(path: Path, committee: bytes, start: int, limit: int) -> LogPage:
             )
             for position, time_ms, digest, certified in rows
         ]
-    return LogPage(entries=tuple(entries), next=entries[-1].position + 1 if entries else start)
+        gaps = connection.execute(SELECT_GAPS, (committee,)).fetchall()
+    return LogPage(
+        entries=tuple(entries),
+        next=entries[-1].position + 1 if entries else start,
+        not_held=choose_gaps(gaps, start, entries, limit),
+    )
 
 
 def _read_facts(

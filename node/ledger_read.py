@@ -1,6 +1,6 @@
 """Reading the ledger: every answer is bounded, and pages follow on `after` or `start`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiosqlite
@@ -9,7 +9,15 @@ from crdt import log
 from crdt.tasks import ENDED_STATES, TaskRow
 from identity import schema
 from identity.errors import EconodeError
-from node.ledger_rows import ExecutedBatch, FactProof, FactRow, LedgerError, decode_list
+from node.ledger_rows import (
+    CHAIN_START,
+    ExecutedBatch,
+    FactProof,
+    FactRow,
+    LedgerError,
+    decode_list,
+)
+from node.ledger_states import SELECT_GAPS, StoredState, read_checkpoint
 
 READ_COUNT_MAX = 1_000
 READ_BYTES_MAX = 64 * 1024 * 1024
@@ -31,21 +39,73 @@ class LedgerReader:
         return [row[0] for row in rows]
 
     async def get_last(self, committee: bytes) -> tuple[int, bytes] | None:
-        """Position and hash of the committee's last durable entry."""
+        """Position and hash of the committee's last durable entry, or of the head of the fetched
+        state that stands behind it."""
         sql = (
             "SELECT position, hash FROM entries WHERE committee = ? ORDER BY position DESC LIMIT 1"
         )
         rows = await self._fetch(sql, committee)
+        begin = await self.get_begin(committee)
+        if begin is not None and (not rows or begin.position > rows[0][0]):
+            return begin.position, read_checkpoint(begin.certificate).head
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def read_record_hash(self, committee: bytes) -> bytes | None:
+    async def read_record_hash(self, committee: bytes) -> bytes:
         """The head of the committee's chain of records."""
+        begin = await self.get_begin(committee)
         rows = await self._fetch(
-            "SELECT hash FROM records WHERE committee = ? "
+            "SELECT hash FROM records WHERE committee = ? AND position > ? "
             "ORDER BY position DESC, item DESC LIMIT 1",
-            committee,
+            *(committee, -1 if begin is None else begin.position),
         )
-        return rows[0][0] if rows else None
+        if rows:
+            return bytes(rows[0][0])
+        return CHAIN_START if begin is None else read_checkpoint(begin.certificate).state
+
+    async def get_begin(self, committee: bytes) -> StoredState | None:
+        """The fetched state behind which the newest stretch of batches begins; None when they
+        begin with the genesis."""
+        found = await self._read_states(committee, "kind = 'begin'", 1)
+        return found[0] if found else None
+
+    async def get_coming(self, committee: bytes) -> StoredState | None:
+        """The state that was being fetched."""
+        found = await self._read_states(committee, "kind = 'coming'", 1)
+        return found[0] if found else None
+
+    async def read_snapshots(self, committee: bytes) -> list[StoredState]:
+        """The whole states that are held of the newest stretch, the newest first."""
+        found = await self._read_states(committee, "kind <> 'coming'", READ_COUNT_MAX)
+        begins = [i for i, state in enumerate(found) if state.kind == "begin"]
+        return found[: begins[0] + 1] if begins else found
+
+    async def read_gaps(self, committee: bytes) -> list[tuple[int, int]]:
+        """First and last position of each stretch of the log that is not held, ascending."""
+        return [(row[0], row[1]) for row in await self._fetch(SELECT_GAPS, committee)]
+
+    async def get_snapshot(self, committee: bytes, position: int) -> StoredState | None:
+        """The whole state at `position`."""
+        where = f"kind <> 'coming' AND position = {position:d}"
+        found = await self._read_states(committee, where, 1)
+        return found[0] if found else None
+
+    async def _read_states(self, committee: bytes, where: str, count: int) -> list[StoredState]:
+        rows = await self._fetch(
+            f"SELECT * FROM snapshots WHERE committee = ? AND {where} "
+            "ORDER BY position DESC LIMIT ?",
+            *(committee, count),
+        )
+        return [StoredState(*row) for row in rows]
+
+    async def read_chunks(
+        self, committee: bytes, position: int, chunks: Sequence[int] | None = None
+    ) -> dict[int, bytes]:
+        """Chunks of the state at `position` by index: all, or those of `chunks` that are held."""
+        sql = "SELECT item, data FROM chunks WHERE committee = ? AND position = ?"
+        if chunks is not None:
+            sql += f" AND item IN ({', '.join('?' * len(chunks))})"
+        rows = await self._fetch(sql, committee, position, *(chunks or ()))
+        return dict(rows)
 
     async def read_batches(
         self, committee: bytes, start: int, *, count_max: int, bytes_max: int

@@ -128,6 +128,7 @@ INSERTS = {
     "records": "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
     "record_accounts": "INSERT INTO record_accounts VALUES (?, ?, ?, ?)",
     "tasks": f"INSERT OR REPLACE INTO tasks VALUES ({', '.join('?' * 20)})",
+    "chunks": "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
     "certificates": "INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)",
     "log_entries": "INSERT OR IGNORE INTO log_entries VALUES (?, ?, ?, ?)",
     "forks": "INSERT OR IGNORE INTO forks VALUES (?, ?, ?)",
@@ -144,6 +145,8 @@ class Rows:
 
     tables: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
     deltas: dict[tuple[bytes, bytes, str], int] = field(default_factory=dict)
+    statements: list[tuple[str, list[tuple[Any, ...]]]] = field(default_factory=list)
+    """Those of a job that stands alone."""
 
     def add(self, table: str, *rows: tuple[Any, ...]) -> None:
         self.tables.setdefault(table, []).extend(rows)
@@ -176,6 +179,7 @@ class Rows:
 
     def list_statements(self) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:
         """The SQL statements of the transaction with their parameters, in order."""
+        yield from self.statements
         if self.deltas:
             self.add("balances", *self.deltas)
         for table, rows in self.tables.items():

@@ -2,11 +2,12 @@
 
 Hash chains, Merkle roots, each operation's signature, each commit proof and each certificate are
 recomputed, all batches are executed again and their facts compared byte by byte, credits are
-counted by a fold over the stored facts, and the projections are folded again. What does not fit
-is reported by table and row. A committee that was formed
-is checked against the fact of its parent: its genesis follows from that, and what it mints must
-wait in transit there. Whoever forges a whole ledger with keys of their own does not have the keys
-of the members that the genesis names.
+counted by a fold over the stored facts, and the projections are folded again. Behind a state that
+was fetched instead of the batches before it, all of this begins anew with that state, which q
+members certified. What does not fit is reported by table and row. A committee that was formed is
+checked against the fact of its parent: its genesis follows from that, and what it mints must wait
+in transit there. Whoever forges a whole ledger with keys of their own does not have the keys of the
+members that the genesis names.
 """
 
 import sqlite3
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from crdt.facts import CommitteeFormed
 from crdt.heads import Prover, Voters
 from crdt.log import Entry
 from identity.errors import EconodeError
@@ -39,6 +41,8 @@ class ReplayApplication(Application, Protocol):
     """An `Application` that starts at genesis, such as `protocols.economy.chain.Chain`."""
 
     genesis_entry: Entry
+
+    def list_formed(self) -> list[tuple[int, CommitteeFormed]]: ...
 
 
 MakeApplication = Callable[[Founding, Committee], ReplayApplication]
@@ -70,6 +74,8 @@ class Part:
     epoch: int = 0
     head: bytes = b""
     totals: dict[str, int] = field(default_factory=dict)
+    held: list[tuple[int, int]] = field(default_factory=list)
+    """First and last position of each stretch of the log."""
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -83,8 +89,16 @@ class Part:
             "operations": self.operations,
             "records": self.records,
             "certificates": self.certificates,
+            "held": [list(stretch) for stretch in self.held],
             "totals": self.totals,
         }
+
+    def note_held(self, position: int) -> None:
+        """The entry at `position` is here; positions ascend."""
+        if self.held and self.held[-1][1] >= position - 1:
+            self.held[-1] = (self.held[-1][0], position)
+        else:
+            self.held.append((position, position))
 
     def add(self, table: str, row: str, problem: str) -> None:
         self.report.add(table, row, problem)
@@ -124,6 +138,10 @@ class Report:
         return self.parts[0].head if self.parts else b""
 
     @property
+    def held(self) -> list[tuple[int, int]]:
+        return self.parts[0].held if self.parts else []
+
+    @property
     def totals(self) -> dict[str, int]:
         return self.parts[0].totals if self.parts else {}
 
@@ -151,6 +169,7 @@ class Report:
             "position": self.position,
             "epoch": self.epoch,
             "head": self.head.hex(),
+            "held": [list(stretch) for stretch in self.held],
             "batches": self.batches,
             "operations": self.operations,
             "records": self.records,
@@ -283,7 +302,10 @@ def _report_strangers(
 
 
 def _list_tables() -> Iterator[tuple[str, str]]:
-    for table in ("batches", "entries", "records", "certificates", "record_accounts"):
+    for table in (
+        *("batches", "entries", "records", "certificates", "record_accounts"),
+        *("snapshots", "chunks"),
+    ):
         yield table, "position"
     yield "tasks", "task"
     yield "balances", "account"

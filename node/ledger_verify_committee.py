@@ -8,11 +8,12 @@ from crdt import log
 from crdt.facts import CommitteeFormed, Fact, decode_fact
 from crdt.heads import PROOF_BYTES_MAX, Prover
 from crdt.stake import StakeView, Unbalanced
-from crdt.tasks import TaskRow, fold_task, get_task
+from crdt.tasks import ENDED_STATES, TaskRow, fold_task, get_task
 from identity import cbor
 from identity.envelope import Statement
 from identity.errors import EconodeError, InvalidBytes, InvalidSchema
 from node.ledger_rows import CHAIN_START, build_task_row, chain_record, get_kind
+from node.ledger_verify_states import StateCheck
 from node.projections import list_accounts
 from protocols.committee import Committee, make_epochs
 from protocols.messages import compute_batch_digest
@@ -36,11 +37,15 @@ class Reporter(Protocol):
     position: int
     head: bytes
 
+    def note_held(self, position: int) -> None: ...
+
     def add(self, table: str, row: str, problem: str) -> None: ...
 
 
 class Replay(Application, Protocol):
     genesis_entry: log.Entry
+
+    def list_formed(self) -> list[tuple[int, CommitteeFormed]]: ...
 
 
 class CommitteeCheck:
@@ -60,6 +65,7 @@ class CommitteeCheck:
         self._hash = CHAIN_START
         self._tasks: dict[bytes, TaskRow] = {}
         self._accounts = 0
+        self._states = StateCheck(connection, self.committees, self._add)
 
     def run(self, application: Replay) -> None:
         """Check everything of the committee; findings go to the report."""
@@ -70,8 +76,10 @@ class CommitteeCheck:
         expected, previous = 0, log.GENESIS_PREVIOUS
         for position, found in _join(batches, entries, records):
             if position != expected:
-                self._add("entries", f"{expected}", f"missing; the next position is {position}")
-                replay = None
+                begun = self._begin(position - 1, application)
+                if begun is None:
+                    self._add("entries", f"{expected}", f"missing; the next position is {position}")
+                replay, previous = (None, previous) if begun is None else (application, begun)
             expected = position + 1
             batch, entry, rows = found
             items = self._check_records(position, rows or [])
@@ -84,9 +92,30 @@ class CommitteeCheck:
             time_ms = entry[2] if entry else 0
             for item, data in enumerate(items):
                 self._fold(position, item, data, time_ms)
+            self._states.compare(position, replay)
+            self._report.note_held(position)
+        last = self._states.find_begin(expected)
+        begun = None if last is None else self._begin(last, application)
+        if last is not None and begun is not None:
+            expected, previous = last + 1, begun
+        self._states.finish()
         self._report.position, self._report.head = expected - 1, previous
         self._check_certificates()
         self._check_projections()
+
+    def _begin(self, position: int, application: Replay) -> bytes | None:
+        """Go on behind a fetched state: the head there, or None where none is proven."""
+        checkpoint = self._states.begin(position, application)
+        if checkpoint is None:
+            return None
+        self._note_epoch(application)
+        self.formed = application.list_formed()
+        self._hash = checkpoint.state
+        self.stake = StakeView()
+        self.stake.restore(application.list_balances(), ())
+        ended = {task: row for task, row in self._tasks.items() if row.state in ENDED_STATES}
+        self._tasks = {**ended, **{row.task: row for row in application.list_tasks()}}
+        return checkpoint.head
 
     def _read(self, table: str, columns: str, order: str = "position") -> Iterator[Row]:
         yield from self._connection.execute(
@@ -185,10 +214,13 @@ class CommitteeCheck:
                 self._add("batches", "0", "its time is not that of the genesis")
             return application.genesis_entry
         entry = application.execute(position, batch[2], batch[1], requests).entry
+        self._note_epoch(application)
+        return entry
+
+    def _note_epoch(self, application: Replay) -> None:
         if application.get_committee().epoch != self._committee.epoch:
             self._committee = application.get_committee()
             self.committees.append(self._committee)
-        return entry
 
     def _compare(
         self, position: int, outcome: log.Entry, entry: Row | None, items: list[bytes]
@@ -243,6 +275,8 @@ class CommitteeCheck:
                 "SELECT hash FROM entries WHERE committee = ? AND position = ?",
                 (committee.id, position),
             ).fetchone()
+            if found is None and position in self._states.heads:
+                found = (self._states.heads[position],)
             try:
                 if found is None or len(data) > PROOF_BYTES_MAX:
                     raise InvalidSchema("it certifies no entry of this ledger")

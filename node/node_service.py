@@ -52,6 +52,9 @@ class PlaceService:
         self._executed.set()
         self._executed = trio.Event()
 
+    def on_transferred(self, _: object) -> None:
+        self.on_executed(_)
+
     def on_certified(self, _: object) -> None:
         """Certificates are read from the ledger."""
 
@@ -254,8 +257,11 @@ class PlaceService:
             )
             for batch in batches
         )
+        gaps = await self._node.ledger.read_gaps(self._committee)
         return service.LogPage(
-            entries=entries, next=entries[-1].position + 1 if entries else position
+            entries=entries,
+            next=entries[-1].position + 1 if entries else position,
+            not_held=service.choose_gaps(gaps, position, entries, limit),
         )
 
     async def wait_facts(self, position: int, limit: int) -> service.LogPage:
@@ -263,7 +269,9 @@ class PlaceService:
             executed = self._executed
             if position <= self._place.chain.get_position():
                 await self._node.ledger.flush()
-                return await self.facts(position, limit)
+                page = await self.facts(position, limit)
+                if page.entries:  # else it stands in a gap, and nothing behind that yet
+                    return page
             await executed.wait()
 
     async def submit_operation(self, statement: bytes) -> service.Accepted:

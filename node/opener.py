@@ -15,7 +15,7 @@ from protocols.committee import Committee
 from protocols.economy.committees import derive_founding, make_formed_fact
 from protocols.economy.model import Formed
 from protocols.genesis import MAIN_COMMITTEE
-from protocols.step import Certified, Executed
+from protocols.step import Certified, Executed, Transferred
 
 if TYPE_CHECKING:
     from node.node import Node
@@ -57,6 +57,9 @@ class Opener:
     def on_executed(self, executed: Executed) -> None:
         if any(isinstance(fact, CommitteeFormed) for fact in executed.facts):
             self._news.set()
+
+    def on_transferred(self, transferred: Transferred) -> None:
+        self._news.set()
 
     def on_certified(self, certified: Certified) -> None:
         """Nothing to do: a committee is formed when that is executed."""

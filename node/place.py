@@ -1,16 +1,20 @@
 """A node's place in one committee: its copy of the committee's log, its seat, its account there
 and the agent that works for it. A node has one for each committee it belongs to or follows."""
 
+import logging
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
+from identity.errors import InvalidBytes
 from node.account import Account
 from node.accuser import Accuser
 from node.agent import Agent
 from node.journal import Journal
 from node.keeper import Keeper
+from node.ledger_states import StoredState
 from node.receipts import Receipts, check_receipt
 from node.replay import replay
 from node.router import Seat
@@ -24,12 +28,23 @@ from protocols.submitter import Submitter
 if TYPE_CHECKING:
     from node.node import Node
 
+logger = logging.getLogger("econode.place")
+
 
 class Place:
     """Made by `open_place`. `run` it once it is joined to the driver."""
 
-    def __init__(self, node: "Node", name: str, chain: Chain) -> None:
+    def __init__(
+        self,
+        node: "Node",
+        name: str,
+        make_chain: Callable[[], Chain],
+        chain: Chain,
+        start: StoredState | None,
+    ) -> None:
+        """`chain` began from the state `start`, or from what `make_chain` gives, the genesis."""
         self.node = node
+        self._start = start
         self.name = name
         """What people call the committee, unique in the network: see `name_child`."""
         self.chain = chain
@@ -43,7 +58,7 @@ class Place:
                 checkpoint_batches=chain.state.parameters.checkpoint_batches,
             )
         )
-        self.views = Views(self.id, node.ledger)
+        self.views = Views(make_chain, node.ledger)
         self.receipts = Receipts(lambda: self.committee, node.key, node.blobs, node.send_to)
         submitter = Submitter(self.committee, node.key, chain.get_next_nonce(node.key.public))
         self.account = Account(node.driver, self.seat, submitter)
@@ -71,7 +86,19 @@ class Place:
         driver.add_listener(self.id, Journal(self))
         driver.add_listener(self.id, Keeper(self.chain.state, store))
         driver.add_accuser(self.id, Accuser(self).on_evidence)
-        await driver.join(self.seat)
+        await self._resume_transfer()
+        await driver.join(self.seat, self._start)
+
+    async def _resume_transfer(self) -> None:
+        """Go on with the state that was being fetched when the node ended."""
+        coming = await self.node.ledger.get_coming(self.id)
+        if coming is not None and coming.position > self.chain.get_position():
+            chunks = await self.node.ledger.read_chunks(self.id, coming.position)
+            place = (coming.certificate, coming.size, coming.root)
+            try:
+                self.seat.catch_up.transfer.resume(*place, chunks)
+            except InvalidBytes as error:
+                logger.warning("what was fetched of a state is damaged: %s", error)
 
     async def run(self) -> None:
         """Repeat what was not ordered yet, and do the agent's work, until cancelled."""
@@ -82,6 +109,7 @@ class Place:
 
 async def open_place(node: "Node", name: str, founding: Founding, committee: Committee) -> Place:
     """The place in `committee`, as far as the ledger knows. Raises EconodeError or LedgerError."""
-    chain = Chain(founding, committee, partial(check_receipt, committee))
-    await replay(node.ledger, node.home.ledger_path, chain)
-    return Place(node, name, chain)
+    make_chain = partial(Chain, founding, committee, partial(check_receipt, committee))
+    chain = make_chain()
+    start = await replay(node.ledger, node.home.ledger_path, chain)
+    return Place(node, name, make_chain, chain, start)

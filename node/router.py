@@ -25,16 +25,20 @@ from protocols.messages import (
     VOTE_TYPES,
     VOTES_MAX,
     AskMemory,
+    AskState,
     Batches,
     CarryNewView,
     CarryViewChange,
     CommitteeMessage,
     FetchBatches,
     FetchBody,
+    FetchState,
     GiveBody,
     GiveMemory,
     GiveReceipt,
+    GiveState,
     Hop,
+    OfferState,
     Propose,
     Status,
     Submit,
@@ -134,8 +138,10 @@ class Seat:
         return step
 
     def _set_core(self, core: Core) -> None:
+        distance = self.catch_up.transfer_batches_min
         self.core = core
         self.catch_up = CatchUp(core)
+        self.catch_up.transfer_batches_min = distance
 
     def _handle(self, peer: bytes, message: CommitteeMessage, now_ms: int) -> Step:
         match message:
@@ -151,6 +157,14 @@ class Seat:
                 return self.catch_up.on_fetch(peer, message)
             case Batches():
                 return self.catch_up.on_batches(peer, message, self.load, now_ms)
+            case AskState():
+                return self.catch_up.server.on_ask(peer, message, now_ms)
+            case OfferState():
+                return self.catch_up.transfer.on_offer(peer, message, now_ms)
+            case FetchState():
+                return self.catch_up.server.on_fetch(peer, message, now_ms)
+            case GiveState():
+                return self.catch_up.on_chunk(peer, message, now_ms)
             case CarryViewChange():
                 statement = self._parse_change(message.statement, VIEW_CHANGE_KIND)
                 return self.core.views.on_view_change(statement, now_ms)

@@ -2,6 +2,7 @@
 --
 -- batches, records, entries, certificates, log_entries and forks are only ever added to. tasks,
 -- balances and record_accounts are projections: folds over records, rebuilt from them at will.
+-- Of the states in snapshots and chunks older ones make room.
 
 CREATE TABLE network (
     id BLOB NOT NULL PRIMARY KEY
@@ -29,7 +30,8 @@ CREATE TABLE entries (
     PRIMARY KEY (committee, position)
 ) STRICT, WITHOUT ROWID;
 
--- One row per fact. hash = SHA-256(hash of the committee's row before | the row's fields).
+-- One row per fact. hash = SHA-256(hash of the committee's row before | the row's fields); behind a
+-- snapshot of kind begin the row before is the digest of that state.
 CREATE TABLE records (
     committee BLOB NOT NULL,
     position INTEGER NOT NULL,
@@ -48,6 +50,27 @@ CREATE TABLE certificates (
     position INTEGER NOT NULL,
     data BLOB NOT NULL,
     PRIMARY KEY (committee, position)
+) STRICT;
+
+-- Whole states, each with the certificate of a checkpoint. kind: own, coming or begin (see
+-- node/ledger_states.py). leaves are the hashes of the chunks, one after the other.
+CREATE TABLE snapshots (
+    committee BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('own', 'coming', 'begin')),
+    certificate BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    leaves BLOB NOT NULL,
+    PRIMARY KEY (committee, position)
+) STRICT;
+
+CREATE TABLE chunks (
+    committee BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (committee, position, item)
 ) STRICT;
 
 -- Peers' logs: the whole entry and the proof of its head.

@@ -216,11 +216,20 @@ class LogEntry(Answer, frozen=True):
     facts: tuple[dict[str, Any], ...]
 
 
+class Gap(Answer, frozen=True):
+    """Positions `start` to `end` of a log: this node fetched the state at `end` instead."""
+
+    start: int
+    end: int
+
+
 class LogPage(Answer, frozen=True):
-    """Entries in order; `next` is the position to go on from (it may not exist yet)."""
+    """Entries in order; `next` is the position to go on from (it may not exist yet). `not_held` are
+    the gaps before and between these entries, and the last one behind them where none follow."""
 
     entries: tuple[LogEntry, ...]
     next: int
+    not_held: tuple[Gap, ...] = ()
 
 
 class OfferedBy(Answer, frozen=True):
@@ -375,6 +384,14 @@ class NodeService(Protocol):
     async def shutdown(self) -> None:
         """Begin to stop the node, as SIGTERM does. Returns at once."""
         ...
+
+
+def choose_gaps(
+    gaps: Sequence[tuple[int, int]], start: int, entries: Sequence[LogEntry], limit: int
+) -> tuple[Gap, ...]:
+    """The gaps of the log (first and last position) that belong to a page from `start` on."""
+    last = entries[-1].position if len(entries) >= limit else U63_MAX
+    return tuple(Gap(start=a, end=b) for a, b in gaps if b >= start and a <= last)
 
 
 PEER_FIELDS = frozenset(

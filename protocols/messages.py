@@ -14,6 +14,7 @@ import msgspec
 from crdt.log import HEAD_KIND, Head
 from identity import cbor
 from identity.schema import U63, CommitteeId, Digest, TimeMs
+from protocols.state_tree import CHUNKS_MAX, PATH_MAX, STATE_BYTES_MAX, STATE_CHUNK_BYTES
 
 FRAME_BYTES_MAX = 1 << 20
 """Longest hop message, in bytes."""
@@ -26,6 +27,8 @@ BATCHES_MAX = 256
 PREPARED_MAX = 1_024
 CERTIFICATE_BYTES_MAX = 64 * 1024
 VIEW_CHANGE_BYTES_MAX = FRAME_BYTES_MAX - 1_024
+CHECKPOINT_CERTIFICATE_BYTES_MAX = 64 * 1024
+CHUNKS_PER_FETCH_MAX = 8
 
 VoteBytes = Annotated[bytes, msgspec.Meta(max_length=VOTE_BYTES_MAX)]
 
@@ -62,7 +65,8 @@ class Commit(Statement, frozen=True):
 
 
 class Checkpoint(Statement, frozen=True):
-    """After `seq`: the hash of the log's head and the digest of the whole state."""
+    """After `seq`: the hash of the log's head and the digest of the whole state
+    (`protocols/state_tree.py`)."""
 
     seq: U63
     head: Digest
@@ -197,6 +201,42 @@ class Batches(Hop, frozen=True, tag="batches"):
     batches: Annotated[tuple[CommittedBatch, ...], msgspec.Meta(max_length=BATCHES_MAX)]
 
 
+ChunkIndex = Annotated[int, msgspec.Meta(ge=0, le=CHUNKS_MAX - 1)]
+
+
+class AskState(Hop, frozen=True, tag="ask_state"):
+    """Which certified state beyond `after` do you hold?"""
+
+    after: U63
+
+
+class OfferState(Hop, frozen=True, tag="offer_state"):
+    """The newest certified state that the sender holds: the checkpoint's certificate, and the size
+    and the root that give the digest in it."""
+
+    certificate: Annotated[bytes, msgspec.Meta(max_length=CHECKPOINT_CERTIFICATE_BYTES_MAX)]
+    size: Annotated[int, msgspec.Meta(ge=1, le=STATE_BYTES_MAX)]
+    root: Digest
+
+
+class FetchState(Hop, frozen=True, tag="fetch_state"):
+    """Please send these chunks of the state at `position`."""
+
+    position: U63
+    chunks: Annotated[
+        tuple[ChunkIndex, ...], msgspec.Meta(min_length=1, max_length=CHUNKS_PER_FETCH_MAX)
+    ]
+
+
+class GiveState(Hop, frozen=True, tag="give_state"):
+    """One chunk of the state at `position` with its path; no data where it is not held any more."""
+
+    position: U63
+    chunk: ChunkIndex
+    data: Annotated[bytes, msgspec.Meta(max_length=STATE_CHUNK_BYTES)]
+    path: Annotated[tuple[Digest, ...], msgspec.Meta(max_length=PATH_MAX)]
+
+
 class CarryViewChange(Hop, frozen=True, tag="carry_view_change"):
     """A VIEW-CHANGE statement, its signer's or passed on."""
 
@@ -259,6 +299,10 @@ CommitteeMessage = (
     | Status
     | FetchBatches
     | Batches
+    | AskState
+    | OfferState
+    | FetchState
+    | GiveState
     | CarryViewChange
     | CarryNewView
     | FetchBody

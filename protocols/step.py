@@ -2,7 +2,7 @@
 
 The driver of a `Step` must, in this order:
 1. make `persist` durable (synced, all of it, in order);
-2. only then let `sends` and `votes` go, and hand `executed` and `certified` to the ledger;
+2. only then let `sends` and `votes` go, and hand `get_history()` and `certified` to the ledger;
 3. once the ledger has synced `executed`, call the core's `on_durable` (heads and checkpoints are
    signed only then);
 4. call the core's `on_timer` at `wake_ms`, or earlier.
@@ -11,10 +11,12 @@ after its send went out is not: the member could sign a second digest for a slot
 Several steps may be joined with `extend` and driven as one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from crdt.facts import Fact
+from crdt.facts import Bucket, Fact
 from crdt.log import Entry
+from crdt.tasks import TaskRow
 from identity.certificate import Certificate
 from identity.envelope import Statement
 from protocols.messages import Hop
@@ -82,6 +84,78 @@ class ServeBatches:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state after the stable checkpoint at `position`, to be kept and served."""
+
+    committee: bytes
+    position: int
+    certificate: bytes
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransferBegun:
+    """The state at `position` is being fetched: keep its chunks, forget those of any other."""
+
+    committee: bytes
+    position: int
+    certificate: bytes
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFetched:
+    """A proven chunk of the state that is being fetched."""
+
+    committee: bytes
+    position: int
+    chunk: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """The fetched state at `position` is the member's own now; what lies between its last executed
+    batch and `position` is not held. `balances` and `tasks` (those under way) stand in it."""
+
+    committee: bytes
+    position: int
+    certificate: bytes
+    head: bytes
+    digest: bytes
+    size: int
+    root: bytes
+    leaves: bytes
+    balances: tuple[tuple[bytes, Bucket, int], ...]
+    tasks: tuple[TaskRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOffer:
+    """Offer `to` the newest certified state that the ledger holds, if it is beyond `after`."""
+
+    committee: bytes
+    to: bytes
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServeChunks:
+    """Send `to` chunks of the state at `position`, read from the ledger."""
+
+    committee: bytes
+    to: bytes
+    position: int
+    chunks: tuple[int, ...]
+
+
+History = Executed | Snapshot | TransferBegun | ChunkFetched | Transferred
+"""What the ledger keeps, in order."""
+Serve = ServeBatches | ServeOffer | ServeChunks
+
+
+@dataclass(frozen=True, slots=True)
 class Equivocation:
     """Two statements of one author that contradict each other: evidence anyone can check."""
 
@@ -107,7 +181,10 @@ class Step:
     """(committee, statement) to every other member; joined into few frames."""
     executed: list[Executed] = field(default_factory=list)
     certified: list[Certified] = field(default_factory=list)
-    serve: list[ServeBatches] = field(default_factory=list)
+    states: list[Snapshot | TransferBegun | ChunkFetched | Transferred] = field(
+        default_factory=list
+    )
+    serve: list[Serve] = field(default_factory=list)
     evidence: list[Equivocation] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     wake_ms: int | None = None
@@ -119,10 +196,29 @@ class Step:
         self.votes += other.votes
         self.executed += other.executed
         self.certified += other.certified
+        self.states += other.states
         self.serve += other.serve
         self.evidence += other.evidence
         self.faults += other.faults
         self.wake(other.wake_ms)
+
+    def get_history(self) -> Iterator[History]:
+        """`executed` and `states` in the order in which the ledger must take them: a fetched state
+        stands between the batches up to it and those after it, a snapshot behind its batches."""
+        executed = list(self.executed)
+        for state in self.states:
+            if isinstance(state, Transferred):
+                later: list[Executed] = []
+                for batch in executed:
+                    if batch.committee == state.committee and batch.seq <= state.position:
+                        yield batch
+                    else:
+                        later.append(batch)
+                executed = later
+            if not isinstance(state, Snapshot):
+                yield state
+        yield from executed
+        yield from (state for state in self.states if isinstance(state, Snapshot))
 
     def wake(self, at_ms: int | None) -> None:
         if at_ms is not None and (self.wake_ms is None or at_ms < self.wake_ms):

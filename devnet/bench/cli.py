@@ -72,6 +72,34 @@ def consensus(
     _show(report, json)
 
 
+@app.command("recovery")
+def recovery(
+    operations: Annotated[
+        int, typer.Option(min=1, max=10_000_000, help="Ordered while a member is down.")
+    ] = 10_000,
+    outstanding: Annotated[
+        int, typer.Option(min=1, max=1_024, help="Under way at once: few make small batches.")
+    ] = 8,
+    nodes: Annotated[int, typer.Option(min=4, max=31, help="Members of the committee.")] = 4,
+    directory: DirectoryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """A member is killed, the others order operations, it starts: until it is where they are.
+
+    Once as nodes do it, and once with batches alone.
+
+    \b
+    Example:
+      econode bench recovery --operations 2000
+    """
+    from devnet.bench.recovery import measure_recovery
+
+    report = measure_recovery(
+        operations, outstanding, nodes, directory, lambda text: hint(f"... {text}", json)
+    )
+    _show(report, json)
+
+
 def _show(report: "Report", as_json: bool) -> None:
     from devnet.bench.report import render
 

@@ -31,8 +31,9 @@ Answer = TypeVar("Answer", Ready, Reading)
 class MemberProcess:
     """One member: asks it, one question at a time."""
 
-    def __init__(self, process: trio.Process, home: Path) -> None:
-        self._process, self._home = process, home
+    def __init__(self, process: trio.Process, home: Home, started_at_s: float) -> None:
+        """`started_at_s` is what `time.monotonic` read before the process was started."""
+        self._process, self.home, self.started_at_s = process, home, started_at_s
         self._buffer = bytearray()
 
     async def receive(self, kind: type[Answer], seconds: float = ANSWER_SECONDS_MAX) -> Answer:
@@ -69,8 +70,15 @@ class MemberProcess:
                 self._process.kill()
                 await self._process.wait()
 
+    async def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        await self._process.wait()
+        assert self._process.stdin is not None
+        await self._process.stdin.aclose()
+
     def _make_problem(self) -> Problem:
-        said = (self._home / "stderr").read_text(errors="replace").strip().splitlines()
+        said = (self.home.path / "stderr").read_text(errors="replace").strip().splitlines()
         detail = said[-1] if said else "it said nothing"
         return Problem("bench-member", f"a node of the benchmark failed: {detail}")
 
@@ -78,8 +86,10 @@ class MemberProcess:
 class Group:
     """The members, in the order of the committee: the first is the primary of view 0."""
 
-    def __init__(self, members: Sequence[MemberProcess]) -> None:
+    def __init__(self, members: list[MemberProcess], addresses: dict[str, str]) -> None:
         self.members = members
+        self.addresses = addresses
+        """Where each listens, by PeerId."""
         self.loaded = members[-1]
         """The one that generates the load: a backup, wherever there is one."""
 
@@ -88,6 +98,14 @@ class Group:
 
     async def read(self) -> list[Reading]:
         return await self.ask_all(Read())
+
+    async def restart(self, index: int, *flags: str) -> MemberProcess:
+        """Start a member that was killed, and have it meet the others as soon as it listens."""
+        member = self.members[index] = await _start(self.members[index].home, *flags)
+        ready = await member.receive(Ready, START_SECONDS_MAX)
+        self.addresses[ready.peer] = ready.address
+        await member.ask(Meet(self.addresses))
+        return member
 
     async def set_load(self, outstanding: int) -> None:
         await self.loaded.ask(Load(outstanding))
@@ -102,8 +120,8 @@ async def open_group(nodes: int, accounts: int, directory: Path | None) -> Async
         try:
             for home in homes:
                 members.append(await _start(home))
-            await _introduce(members)
-            yield Group(members)
+            addresses = await _introduce(members)
+            yield Group(members, addresses)
         finally:
             for member in members:
                 await member.stop()
@@ -130,16 +148,18 @@ def _make_homes(folder: Path, nodes: int, accounts: int) -> list[Home]:
     return homes
 
 
-async def _start(home: Home) -> MemberProcess:
-    command = [sys.executable, "-m", "devnet.bench.member", str(home.path)]
+async def _start(home: Home, *flags: str) -> MemberProcess:
+    command = [sys.executable, "-m", "devnet.bench.member", str(home.path), *flags]
+    started_at_s = time.monotonic()
     with open(home.path / "stderr", "wb") as errors:
         process = await trio.lowlevel.open_process(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
         )
-    return MemberProcess(process, home.path)
+    return MemberProcess(process, home, started_at_s)
 
 
-async def _introduce(members: Sequence[MemberProcess]) -> None:
+async def _introduce(members: Sequence[MemberProcess]) -> dict[str, str]:
+    """Have all of them linked; their addresses by PeerId."""
     ready = [await member.receive(Ready, START_SECONDS_MAX) for member in members]
     meet = Meet({item.peer: item.address for item in ready})
     for member in members:
@@ -148,5 +168,5 @@ async def _introduce(members: Sequence[MemberProcess]) -> None:
         for member in members:
             while (await member.ask(Read())).connected < len(members) - 1:
                 await trio.sleep(0.05)
-        return
+        return meet.addresses
     raise Problem("bench-links", f"{len(members)} nodes were not linked in {START_SECONDS_MAX} s")

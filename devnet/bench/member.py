@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ import trio_asyncio
 
 from devnet.bench.member_protocol import Command, Load, Meet, Reading, Ready
 from identity.keys import PrivateKey, compute_peer_id, parse_peer_id
+from identity.schema import U63_MAX
 from node.account import Account
 from node.config import Config
 from node.config import Network as NetworkSection
@@ -27,12 +29,13 @@ from node.home import Home
 from node.links import PeerAddress
 from node.node import Node, open_node
 from protocols.economy.operations import Transfer
-from protocols.step import Certified, Executed
+from protocols.step import Certified, Executed, Transferred
 from protocols.submitter import Submitter
 
 ACCOUNT_OUTSTANDING_MAX = 32
 """Operations of one account at once: half of what a member admits ahead of the last executed one,
 since the members that receive them may be behind this one."""
+BATCHES_ONLY = "batches-only"
 COMMAND_BYTES_MAX = 1 << 20
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -51,7 +54,7 @@ class Generator:
         self._scope: trio.CancelScope | None = None
         self._ended = trio.Event()
         self.latencies_ms: list[float] = []
-        self.batches = self.operations = 0
+        self.batches = self.operations = self.transfers = 0
         node.driver.add_listener(node.main.id, self)
 
     def on_executed(self, executed: Executed) -> None:
@@ -60,6 +63,9 @@ class Generator:
 
     def on_certified(self, certified: Certified) -> None:
         """Not counted."""
+
+    def on_transferred(self, transferred: Transferred) -> None:
+        self.transfers += 1
 
     async def set_load(self, outstanding: int) -> None:
         """Replace the load; returns when none of the former one is under way."""
@@ -115,11 +121,13 @@ def read(node: Node, generator: Generator) -> Reading:
         batches=generator.batches,
         operations=generator.operations,
         connected=sum(link.connected for link in links),
+        position=node.main.chain.get_position(),
+        transfers=generator.transfers,
         latencies_ms=tuple(latencies),
     )
 
 
-async def _run(path: Path) -> None:
+async def _run(path: Path, *, batches_only: bool) -> None:
     home = Home(path)
     config = Config(network=NetworkSection(listen=("/ip4/127.0.0.1/tcp/0",)))
     async with (
@@ -127,6 +135,8 @@ async def _run(path: Path) -> None:
         open_node(home, config, home.load_key(), home.load_genesis()) as node,
         trio.open_nursery() as nursery,
     ):
+        if batches_only:
+            node.main.seat.catch_up.transfer_batches_min = U63_MAX
         generator = Generator(node, nursery)
         address = node.transport.listen_addresses()[0]
         _say(Ready(compute_peer_id(node.key.public), address))
@@ -163,9 +173,10 @@ def _say(message: msgspec.Struct) -> None:
 
 
 def main() -> None:
-    """Run the member of the home named on the command line until standard input ends."""
+    """Run the member of the home named on the command line until standard input ends. With
+    BATCHES_ONLY behind it, it fetches no state, however far behind it is."""
     logging.basicConfig(level=logging.WARNING)
-    trio.run(_run, Path(sys.argv[1]))
+    trio.run(partial(_run, Path(sys.argv[1]), batches_only=BATCHES_ONLY in sys.argv[2:]))
 
 
 if __name__ == "__main__":

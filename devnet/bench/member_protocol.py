@@ -40,6 +40,10 @@ class Reading(msgspec.Struct, frozen=True, tag="reading", kw_only=True):
     batches: int
     operations: int
     connected: int
+    position: int
+    """Of the last executed batch."""
+    transfers: int
+    """Fetched states that this process went on from."""
     latencies_ms: tuple[float, ...]
     """Of this member's own load, ascending: from submitting to executed here."""
 

@@ -1,13 +1,28 @@
 """One member's files on a simulated disk: the vote log and the ledger.
 
 What is synced survives a power loss; of the rest nothing does, or a prefix of one write (a torn
-tail). The vote log keeps rows as `node/vote_log.py` does, the ledger group-commits and may lag.
+tail). The vote log keeps rows as `node/vote_log.py` does, the ledger group-commits and may lag. It
+holds what it was given in order: batches, snapshots, and the chunks of fetched states.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
-from protocols.step import Executed, Persist
+from protocols.messages import GiveState, OfferState
+from protocols.state_tree import StateTree, cut, hash_chunks
+from protocols.step import (
+    ChunkFetched,
+    Executed,
+    History,
+    Persist,
+    ServeChunks,
+    ServeOffer,
+    Snapshot,
+    TransferBegun,
+    Transferred,
+)
 
+SNAPSHOTS_MAX = 2
 VIEW_KIND = "view"
 """The row that holds the view; it is not history and no checkpoint deletes it."""
 
@@ -22,11 +37,18 @@ class Disk:
     def __init__(self) -> None:
         self.is_full = False
         self.batches: list[Executed] = []
+        self.snapshots: dict[int, Snapshot] = {}
+        self.coming: TransferBegun | None = None
+        self.chunks: dict[int, bytes] = {}
+        self.begins: dict[int, Transferred] = {}
+        """Fetched states, by the position at which they begin a stretch of batches."""
+        self._history: list[History] = []
+        self._synced = 0
         self._rows: dict[tuple[bytes, int, str, int], Persist] = {}
         self.certificates: dict[int, bytes] = {}
         """Of the positions that ended an epoch."""
         self.durable = 0
-        """Batches that are synced."""
+        """The position up to which everything is synced."""
 
     # --- the vote log -------------------------------------------------------------------------
 
@@ -65,21 +87,89 @@ class Disk:
 
     # --- the ledger ---------------------------------------------------------------------------
 
-    def append(self, executed: Executed, *, sync: bool) -> None:
-        """Queue a batch; with `sync` everything queued becomes durable."""
-        self.batches.append(executed)
+    def append(self, event: History, *, sync: bool) -> None:
+        """Queue something; with `sync` everything queued becomes durable."""
+        self._history.append(event)
+        self._apply(event)
         if sync:
             self.sync_ledger()
 
     def sync_ledger(self) -> None:
         if self.is_full:
             raise DiskFull
-        self.durable = len(self.batches)
+        self._synced = len(self._history)
+        self.durable = self._get_position()
+
+    def find_batches(self, start: int, count_max: int) -> list[Executed]:
+        """Consecutive batches from `start` on; none if that one is not held."""
+        at = bisect_left(self.batches, start, key=lambda batch: batch.seq)
+        found = self.batches[at : at + count_max]
+        return [b for i, b in enumerate(found) if b.seq == start + i]
+
+    def answer(self, serve: ServeOffer | ServeChunks) -> list[OfferState | GiveState]:
+        """What a node tells a peer that asks for a state."""
+        if isinstance(serve, ServeChunks):
+            return self._give(serve)
+        newest = max(self.snapshots, default=0)
+        if newest <= serve.after:
+            return []
+        held = self.snapshots[newest]
+        root = StateTree(hash_chunks(cut(held.state))).root
+        offer = OfferState(
+            committee=serve.committee,
+            certificate=held.certificate,
+            size=len(held.state),
+            root=root,
+        )
+        return [offer]
+
+    def _give(self, serve: ServeChunks) -> list[OfferState | GiveState]:
+        held = self.snapshots.get(serve.position)
+        chunks = [] if held is None else cut(held.state)
+        tree = StateTree(hash_chunks(chunks))
+        return [
+            GiveState(
+                committee=serve.committee,
+                position=serve.position,
+                chunk=index,
+                data=chunks[index] if index < len(chunks) else b"",
+                path=tree.get_path(index) if index < len(chunks) else (),
+            )
+            for index in serve.chunks
+        ]
+
+    def _apply(self, event: History) -> None:
+        match event:
+            case Executed():
+                self.batches.append(event)
+            case Snapshot():
+                self.snapshots[event.position] = event
+            case TransferBegun():
+                self.coming, self.chunks = event, {}
+            case ChunkFetched():
+                self.chunks[event.chunk] = event.data
+            case Transferred():
+                state = b"".join(data for _, data in sorted(self.chunks.items()))
+                place = (event.committee, event.position, event.certificate)
+                self.snapshots[event.position] = Snapshot(*place, state)
+                self.begins[event.position] = event
+                self.coming, self.chunks = None, {}
+        for old in sorted(self.snapshots)[:-SNAPSHOTS_MAX]:
+            del self.snapshots[old]
+
+    def _get_position(self) -> int:
+        executed = self.batches[-1].seq if self.batches else 0
+        return max(executed, *self.begins, 0)
 
     # --- faults -------------------------------------------------------------------------------
 
     def lose_power(self, torn: Sequence[Persist] = ()) -> None:
         """Forget what is not synced; of a write under way only `torn`, its beginning, is left."""
-        del self.batches[self.durable :]
+        if len(self._history) > self._synced:
+            del self._history[self._synced :]
+            self.batches, self.snapshots, self.begins = [], {}, {}
+            self.coming, self.chunks = None, {}
+            for event in self._history:
+                self._apply(event)
         if torn and not self.is_full:
             self.write_rows(torn)

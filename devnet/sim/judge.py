@@ -40,7 +40,7 @@ from protocols.messages import (
     Hop,
     compute_batch_digest,
 )
-from protocols.step import Certified, Equivocation, Executed, Fault, Persist
+from protocols.step import Certified, Equivocation, Executed, Fault, Persist, Transferred
 
 if TYPE_CHECKING:
     from devnet.sim.member import Member
@@ -162,6 +162,27 @@ class Judge:
         if not self.violations:
             self._check_bounds(member)
             self._note_view(member)
+
+    def on_transferred(self, member: "Member", transferred: Transferred) -> None:
+        """A state that a member goes on from: q members certified it, and it is what executing
+        gave others there."""
+        if not member.is_honest:
+            return
+        certificate = Certificate.decode(
+            transferred.certificate, self.world.network, size_max=1 << 20
+        )
+        checkpoint = schema.decode(certificate.payload, Checkpoint, size_max=VOTE_BYTES_MAX)
+        known = self._digests.get(transferred.position)
+        head = None if known is None else known[1]
+        position = transferred.position
+        is_certified = self._epochs.is_certified(certificate, "checkpoint", position)
+        if not is_certified or checkpoint.seq != position or head != checkpoint.head:
+            detail = f"goes on from a state at {transferred.position} that is not certified"
+            self._report("S5 stable checkpoints agree", member, detail)
+        if transferred.position <= self._reached[member.id]:
+            detail = f"a state at {transferred.position} after {self._reached[member.id]}"
+            self._report("S7 nothing is lost", member, detail)
+        self._reached[member.id] = transferred.position
 
     def on_certified(self, member: "Member", certified: Certified) -> None:
         """A certificate of outcomes holds q signatures over the one head."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from crdt.facts import EpochBegan
 from devnet.sim.byzantine import Sender
 from devnet.sim.disk import Disk, DiskFull
+from identity import schema
+from identity.certificate import Certificate
 from identity.errors import EconodeError, InvalidBytes
 from identity.keys import PrivateKey
 from node import router
@@ -15,15 +17,27 @@ from node.router import Router, Seat, pack_votes
 from protocols.economy.chain import Chain
 from protocols.messages import (
     BATCHES_MAX,
+    CHECKPOINT_CERTIFICATE_BYTES_MAX,
     FRAME_BYTES_MAX,
+    VOTE_BYTES_MAX,
     Batches,
+    Checkpoint,
     CommittedBatch,
     CommitteeMessage,
     Hop,
 )
 from protocols.pbft.core import Core
 from protocols.requests import parse_request
-from protocols.step import Certified, Send, ServeBatches, Step
+from protocols.step import (
+    Certified,
+    Executed,
+    History,
+    Persist,
+    Send,
+    ServeBatches,
+    Step,
+    Transferred,
+)
 
 if TYPE_CHECKING:
     from devnet.sim.world import World
@@ -73,24 +87,46 @@ class Member:
         """Start the process from what the disk holds."""
         world = self.world
         self.chain = Chain(world.genesis, world.committee, world.check_receipt)
-        for batch in self.disk.batches:
+        rows = [*self.disk.read_rows(), *self._load_state()]
+        for batch in self.disk.find_batches(self.chain.get_position() + 1, len(self.disk.batches)):
             requests = [parse_request(data, world.committee)[0] for data in batch.operations]
             self.chain.execute(batch.seq, batch.time_ms, batch.digest, requests)
+        assert self.chain.get_position() == self.disk.durable
         core = Core(
             self.chain.get_committee(),
             self.key,
             self.chain,
             lambda statement: statement.check(world.network),
             checkpoint_batches=world.plan.checkpoint_batches,
+            **({"snapshot_checkpoints": 1} if world.plan.transfer_batches_min else {}),
         )
         self.seat = Seat(core)
+        if world.plan.transfer_batches_min:
+            self.seat.catch_up.transfer_batches_min = world.plan.transfer_batches_min
         self.router = Router([self.seat])
         self.is_up = True
         self._timer_skew_ms = self.skew_ms
         self._confirmed = self.disk.durable
         self._wake_ms = 0
         world.on_started(self)
-        self.drive(self.seat.restore(self.disk.read_rows(), self.read_timer_ms()))
+        coming = self.disk.coming
+        if coming is not None:
+            place = (coming.certificate, coming.size, coming.root)
+            self.seat.catch_up.transfer.resume(*place, self.disk.chunks)
+        self.drive(self.seat.restore(rows, self.read_timer_ms()))
+
+    def _load_state(self) -> list[Persist]:
+        """Begin from the newest snapshot, if there is one; the row of its checkpoint."""
+        if not self.disk.snapshots:
+            return []
+        held = self.disk.snapshots[max(self.disk.snapshots)]
+        certificate = Certificate.decode(
+            held.certificate, self.world.network, size_max=CHECKPOINT_CERTIFICATE_BYTES_MAX
+        )
+        checkpoint = schema.decode(certificate.payload, Checkpoint, size_max=VOTE_BYTES_MAX)
+        self.chain.load_state(held.state, held.position, checkpoint.head)
+        place = (held.committee, "stable", 0, held.position)
+        return [Persist(*place, held.certificate, certificate.context.epoch)]
 
     def lose_power(self, *, torn: bool = False) -> None:
         """End at once; what was being written is gone, or torn."""
@@ -233,16 +269,20 @@ class Member:
         if step.votes:
             self._send_all(pack_votes(step))
         try:
-            for executed in step.executed:
+            for event in step.get_history() if step.states else step.executed:
                 is_synced = self._random.random() < LEDGER_SYNC_SHARE
-                self.world.judge.on_executed(self, executed)
-                self.disk.append(executed, sync=is_synced)
+                self._report(event)
+                self.disk.append(event, sync=is_synced)
             for certified in step.certified:
                 self._keep_certificate(certified)
                 self.world.judge.on_certified(self, certified)
             for serve in step.serve:
                 self.disk.sync_ledger()
-                self._serve(serve)
+                if isinstance(serve, ServeBatches):
+                    self._serve(serve)
+                else:
+                    for answer in self.disk.answer(serve):
+                        self.world.transmit(self, serve.to, answer)
         except DiskFull:
             self._stop_cleanly()
             return
@@ -250,10 +290,17 @@ class Member:
             self.world.judge.on_blamed(self, fault)
         for evidence in step.evidence:
             self.world.judge.on_evidence(self, evidence)
-        if step.executed:
+        if step.executed or step.states:
             self.world.on_executed(self)
             self.world.at(self.world.now_ms + LEDGER_SYNC_MS, self._on_ledger, self.life)
         self._confirm()
+
+    def _report(self, event: History) -> None:
+        if isinstance(event, Executed):
+            self.world.judge.on_executed(self, event)
+        elif isinstance(event, Transferred):
+            self.world.note_fault(None, "state_transferred")
+            self.world.judge.on_transferred(self, event)
 
     def _on_ledger(self, life: int) -> None:
         """The ledger's own sync, some time after what was appended."""
@@ -295,14 +342,15 @@ class Member:
     def _keep_certificate(self, certified: Certified) -> None:
         """What peers need that come out of the epoch which ended here."""
         position = certified.position
-        last = self.disk.batches[position - 1].facts[-1:]
+        found = self.disk.find_batches(position, 1)
+        last = found[0].facts[-1:] if found else ()
         if last and isinstance(last[0], EpochBegan):
             self.disk.certificates[position] = certified.certificate.encode()
 
     def _serve(self, serve: ServeBatches) -> None:
         found: list[CommittedBatch] = []
         size = 0
-        for batch in self.disk.batches[serve.start - 1 : serve.start - 1 + BATCHES_MAX]:
+        for batch in self.disk.find_batches(serve.start, BATCHES_MAX):
             size += sum(map(len, (*batch.operations, *batch.proof)))
             if found and size > SERVE_BYTES_MAX:
                 break

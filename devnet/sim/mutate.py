@@ -30,8 +30,10 @@ from protocols.messages import (
     CarryViewChange,
     Commit,
     CommittedBatch,
+    GiveState,
     Hop,
     NewView,
+    OfferState,
     Prepare,
     PrePrepare,
     Propose,
@@ -66,7 +68,7 @@ def mutate(
             return Votes(committee=message.committee, statements=tuple(statements))
         case Propose():
             return _mutate_proposal(random, key, committee, message)
-        case Status() | Batches() | Submit():
+        case Status() | Batches() | Submit() | OfferState() | GiveState():
             return _mutate_hop(random, message)
     return mutate_carried(random, key, committee, message, lie, carried)
 
@@ -200,8 +202,10 @@ def _spoil_signature(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
-def _mutate_hop(random: Random, message: Status | Batches | Submit) -> Hop:
+def _mutate_hop(random: Random, message: Hop) -> Hop:
     match message:
+        case OfferState() | GiveState():
+            return change_field(random, message)
         case Status():
             return change_field(random, message) if random.random() < 0.9 else message
         case Batches(batches=batches) if batches:

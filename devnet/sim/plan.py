@@ -162,6 +162,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Paying clients; each submits `operations_at_once` every pause."""
     has_tasks: bool = False
     checkpoint_batches: int = 20
+    transfer_batches_min: int = 0
+    """Who is further behind fetches a state, which is kept at every checkpoint then; 0 is the
+    product's own choice."""
     byzantine: tuple[Byzantine, ...] = ()
     faults: tuple[Fault, ...] = ()
     spares: int = 0
@@ -193,6 +196,7 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
         checkpoint_batches=random.choice((10, 20)),
         byzantine=byzantine,
         faults=_choose_faults(random, n, safety_ms, {b.node for b in byzantine}),
+        transfer_batches_min=random.choice((0, 1, 5)),
     )
     return plan if plan.has_tasks else _change_members(random, plan)
 

@@ -19,7 +19,7 @@ from node.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from node.service import LogEntry
+    from node.service import Gap, LogPage
 
 ENTRIES_MAX = 256
 POSITION_MAX = (1 << 63) - 1
@@ -51,18 +51,24 @@ def log(
     network = place.load_genesis().compute_network_id()
     id_ = find_committee(place.ledger_path, network, committee)
     page = read_log(place.ledger_path, id_, start, limit)
-    show(page, json, lambda: _render(page.entries) or [f"no entry from position {start} on"])
+    show(page, json, lambda: _render(page) or [f"no entry from position {start} on"])
     if len(page.entries) == limit:
         hint(f"more: --from {page.next}", json)
 
 
-def _render(entries: "tuple[LogEntry, ...]") -> list[str]:
-    lines = []
-    for entry in entries:
+def _render(page: "LogPage") -> list[str]:
+    lines, gaps = [], list(page.not_held)
+    for entry in page.entries:
+        while gaps and gaps[0].end < entry.position:
+            lines.append(_describe_gap(gaps.pop(0)))
         proven = "certified" if entry.certified else "not certified yet"
         lines.append(f"{entry.position}  {shorten(entry.hash)}  {proven}")
         lines += [f"    {_describe(fact)}" for fact in entry.facts]
-    return lines
+    return lines + list(map(_describe_gap, gaps))
+
+
+def _describe_gap(gap: "Gap") -> str:
+    return f"{gap.start} to {gap.end}  not held: this node fetched the certified state at {gap.end}"
 
 
 def _describe(fact: dict[str, Any]) -> str:
@@ -125,7 +131,8 @@ def _render_report(document: dict[str, Any]) -> list[str]:
     counts = ("batches", "operations", "records", "certificates", "log_entries")
     names = ("position", "epoch", "head", *counts)
     pairs += [(name, document[name]) for name in names]
-    pairs += list(document["totals"].items())
+    held = ", ".join(f"{first} to {last}" for first, last in document["held"])
+    pairs += [("held", held), *document["totals"].items()]
     pairs += [
         (f"committee {part['name']}", _describe_part(part)) for part in document["committees"][1:]
     ]

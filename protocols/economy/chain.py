@@ -1,16 +1,18 @@
 """The committee's log on top of its economy: what a consensus core executes batches on."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 
 from crdt import log
-from crdt.facts import encode_fact
+from crdt.facts import Bucket, CommitteeFormed, encode_fact
+from crdt.tasks import TaskRow
 from protocols.committee import Committee
+from protocols.economy.committees import make_formed_fact
 from protocols.economy.operations import Operation, Receipt
 from protocols.economy.state import EconomyState, OrderedOperation
 from protocols.genesis import Founding
 from protocols.pbft.application import Outcome
 from protocols.pbft.pool import Request
+from protocols.state_tree import digest_state
 
 CheckReceipt = Callable[[bytes], tuple[bytes, Receipt]]
 
@@ -30,6 +32,7 @@ class Chain:
             committee.id, 0, log.GENESIS_PREVIOUS, genesis.created_ms, items
         )
         self._head = self.genesis_entry.header.hash()
+        self._digest: tuple[int, bytes] | None = None
 
     def get_committee(self) -> Committee:
         return self.state.committee
@@ -66,5 +69,26 @@ class Chain:
         self._head = entry.header.hash()
         return Outcome(entry, facts)
 
+    def dump_state(self) -> bytes:
+        return self.state.dump()
+
+    def load_state(self, data: bytes, position: int, head: bytes) -> None:
+        self.state.restore(data, position)
+        self._head = head
+        self._digest = None
+
+    def list_balances(self) -> tuple[tuple[bytes, Bucket, int], ...]:
+        return tuple((*key, amount) for key, amount in self.state.stake.balances().items())
+
+    def list_formed(self) -> list[tuple[int, CommitteeFormed]]:
+        """The committees that this one formed, by the position and the fact of it."""
+        return [(formed.position, make_formed_fact(formed)) for formed in self.state.formed()]
+
+    def list_tasks(self) -> tuple[TaskRow, ...]:
+        return tuple(self.state.task_rows())
+
     def compute_state_digest(self) -> bytes:
-        return hashlib.sha256(self.state.dump()).digest()
+        """The digest that a checkpoint at this position certifies."""
+        if self._digest is None or self._digest[0] != self.state.position:
+            self._digest = (self.state.position, digest_state(self.state.dump()))
+        return self._digest[1]

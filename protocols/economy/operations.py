@@ -26,7 +26,8 @@ CAPABILITIES_MAX = 64
 RECEIPTS_MAX = 256
 RECEIPT_BYTES_MAX = 8 * 1024
 BLOB_BYTES_MAX = 64 * 1024 * 1024
-EVIDENCE_BYTES_MAX = 1_024
+EVIDENCE_BYTES_MAX = 48 * 1024
+"""One statement of an accusation: most VIEW-CHANGEs fit, and two of them into an operation."""
 
 BlobBytes = Annotated[int, msgspec.Meta(ge=0, le=BLOB_BYTES_MAX)]
 

@@ -11,6 +11,8 @@ from typing import TypeVar
 from crdt.facts import Fact, OfferedCapability, Rejected
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
+from crdt.tasks import TaskRow
+from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy import (
     accounts,
@@ -50,6 +52,7 @@ from protocols.economy.operations import (
     RevealWork,
     Transfer,
 )
+from protocols.economy.task_rows import make_task_row
 from protocols.genesis import Founding, Parameters
 
 __all__ = ["EconomyState", "OrderedOperation"]
@@ -70,6 +73,7 @@ class EconomyState:
     def __init__(
         self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
     ) -> None:
+        self._genesis = genesis
         self._books = Books(genesis, committee, check_receipt)
         self._genesis_facts = tuple(accounts.mint(genesis))
         for fact in self._genesis_facts:
@@ -197,6 +201,10 @@ class EconomyState:
         """Tasks under way, in the order they were opened."""
         return (view_task(task) for task in self._books.tasks.values())
 
+    def task_rows(self) -> Iterator[TaskRow]:
+        """Tasks under way as the ledger's projection shows them."""
+        return map(make_task_row, self._books.tasks.values())
+
     def proposals(self) -> Iterator[Proposal]:
         """Committees that wait for consents, in ascending order of their ids."""
         return (proposal for _, proposal in sorted(self._books.proposals.items()))
@@ -209,6 +217,16 @@ class EconomyState:
         """The whole state in deterministic CBOR."""
         return statefile.dump(self._books)
 
+    def restore(self, data: bytes, position: int) -> None:
+        """Become the state that `dump` wrote at `position`, or raise InvalidBytes and stay what it
+        is. Whoever holds this object sees the new state."""
+        former = self._books
+        books = Books(self._genesis, former.committee, former.check_receipt)
+        statefile.load(data, books)
+        if books.position != position:
+            raise InvalidSchema(f"a state of position {books.position} instead of {position}")
+        self._books = books
+
     @classmethod
     def load(
         cls, data: bytes, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
@@ -219,6 +237,7 @@ class EconomyState:
         here, the truth of its numbers is not.
         """
         state = cls.__new__(cls)
+        state._genesis = genesis
         state._books = Books(genesis, committee, check_receipt)
         state._genesis_facts = tuple(accounts.mint(genesis))
         statefile.load(data, state._books)

@@ -15,8 +15,8 @@ from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy.books import Books
 from protocols.economy.model import Agent, Bid, Formed, Proposal, Stage, Task, Work
+from protocols.state_tree import STATE_BYTES_MAX
 
-STATE_BYTES_MAX = 256 * 1024 * 1024
 VERSION = 1
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from crdt.facts import Fact
+from crdt.facts import Bucket, Fact
 from crdt.log import Entry
+from crdt.tasks import TaskRow
 from protocols.committee import Committee
 from protocols.economy.operations import Operation
 from protocols.pbft.pool import Request
@@ -52,5 +53,15 @@ class Application(Protocol):
     ) -> Outcome:
         """Execute the batch at `seq`, which is `get_position() + 1`."""
 
-    def compute_state_digest(self) -> bytes:
-        """Digest of the whole state, for checkpoints."""
+    def dump_state(self) -> bytes:
+        """The whole state. Checkpoints certify its `protocols.state_tree.digest_state`."""
+
+    def load_state(self, data: bytes, position: int, head: bytes) -> None:
+        """Go on from what `dump_state` gave another member at `position`, where the log has this
+        head. Raises InvalidBytes and changes nothing when it is no state of that position."""
+
+    def list_balances(self) -> tuple[tuple[bytes, Bucket, int], ...]:
+        """Account, bucket and amount of every balance that is not zero, ascending."""
+
+    def list_tasks(self) -> tuple[TaskRow, ...]:
+        """The tasks under way, as the ledger shows them."""

@@ -4,20 +4,26 @@ Members tell each other where they stand (`Status`), at leisure when all is well
 they are stuck. Whoever is ahead repeats its own statements for the slots that are still open.
 What is already committed is fetched from a peer's ledger, each batch with q COMMITs over its
 digest: nothing that a peer merely claims, its height included, is believed. A peer that does not
-answer a fetch is left alone for a while and another one is asked.
+answer a fetch is left alone for a while and another one is asked. Who is very far behind, or finds
+nobody who still holds the batches, fetches a state instead (`state_transfer.py`).
 """
+
+from collections.abc import Collection
 
 from identity.errors import InvalidBytes
 from protocols.messages import (
     VOTES_MAX,
     Batches,
     FetchBatches,
+    GiveState,
     Status,
     Votes,
     compute_batch_digest,
 )
 from protocols.pbft.core import Core, Load
 from protocols.pbft.proof import check_commit_proof
+from protocols.pbft.state_server import StateServer
+from protocols.pbft.state_transfer import StateTransfer
 from protocols.step import Fault, Send, ServeBatches, Step
 
 STATUS_STUCK_MS = 300
@@ -27,6 +33,8 @@ RESEND_MS = 200
 FETCH_TIMEOUT_MS = 2_000
 SHUN_MS = 10_000
 RESEND_SLOTS_MAX = 32
+TRANSFER_WINDOWS_MIN = 4
+"""So many windows behind, the state is fetched instead of the batches: 800 batches at K = 100."""
 
 
 class CatchUp:
@@ -42,21 +50,35 @@ class CatchUp:
         self._claims: dict[bytes, int] = {}
         self._ahead: tuple[bytes, int] | None = None
         """The last peer that said that it executed more than this one, and how far it is."""
+        self._same_epoch: set[bytes] = set()
+        """Members whose last claim was of this epoch: their states can be proven here."""
+        self._lacking: set[bytes] = set()
+        """Members that did not give the batch that comes next."""
+        self.transfer_batches_min = TRANSFER_WINDOWS_MIN * core.checkpoints.window
+        """Who is further behind than this fetches a state."""
+        self.transfer = StateTransfer(core)
+        self.server = StateServer(core)
 
     def is_behind(self) -> bool:
         """True while f+1 members say that they executed more than this one: one of them is
         honest."""
-        claims = sorted(self._claims.values(), reverse=True)
+        return self._get_lead(self._claims) > 0
+
+    def _get_lead(self, members: Collection[bytes]) -> int:
+        """How far ahead f+1 of these members say they are."""
+        claims = sorted((self._claims[member] for member in members), reverse=True)
         f = self._core.committee.f
-        return len(claims) > f and claims[f] > self._core.executed
+        return claims[f] - self._core.executed if len(claims) > f else 0
 
     def on_timer(self, now_ms: int) -> Step:
         """Tell where we stand when it is time to; says when to be called again."""
         step = Step()
         core = self._core
         if self._fetch is not None and now_ms >= self._fetch[1]:
-            self._shunned_until_ms[self._fetch[0]] = now_ms + SHUN_MS
+            self._give_up(self._fetch[0], now_ms)
             self._fetch = None
+        self._seek_state(now_ms, step)
+        self.transfer.on_timer(now_ms, step)
         progress = (core.executed, core.heads.certified, core.checkpoints.low)
         is_stuck = self._is_waiting() and progress == self._progress
         if is_stuck or now_ms >= self._next_status_ms:
@@ -79,18 +101,22 @@ class CatchUp:
         if core.committee.is_member(peer):
             self._claims[peer] = status.executed
         epoch = core.committee.epoch
+        if peer in self._claims and status.epoch == epoch:
+            self._same_epoch.add(peer)
+        else:
+            self._same_epoch.discard(peer)
         if status.executed > core.executed:
             self._ahead = peer, status.executed
         if status.executed > core.executed or status.epoch > epoch:
+            self._seek_state(now_ms, step)
             self._start_fetch(peer, now_ms, step)
         if now_ms < self._resend_after_ms.get(peer, 0):
             return step
         self._resend_after_ms[peer] = now_ms + RESEND_MS
-        if not core.committee.is_member(peer) or status.epoch != epoch:
-            # Members of this epoch send it nothing unasked, so it learns here that it is behind.
-            if (status.epoch, status.executed) < (epoch, core.executed):
-                step.sends.append(Send(peer, self._get_status(False)))
-        elif status.waiting:
+        if (status.epoch, status.executed) < (epoch, core.executed):
+            # It learns at once that it is behind; no member's is sent nothing else unasked.
+            step.sends.append(Send(peer, self._get_status(False)))
+        if core.committee.is_member(peer) and status.epoch == epoch and status.waiting:
             core.views.resend(peer, status.view, status.active, step)
             self._resend(peer, status, step)
         return step
@@ -138,17 +164,51 @@ class CatchUp:
         except InvalidBytes as error:
             # What was executed before stands, and its step must reach the ledger.
             step.faults.append(Fault(peer, str(error)))
-            self._shunned_until_ms[peer] = now_ms + SHUN_MS
+            self._give_up(peer, now_ms)
         if (core.executed, core.heads.certified) != before:
+            self._lacking.clear()
             core.execute_ready(now_ms, step)
             if core.end is None and core.executed < self._claims.get(peer, 0):
                 self._start_fetch(peer, now_ms, step)
         else:
-            self._shunned_until_ms[peer] = now_ms + SHUN_MS
+            self._give_up(peer, now_ms)
+            self._seek_state(now_ms, step)
         return step
+
+    def on_chunk(self, peer: bytes, given: GiveState, now_ms: int) -> Step:
+        """A chunk of the state that is fetched. After the last one batches follow."""
+        before = self._core.executed
+        step = self.transfer.on_chunk(peer, given, now_ms)
+        if self._core.executed > before:
+            self._lacking.clear()
+            self._shunned_until_ms.clear()
+            for member, claim in self._claims.items():
+                if claim > self._core.executed:
+                    self._start_fetch(member, now_ms, step)
+        return step
+
+    def _give_up(self, peer: bytes, now_ms: int) -> None:
+        """It did not give the batch that comes next."""
+        self._shunned_until_ms[peer] = now_ms + SHUN_MS
+        if self._core.committee.is_member(peer):
+            self._lacking.add(peer)
+
+    def _seek_state(self, now_ms: int, step: Step) -> None:
+        """Fetch a state when the batches are too many, or when none of the members that say they
+        are ahead, f+1 at least, has given the next one."""
+        core, lead = self._core, self._get_lead(self._same_epoch)
+        if core.end is not None or lead <= 0:
+            return
+        if lead > self.transfer_batches_min:
+            gain_min = min(core.checkpoints.window, self.transfer_batches_min)
+            self.transfer.seek(gain_min, now_ms, step)
+        elif {p for p, claim in self._claims.items() if claim > core.executed} <= self._lacking:
+            self.transfer.seek(1, now_ms, step)
 
     def _start_fetch(self, peer: bytes, now_ms: int, step: Step) -> None:
         core = self._core
+        if self.transfer.is_active:
+            return
         if self._fetch is not None or now_ms < self._shunned_until_ms.get(peer, 0):
             return
         self._fetch = (peer, now_ms + FETCH_TIMEOUT_MS)

@@ -3,9 +3,11 @@
 Every K batches, and at the end of the epoch, a member signs the state it has reached. q equal
 signatures make the checkpoint stable: the slots up to it are forgotten and the window moves. A
 member that finds q others agreeing on something else than its own state has diverged and must stop.
+Of every few stable checkpoints the state itself is kept, so that others can begin from it
+(`state_transfer.py`).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from identity import schema
 from identity.certificate import Certificate
@@ -13,10 +15,17 @@ from identity.envelope import Context, Statement
 from identity.errors import EconodeError
 from protocols.messages import CHECKPOINT_KIND, Checkpoint
 from protocols.pbft.quorum import Tally
-from protocols.step import Equivocation, Persist, Step
+from protocols.state_tree import digest_state
+from protocols.step import Equivocation, Persist, Snapshot, Step
 
 if TYPE_CHECKING:
     from protocols.pbft.core import Core
+
+
+SNAPSHOT_CHECKPOINTS = 5
+"""Every so many checkpoints the state is kept: 500 batches at K = 100."""
+STATES_PENDING_MAX = 2
+"""States that wait for their checkpoint to become stable; the newest count."""
 
 
 class Diverged(EconodeError):
@@ -26,13 +35,16 @@ class Diverged(EconodeError):
 class Checkpoints:
     """The stable checkpoint, the window above it, and the votes towards the next ones."""
 
-    def __init__(self, core: "Core", interval: int) -> None:
+    def __init__(self, core: "Core", interval: int, snapshot_checkpoints: int) -> None:
         self._core = core
         self.interval = interval
+        self.snapshot_checkpoints = snapshot_checkpoints
         self._tallies: dict[int, Tally] = {}
         self._own: dict[int, Checkpoint] = {}
         self.window = 2 * interval
         self._signed = 0
+        self._states: dict[int, bytes] = {}
+        self._adopted: int | None = None
         self.low = core.committee.start
         self.certificate: Certificate | None = None
 
@@ -51,8 +63,12 @@ class Checkpoints:
         core = self._core
         if (seq % self.interval and seq != core.end) or seq <= self.low:
             return
-        digest = core.application.compute_state_digest()
-        self._own[seq] = Checkpoint(seq, core.application.get_head(), digest)
+        state = core.application.dump_state()
+        self._own[seq] = Checkpoint(seq, core.application.get_head(), digest_state(state))
+        if seq % (self.snapshot_checkpoints * self.interval) == 0:
+            self._states[seq] = state
+            for old in sorted(self._states)[:-STATES_PENDING_MAX]:
+                del self._states[old]
         self._try_stabilise(seq, step)
 
     def sign(self, position: int, step: Step) -> None:
@@ -83,8 +99,24 @@ class Checkpoints:
         self._try_stabilise(vote.seq, step)
 
     def restore(self, certificate: Certificate, seq: int) -> None:
-        """Continue from a stable checkpoint that this member had recorded."""
-        self.certificate, self.low = certificate, seq
+        """Continue from a stable checkpoint that this member had recorded; the newest counts."""
+        if seq > self.low:
+            self.certificate, self.low = certificate, seq
+
+    def adopt(self, certificate: Certificate, seq: int) -> None:
+        """Begin from the state of a checkpoint that others made. What was voted on up to it may
+        be forgotten once the ledger holds the state: see `on_durable`."""
+        self.certificate, self.low, self._adopted = certificate, seq, seq
+        self._forget(seq)
+
+    def on_durable(self, position: int, step: Step) -> None:
+        """The ledger holds everything up to `position`, an adopted state too."""
+        if self._adopted is None or position < self._adopted:
+            return
+        if self._adopted == self.low:
+            assert self.certificate is not None
+            self._persist(self.certificate, self.low, step)
+        self._adopted = None
 
     def get_statements(self) -> list[bytes]:
         """Own votes that are not stable yet, and the proof of the stable one."""
@@ -117,22 +149,26 @@ class Checkpoints:
         )
         signatures = {signer: statement.signature for signer, statement in found.items()}
         self.certificate, self.low = Certificate.collect(place, payload, signatures), seq
-        step.persist.append(
-            Persist(
-                core.committee.id,
-                "stable",
-                core.view,
-                seq,
-                self.certificate.encode(),
-                core.committee.epoch,
-            )
+        self._persist(self.certificate, seq, step)
+        state = self._states.get(seq)
+        if state is not None:
+            step.states.append(Snapshot(core.committee.id, seq, self.certificate.encode(), state))
+        self._forget(seq)
+
+    def _persist(self, certificate: Certificate, seq: int, step: Step) -> None:
+        core, data = self._core, certificate.encode()
+        committee = core.committee
+        row = Persist(committee.id, "stable", core.view, seq, data, committee.epoch)
+        step.persist.append(row)
+
+    def _forget(self, seq: int) -> None:
+        """Let go of everything up to `seq`."""
+        kept: tuple[dict[int, Any], ...] = (
+            *(self._core.slots, self._tallies, self._own, self._states),
         )
-        for known in [s for s in core.slots if s <= seq]:
-            del core.slots[known]
-        for old in [s for s in self._tallies if s <= seq]:
-            del self._tallies[old]
-        for old in [s for s in self._own if s <= seq]:
-            del self._own[old]
+        for known in kept:
+            for old in [s for s in known if s <= seq]:
+                del known[old]
 
     def _check_no_other_quorum(self, tally: Tally, own: bytes, seq: int) -> None:
         core = self._core

@@ -42,7 +42,7 @@ from protocols.messages import (
     compute_batch_digest,
 )
 from protocols.pbft.application import Application
-from protocols.pbft.checkpoint import Checkpoints
+from protocols.pbft.checkpoint import SNAPSHOT_CHECKPOINTS, Checkpoints
 from protocols.pbft.clock import ClockReadings
 from protocols.pbft.heads import Heads
 from protocols.pbft.memory import Memory
@@ -76,6 +76,7 @@ class Core:
         check: Check,
         *,
         checkpoint_batches: int,
+        snapshot_checkpoints: int = SNAPSHOT_CHECKPOINTS,
     ) -> None:
         self.committee = committee
         self._key = key
@@ -89,7 +90,7 @@ class Core:
         self.views = ViewChanger(self)
         self.again = Reproposals(self)
         self.memory = Memory(self)
-        self.checkpoints = Checkpoints(self, checkpoint_batches)
+        self.checkpoints = Checkpoints(self, checkpoint_batches, snapshot_checkpoints)
         self.heads = Heads(self)
         self.check = check
         self.slots: dict[int, Slot] = {}
@@ -131,6 +132,7 @@ class Core:
             self.application,
             self.check,
             checkpoint_batches=self.checkpoints.interval,
+            snapshot_checkpoints=self.checkpoints.snapshot_checkpoints,
         )
         core.pool, core.clock.offset_ms = self.pool, self.clock.offset_ms
         core.pool.begin_view()
@@ -428,11 +430,11 @@ class Core:
             )
         )
         if self.application.get_committee().epoch != self.committee.epoch:
-            self._end_epoch(seq, now_ms)
+            self.end_epoch(seq, now_ms)
         self.heads.note_executed(step)
         self.checkpoints.on_executed(seq, step)
 
-    def _end_epoch(self, seq: int, now_ms: int) -> None:
+    def end_epoch(self, seq: int, now_ms: int) -> None:
         """Nothing after `seq` is executed in this epoch, even where it is committed: no honest
         member signs a head beyond, so it has no outcome. Its operations wait again."""
         self.end = seq
@@ -449,6 +451,7 @@ class Core:
         step = Step()
         if position > self._durable:
             self._durable = position
+            self.checkpoints.on_durable(position, step)
             self.checkpoints.sign(position, step)
             self.heads.sign(position, step)
             self.propose(now_ms, step)

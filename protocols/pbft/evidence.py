@@ -1,7 +1,8 @@
 """Evidence of equivocation: two statements of one member that no honest member ever signs both.
 
 Checkable by anyone from the bytes alone: same signer, kind and slot, two different digests, both
-signatures good in this network, committee and epoch. The same statement twice is no evidence, nor
+signatures good in this network, committee and epoch. Of VIEW-CHANGEs and NEW-VIEWs a member signs
+one for each view, so two that differ anywhere are evidence. The same statement twice is none, nor
 are two COMMITs that differ in their clock readings only.
 """
 
@@ -12,14 +13,22 @@ from crdt.log import Head
 from identity import cbor, envelope, schema
 from identity.errors import InvalidSchema
 from protocols.committee import Committee
+from protocols.economy.operations import EVIDENCE_BYTES_MAX
 from protocols.messages import (
-    VOTE_BYTES_MAX,
+    NEW_VIEW_KIND,
+    VIEW_CHANGE_KIND,
     VOTE_TYPES,
     Checkpoint,
     Commit,
+    NewView,
     Prepare,
     PrePrepare,
+    ViewChange,
 )
+
+_KINDS: dict[
+    str, type[PrePrepare | Prepare | Commit | Checkpoint | Head | ViewChange | NewView]
+] = {**VOTE_TYPES, VIEW_CHANGE_KIND: ViewChange, NEW_VIEW_KIND: NewView}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +58,18 @@ def check_equivocation(committee: Committee, first: bytes, second: bytes) -> Off
 
 def read_epoch(data: bytes) -> int:
     """The epoch that a statement was signed for. Raises InvalidBytes."""
-    return envelope.parse(data, size_max=VOTE_BYTES_MAX).epoch
+    return envelope.parse(data, size_max=EVIDENCE_BYTES_MAX).epoch
 
 
 def _read(
     committee: Committee, data: bytes
 ) -> tuple[envelope.Statement, tuple[int, ...], tuple[bytes, ...]]:
     """A statement with its slot, and what must be the same in every statement for that slot."""
-    statement = envelope.parse(data, size_max=VOTE_BYTES_MAX)
-    kind = VOTE_TYPES.get(statement.kind)
+    statement = envelope.parse(data, size_max=EVIDENCE_BYTES_MAX)
+    kind = _KINDS.get(statement.kind)
     if kind is None or (statement.committee, statement.epoch) != (committee.id, committee.epoch):
         raise InvalidSchema("not a vote of this committee and epoch")
-    vote = schema.decode(statement.payload, kind, size_max=VOTE_BYTES_MAX)
+    vote = schema.decode(statement.payload, kind, size_max=EVIDENCE_BYTES_MAX)
     match vote:
         case PrePrepare() | Prepare() | Commit():
             return statement, (vote.view, vote.seq), (vote.digest,)
@@ -68,3 +77,5 @@ def _read(
             return statement, (vote.seq,), (vote.head, vote.state)
         case Head():
             return statement, (vote.position,), (vote.author, vote.hash)
+        case ViewChange() | NewView():
+            return statement, (vote.view,), (statement.payload,)

@@ -127,7 +127,14 @@ class Pool:
 
     def on_executed(self, requests: Iterable[Request], now_ms: int) -> None:
         """Drop what has been executed, and whatever can never be executed any more."""
-        for account in {request.signer for request in requests}:
+        self._drop_executed({request.signer for request in requests}, now_ms)
+
+    def forget_executed(self, now_ms: int) -> None:
+        """Drop what can never be executed any more, whose ever it is: the state is another."""
+        self._drop_executed(set(self._by_account), now_ms)
+
+    def _drop_executed(self, accounts: set[bytes], now_ms: int) -> None:
+        for account in accounts:
             nonces = self._by_account.get(account)
             if nonces is None:
                 continue

@@ -40,6 +40,10 @@ class Reproposals:
         """The view is over: nothing of it is proposed any more."""
         self._wanted = {}
 
+    def forget(self, position: int) -> None:
+        """What stands up to `position` is certified and executed: nobody needs it again."""
+        self._wanted = {seq: digest for seq, digest in self._wanted.items() if seq > position}
+
     def go_on(self, now_ms: int, step: Step) -> None:
         """Propose what is here, and ask everybody for the rest."""
         core = self._core

@@ -15,6 +15,8 @@ from protocols.economy.operations import (
     BidOpening,
     CommitBids,
     CommitWork,
+    ConsentCommittee,
+    FormCommittee,
     Held,
     Inventory,
     Offer,
@@ -74,14 +76,21 @@ class Checker:
             if task.executor is not None:
                 locked[task.executor] += task.deposit
                 active[task.executor] += 1
+        transit: Counter[bytes] = Counter()
+        for proposal in state.proposals():
+            assert set(proposal.consented) < set(proposal.members)
+            transit.update(dict.fromkeys(proposal.consented, proposal.bond + proposal.free))
+        for formed in state.formed():
+            transit.update(dict.fromkeys(formed.members, formed.bond + formed.free))
         for key in self.world.keys.values():
+            assert state.stake.get(key, "transit") == transit[key]
             assert state.stake.get(key, "locked") == locked[key]
             assert state.stake.get(key, "escrow") == escrow[key]
         for key, agent in books.agents.items():
             assert agent.active == active[key] <= state.parameters.awards_active_max
         due_ms = state.next_deadline_ms()
         assert due_ms is None or due_ms > state.time_ms
-        assert (due_ms is None) == (not books.tasks)
+        assert (due_ms is None) == (not books.tasks and not books.proposals)
 
     def finish(self, awake: tuple[str, ...]) -> None:
         """With honest members awake every task ends, and nothing is left behind."""
@@ -130,10 +139,15 @@ def bodies(world: World) -> st.SearchStrategy[Any]:
     tasks = [task.task for task in world.state.tasks()] or [digest("none")]
     task, round_ = st.sampled_from(tasks), st.integers(0, 3)
     key, amount = st.sampled_from(list(world.keys.values())), st.integers(1, 2_000)
+    proposed = [proposal.committee for proposal in world.state.proposals()] or [bytes(16)]
+    members = st.lists(key, min_size=3, max_size=5).map(tuple)
     some, salt = st.sampled_from([digest("right"), digest("wrong")]), st.just(digest("salt"))
     maybe = st.one_of(st.none(), some)
     failure = st.one_of(st.none(), st.just("crashed"))
     return st.one_of(
+        st.builds(FormCommittee, st.sampled_from("ab"), members, amount, amount, amount),
+        st.builds(ConsentCommittee, st.sampled_from(proposed)),
+        st.builds(ConsentCommittee, st.sampled_from(proposed)),
         st.builds(Transfer, key, st.one_of(amount, st.just(U63_MAX))),
         st.builds(Offer, st.sampled_from([(), *({a.capabilities for a in _agents(world)})])),
         st.builds(BidCommitment, task, round_, maybe).map(lambda item: CommitBids((item, item))),
@@ -153,9 +167,30 @@ def _agents(world: World) -> list[Any]:
     return [agent for agent in agents if agent is not None]
 
 
+KINDS = ("open", "act", "act", "act", "wait", "nonsense", "back", "form", "consent")
+
+
+def form(data: st.DataObject, checker: Checker, kind: str) -> None:
+    """Somebody proposes a committee, or those that one names consent to it, but for one maybe."""
+    world, names = checker.world, list(checker.world.keys)
+    if kind == "form":
+        named = data.draw(st.lists(st.sampled_from(names[:5]), min_size=4, unique=True))
+        members = tuple(world.keys[name] for name in named)
+        duration_ms = data.draw(st.sampled_from([1, 20_000, 600_000]))
+        name = data.draw(st.sampled_from("abc"))
+        body = FormCommittee(name, members, 1_000, data.draw(st.integers(0, 40_000)), duration_ms)
+        checker.run(world.sign_all([(data.draw(st.sampled_from(names)), body)]), 0)
+        return
+    for proposal in list(world.state.proposals()):
+        absent = data.draw(st.sampled_from([None, *proposal.members]))
+        consent = ConsentCommittee(proposal.committee)
+        willing = [world.names[key] for key in proposal.members if key != absent]
+        checker.run(world.sign_all([(name, consent) for name in willing]), 10)
+
+
 def one_step(data: st.DataObject, checker: Checker) -> None:
     world = checker.world
-    kind = data.draw(st.sampled_from(["open", "act", "act", "act", "wait", "nonsense", "back"]))
+    kind = data.draw(st.sampled_from(KINDS))
     if kind == "open":
         name = data.draw(st.sampled_from(["alice", "bob", checker.honest[0]]))
         budget = data.draw(st.sampled_from([1_000, 3_000, 10_000, 90, 1, 200_000, U63_MAX]))
@@ -170,6 +205,8 @@ def one_step(data: st.DataObject, checker: Checker) -> None:
             checker.run(world.sign_all(world.plan(says)), data.draw(st.integers(0, 100)))
     elif kind == "wait":
         checker.run([], data.draw(st.sampled_from([1, 4_000, 15_000, 20_000, 100_000])))
+    elif kind in ("form", "consent"):
+        form(data, checker, kind)
     elif kind == "back":
         checker.run(world.offer(*checker.honest), 0)
     else:

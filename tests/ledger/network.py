@@ -23,8 +23,16 @@ from protocols.economy.operations import (
     Transfer,
 )
 from protocols.genesis import MAIN_COMMITTEE, Founding, Genesis, Member, compute_committee_id
-from protocols.messages import COMMIT_KIND, Commit, compute_batch_digest
+from protocols.messages import (
+    CHECKPOINT_KIND,
+    COMMIT_KIND,
+    Checkpoint,
+    Commit,
+    compute_batch_digest,
+)
 from protocols.requests import parse_request
+from protocols.state_tree import StateTree, cut, digest_state, hash_chunks
+from protocols.step import ChunkFetched, Snapshot, TransferBegun, Transferred
 
 CREATED_MS = 1_700_000_000_000
 CAPABILITY = hashlib.sha256(b"capability").digest()
@@ -100,6 +108,33 @@ class Network:
             for key in MEMBERS[1 : 1 + self.committee.q]
         }
         return Certificate.collect(place, payload, signatures).encode()
+
+    def make_snapshot(self) -> Snapshot:
+        """The certified state of now."""
+        state, position = self.chain.dump_state(), self.chain.get_position()
+        payload = encode(Checkpoint(position, self.chain.get_head(), digest_state(state)))
+        place = Context(self.id, self.committee.id, 0, CHECKPOINT_KIND)
+        signatures = {
+            key.public: envelope.sign(key, place, payload).signature
+            for key in MEMBERS[: self.committee.q]
+        }
+        certificate = Certificate.collect(place, payload, signatures).encode()
+        return Snapshot(self.committee.id, position, certificate, state)
+
+    def make_transfer(self) -> tuple[TransferBegun, list[ChunkFetched], Transferred]:
+        """What a member that fetches the state of now hands to its ledger."""
+        taken = self.make_snapshot()
+        place, chunks = (taken.committee, taken.position), cut(taken.state)
+        leaves = hash_chunks(chunks)
+        root, size = StateTree(leaves).root, len(taken.state)
+        return (
+            TransferBegun(*place, taken.certificate, size, root),
+            [ChunkFetched(*place, index, data) for index, data in enumerate(chunks)],
+            Transferred(
+                *(*place, taken.certificate, self.chain.get_head(), digest_state(taken.state)),
+                *(size, root, leaves, self.chain.list_balances(), self.chain.list_tasks()),
+            ),
+        )
 
     def _sign(self, key: keys.PrivateKey, body: AnyBody) -> bytes:
         self._nonces[key.public] += 1

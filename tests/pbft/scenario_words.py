@@ -3,8 +3,8 @@ messages that puppets say, honest or forged.
 
 Members are a, b, c, ... in the order of their keys (a leads view 0); x, y, z are clients and o is
 a stranger. `x3` is the operation of x with nonce 3; `x3'` is another with that nonce, `x3!` has a
-broken signature and `x3@` belongs to another network. A digest that names no batch is an arbitrary
-one of its own.
+broken signature and `x3@` belongs to another network; with `x3+` x joins, with `b3-` b leaves. A
+digest that names no batch is an arbitrary one of its own.
 """
 
 import hashlib
@@ -18,7 +18,14 @@ from identity.certificate import Certificate
 from identity.envelope import Context, Statement
 from identity.keys import PrivateKey
 from protocols.committee import Committee
-from protocols.economy.operations import OPERATION_KIND, Operation, Transfer
+from protocols.economy.operations import (
+    OPERATION_KIND,
+    Body,
+    JoinCommittee,
+    LeaveCommittee,
+    Operation,
+    Transfer,
+)
 from protocols.messages import (
     Assigned,
     Checkpoint,
@@ -115,10 +122,14 @@ class Words:
     # --- operations and batches --------------------------------------------------------------
 
     def operation(self, name: str) -> bytes:
-        bare = name.rstrip("'!@")
+        bare = name.rstrip("'!@+-")
         nonce = int(bare[1:])
         network = OTHER_NETWORK if name.endswith("@") else NETWORK
-        body = Transfer(to=self.keys["a"].public, amount=2 if name.endswith("'") else 1)
+        body: Body = Transfer(to=self.keys["a"].public, amount=2 if name.endswith("'") else 1)
+        if name.endswith("+"):
+            body = JoinCommittee(bond=0, address="")
+        elif name.endswith("-"):
+            body = LeaveCommittee()
         place = Context(network, COMMITTEE, 0, OPERATION_KIND)
         statement = envelope.sign(self.keys[bare[0]], place, schema.encode(Operation(nonce, body)))
         if name.endswith("!"):

@@ -154,10 +154,12 @@ class Commands:
 
     def tell_place(self, node: Node) -> str:
         core = node.seat.core
+        epoch = f"epoch {core.committee.epoch} " if core.committee.epoch else ""
         sign = "signs" if core.memory.may_sign() else "silent"
         return (
-            f"v{core.view} {'active' if core.views.is_active else 'left'} executed={core.executed}"
-            f" certified={core.heads.certified} stable={core.checkpoints.low} {sign}"
+            f"{epoch}v{core.view} {'active' if core.views.is_active else 'left'}"
+            f" executed={core.executed} certified={core.heads.certified}"
+            f" stable={core.checkpoints.low} {sign}"
         )
 
     def places(self) -> list[str]:
@@ -290,6 +292,7 @@ class Commands:
         for name in names(who):
             status = Status(
                 committee=COMMITTEE,
+                epoch=int(options.get("epoch", "0")),
                 view=int(options.get("v", "0")),
                 active="left" not in options,
                 stable=int(options.get("stable", "0")),

@@ -10,18 +10,24 @@ from identity.errors import InvalidBytes
 from identity.keys import PrivateKey
 from protocols.messages import (
     COMMIT_KIND,
+    NEW_VIEW_KIND,
     PREPARE_KIND,
+    VIEW_CHANGE_KIND,
     VOTE_TYPES,
     Checkpoint,
     Commit,
+    NewView,
     Prepare,
+    PreparedProof,
     PrePrepare,
+    ViewChange,
     Votes,
 )
 from protocols.pbft.evidence import check_equivocation
 from tests.pbft.world import COMMITTEE, NETWORK, World, make_keys
 
 KEYS = make_keys(4)
+KINDS = {**VOTE_TYPES, VIEW_CHANGE_KIND: ViewChange, NEW_VIEW_KIND: NewView}
 ONE, OTHER = (hashlib.sha256(text).digest() for text in (b"one", b"other"))
 
 
@@ -31,7 +37,11 @@ def sign(key: PrivateKey, kind: str, payload: object, *, network: bytes = NETWOR
 
 
 def make(kind: str, digest: bytes, *, seq: int = 5, clock_ms: int = 1) -> object:
-    match VOTE_TYPES[kind]:
+    match KINDS[kind]:
+        case cls if cls is ViewChange:
+            return cls(seq, 0, digest, ())
+        case cls if cls is NewView:
+            return cls(seq, (digest,), ())
         case cls if cls in (PrePrepare, Prepare):
             return cls(0, seq, digest)
         case cls if cls is Commit:
@@ -42,7 +52,7 @@ def make(kind: str, digest: bytes, *, seq: int = 5, clock_ms: int = 1) -> object
             return cls(COMMITTEE, seq, digest)
 
 
-@pytest.mark.parametrize("kind", VOTE_TYPES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_two_digests_in_one_slot_convict_their_signer_once(kind: str) -> None:
     committee = World(4).committee
     first, second = (sign(KEYS[1], kind, make(kind, digest)) for digest in (ONE, OTHER))
@@ -60,6 +70,19 @@ def test_two_digests_in_one_slot_convict_their_signer_once(kind: str) -> None:
     ):
         with pytest.raises(InvalidBytes):
             check_equivocation(committee, *frivolous)
+
+
+def test_statements_too_large_for_an_operation_are_no_evidence() -> None:
+    prepared = tuple(
+        PreparedProof(view=0, seq=seq, digest=ONE, pre_prepare=bytes(900), prepares=())
+        for seq in range(1, 60)
+    )
+    votes = [
+        sign(KEYS[1], VIEW_CHANGE_KIND, ViewChange(1, 0, digest, prepared))
+        for digest in (ONE, OTHER)
+    ]
+    with pytest.raises(InvalidBytes):
+        check_equivocation(World(4).committee, *votes)
 
 
 def test_two_clock_readings_are_no_offence() -> None:

@@ -25,6 +25,7 @@ GROUPS = {
     "begin": "Beginning a view",
     "catchup": "Repeating and catching up",
     "memory": "What a member remembers of itself",
+    "epoch": "Changes of the members",
     "evidence": "Evidence",
 }
 

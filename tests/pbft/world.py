@@ -5,9 +5,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from crdt import log
-from crdt.facts import Charged, EpochBegan, Fact, encode_fact
-from identity import envelope, schema
+from crdt.facts import Bucket, Charged, EpochBegan, Fact, encode_fact
+from crdt.tasks import TaskRow
+from identity import cbor, envelope, schema
 from identity.envelope import Context, Statement
+from identity.errors import InvalidSchema
 from identity.keys import PrivateKey
 from node.router import Router, Seat, decode_frame, encode_frame, pack_votes
 from protocols.committee import Committee
@@ -33,7 +35,17 @@ from protocols.pbft.application import Outcome
 from protocols.pbft.core import Core
 from protocols.pbft.pool import Request
 from protocols.requests import parse_request
-from protocols.step import Executed, Persist, Step
+from protocols.state_tree import STATE_BYTES_MAX, digest_state
+from protocols.step import (
+    Executed,
+    Persist,
+    ServeBatches,
+    ServeChunks,
+    ServeOffer,
+    Step,
+    Transferred,
+)
+from tests.pbft.states import States
 
 NETWORK = hashlib.sha256(b"test network").digest()
 COMMITTEE = b"committee-of-16b"
@@ -55,6 +67,8 @@ class NonceApplication:
         self.time_ms = 0
         self.deadline_ms: int | None = None
         self.order: list[bytes] = []
+        self.padding = 0
+        """Bytes that make the state large."""
         self.committees = [committee]
 
     def get_committee(self) -> Committee:
@@ -112,8 +126,34 @@ class NonceApplication:
         self.committees.append(Committee(NETWORK, COMMITTEE, epoch, members, self.position))
         return EpochBegan(epoch=epoch, members=members, joined=(), left=(), expelled=())
 
+    def dump_state(self) -> bytes:
+        nonces = [[account, nonce] for account, nonce in sorted(self.nonces.items())]
+        epochs = [[each.start, list(each.members)] for each in self.committees]
+        return cbor.encode([self.position, self.time_ms, nonces, epochs, bytes(self.padding)])
+
     def compute_state_digest(self) -> bytes:
-        return hashlib.sha256(repr(sorted(self.nonces.items())).encode()).digest()
+        return digest_state(self.dump_state())
+
+    def load_state(self, data: bytes, position: int, head: bytes) -> None:
+        match cbor.decode(data, size_max=STATE_BYTES_MAX):
+            case [int(found), int(time_ms), [*nonces], [*epochs], bytes(padding)] if (
+                found == position
+            ):
+                self.position, self.time_ms, self.head = position, time_ms, head
+                self.nonces = dict(nonces)
+                self.padding = len(padding)
+                self.committees = [
+                    Committee(NETWORK, COMMITTEE, epoch, tuple(members), start)
+                    for epoch, (start, members) in enumerate(epochs)
+                ]
+            case _:
+                raise InvalidSchema("not a state of this position")
+
+    def list_balances(self) -> tuple[tuple[bytes, Bucket, int], ...]:
+        return ()
+
+    def list_tasks(self) -> tuple[TaskRow, ...]:
+        return ()
 
 
 def load_all(operations: Sequence[bytes], committee: Committee) -> list[Request]:
@@ -127,6 +167,7 @@ class Node:
         self.world, self.key = world, key
         self.rows: dict[tuple[int, str, int], Persist] = {}
         self.ledger: list[Executed] = []
+        self.states = States()
         self.certificates: dict[int, bytes] = {}
         self.certified = 0
         self.is_durable_at_once = True
@@ -137,7 +178,11 @@ class Node:
     def start(self) -> None:
         world = self.world
         self.application = NonceApplication(world.committee)
+        self.application.padding = world.padding
+        rows = [*self.rows.values(), *self.states.load(self.application)]
         for done in self.ledger:
+            if done.seq <= self.application.position:
+                continue
             requests = load_all(done.operations, world.committee)
             self.application.execute(done.seq, done.time_ms, done.digest, requests)
         core = Core(
@@ -150,7 +195,11 @@ class Node:
         self.seat = Seat(core)
         self.router = Router([self.seat])
         self.is_up = True
-        self.drive(self.seat.restore(list(self.rows.values()), world.now_ms))
+        if self.states.coming is not None:
+            place = self.states.coming
+            chunks = self.states.chunks
+            self.seat.catch_up.transfer.resume(place.certificate, place.size, place.root, chunks)
+        self.drive(self.seat.restore(rows, world.now_ms))
 
     def crash(self) -> None:
         self.is_up = False
@@ -172,7 +221,11 @@ class Node:
                 self.crashes_at = None
                 self.crash()
                 return
-        self.ledger += step.executed
+        for event in step.get_history():
+            if isinstance(event, Executed):
+                self.ledger.append(event)
+            else:
+                self.states.keep(event)
         for _, data in step.votes:
             self._note_signed(data)
         for certified in step.certified:
@@ -186,9 +239,14 @@ class Node:
             for to in [send.to] if send.to else self.world.others(self):
                 self.world.queues[self.key.public, to].append(encode_frame(send.message))
         for serve in step.serve:
-            self.world.serve(self, serve.to, serve.start)
-        if step.executed and self.is_durable_at_once and self.world.is_durable:
-            self.drive(self.seat.on_durable(self.ledger[-1].seq, self.world.now_ms))
+            if isinstance(serve, ServeBatches):
+                self.world.serve(self, serve.to, serve.start)
+            else:
+                self.world.serve_state(self, serve)
+        reached = [executed.seq for executed in step.executed]
+        reached += [s.position for s in step.states if isinstance(s, Transferred)]
+        if reached and self.is_durable_at_once and self.world.is_durable:
+            self.drive(self.seat.on_durable(max(reached), self.world.now_ms))
         self.world.evidence += step.evidence
         self.world.faults += step.faults
 
@@ -222,7 +280,8 @@ def is_history(key: tuple[int, str, int], row: Persist) -> bool:
 class World:
     """The first `n` of the nodes are members; `spare` others only follow."""
 
-    def __init__(self, n: int, spare: int = 0) -> None:
+    def __init__(self, n: int, spare: int = 0, *, padding: int = 0) -> None:
+        self.padding = padding
         self.keys = make_keys(n + spare)
         members = tuple(key.public for key in self.keys)
         self.committee = Committee(NETWORK, COMMITTEE, 0, members[:n])
@@ -280,15 +339,21 @@ class World:
         node.drive(node.router.handle(peer, message, self.now_ms))
 
     def serve(self, node: Node, to: bytes, start: int) -> None:
-        batches = tuple(
+        batches = [
             CommittedBatch(
                 b.seq, b.time_ms, b.operations, b.proof, node.certificates.get(b.seq, b"")
             )
             for b in node.ledger
             if b.seq >= start
-        )[:8]
-        answer = Batches(committee=COMMITTEE, batches=batches)
+        ][:8]
+        if batches and batches[0].seq != start:
+            batches = []
+        answer = Batches(committee=COMMITTEE, batches=tuple(batches))
         self.queues[node.key.public, to].append(encode_frame(answer))
+
+    def serve_state(self, node: Node, serve: ServeOffer | ServeChunks) -> None:
+        for answer in node.states.answer(serve):
+            self.queues[node.key.public, serve.to].append(encode_frame(answer))
 
     def settle(self, moves_max: int = 200_000) -> None:
         """Deliver until nothing is under way."""

@@ -131,6 +131,25 @@ def test_a_node_with_three_places_comes_back_into_each(network):
         shared.client.at(name).transfer(network.nodes[2].peer_id, 1)
 
 
+def test_a_member_that_was_away_finds_what_was_formed(network):
+    members = network.nodes[2:6]
+    peers = [node.peer_id for node in members]
+    id_ = network.nodes[0].client.form_committee("south", peers, BOND, FREE, 60_000).fact
+    for node in members:
+        wait_until(lambda node=node: find(node, "south"), "south is proposed")
+    away, *others = reversed(members)
+    away.client.consent_committee(id_["committee"])
+    away.kill()
+    for node in others:
+        done = node.client.consent_committee(id_["committee"])
+    assert done.fact["kind"] == "committee_formed"
+    wait_until(lambda: pay(network, "south", 2, 3), "three of four order")
+    away.start()
+    wait_until(lambda: away.client.at("south").status(), "a place in south")
+    wait_equal(network, "south", range(2, 6))
+    pay(network, "south", 5, 2)
+
+
 def test_a_proposal_that_nobody_answers_lapses(network):
     nodes = network.nodes
     named = [part for node in nodes[:4] for part in ("--member", node.peer_id)]
@@ -150,7 +169,7 @@ def test_every_committee_of_a_ledger_is_verified(network):
     report = stopped.verify()
     assert report["valid"]
     parts = {part["name"]: part for part in report["committees"]}
-    assert set(parts) == {"main", "east", "west"}
+    assert set(parts) == {"main", "east", "west", "south"}
     assert all(part["conserved"] and part["position"] > 0 for part in parts.values())
     log = stopped.econode("ledger", "log", "--committee", "west", "--limit", 1, "--json").document
     founded = log["entries"][0]["facts"][0]

@@ -1,0 +1,98 @@
+"""What peers that catch up are told: batches and states, read from the ledger."""
+
+from crdt.facts import find_epoch_began
+from node.ledger import ExecutedBatch, Ledger
+from protocols.messages import (
+    BATCHES_MAX,
+    FRAME_BYTES_MAX,
+    Batches,
+    CommittedBatch,
+    GiveState,
+    Hop,
+    OfferState,
+)
+from protocols.state_tree import StateTree
+from protocols.step import Serve, ServeBatches, ServeChunks, ServeOffer
+
+BYTES_MAX = FRAME_BYTES_MAX // 2
+TREES_MAX = 4
+"""States whose trees are remembered, one for each of the last ones that were asked for."""
+
+
+class Serving:
+    """Answers one question at a time; who may ask how much is the core's decision."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._trees: dict[tuple[bytes, int], StateTree] = {}
+
+    async def answer(self, serve: Serve) -> list[Hop]:
+        """The hop messages that answer. Raises LedgerError."""
+        match serve:
+            case ServeBatches():
+                return [await self._find_batches(serve)]
+            case ServeOffer():
+                return await self._offer(serve)
+            case ServeChunks():
+                return await self._find_chunks(serve)
+
+    async def _find_batches(self, serve: ServeBatches) -> Batches:
+        """None at all where the first one is not held: the peer asks another."""
+        found = await self._ledger.read_batches(
+            serve.committee, serve.start, count_max=BATCHES_MAX, bytes_max=BYTES_MAX
+        )
+        batches = [
+            await self._make_committed(batch)
+            for place, batch in enumerate(found)
+            if batch.position == serve.start + place
+        ]
+        return Batches(committee=serve.committee, batches=tuple(batches))
+
+    async def _make_committed(self, batch: ExecutedBatch) -> CommittedBatch:
+        """A batch for a peer; where it ends an epoch, with the certificate that begins the next."""
+        certificate = None
+        if find_epoch_began(batch.entry.items) is not None:
+            certificate = await self._ledger.get_certificate(batch.committee, batch.position)
+        parts = (batch.position, batch.time_ms, batch.operations, batch.proof)
+        return CommittedBatch(*parts, certificate or b"")
+
+    async def _offer(self, serve: ServeOffer) -> list[Hop]:
+        states = await self._ledger.read_snapshots(serve.committee)
+        if not states or states[0].position <= serve.after:
+            return []
+        state = states[0]
+        return [
+            OfferState(
+                committee=serve.committee,
+                certificate=state.certificate,
+                size=state.size,
+                root=state.root,
+            )
+        ]
+
+    async def _find_chunks(self, serve: ServeChunks) -> list[Hop]:
+        """Chunks without data where the state is not held any more."""
+        place = (serve.committee, serve.position)
+        tree = await self._get_tree(*place)
+        held = {} if tree is None else await self._ledger.read_chunks(*place, serve.chunks)
+        return [
+            GiveState(
+                committee=serve.committee,
+                position=serve.position,
+                chunk=index,
+                data=held.get(index, b""),
+                path=tree.get_path(index) if tree is not None and index in held else (),
+            )
+            for index in serve.chunks
+        ]
+
+    async def _get_tree(self, committee: bytes, position: int) -> StateTree | None:
+        tree = self._trees.get((committee, position))
+        if tree is None:
+            state = await self._ledger.get_snapshot(committee, position)
+            if state is None:
+                return None
+            tree = self._trees[committee, position] = StateTree(state.leaves)
+            if len(self._trees) > TREES_MAX:
+                del self._trees[next(iter(self._trees))]
+        return tree
