@@ -14,6 +14,7 @@ import msgspec
 
 from devnet.sim.mutate import (
     equivocate,
+    falsify_state,
     leave_out,
     leave_views,
     mutate,
@@ -28,7 +29,9 @@ from protocols.messages import (
     Batches,
     CarryNewView,
     CarryViewChange,
+    GiveState,
     Hop,
+    OfferState,
     Propose,
     Status,
     Submit,
@@ -115,7 +118,8 @@ class _Mutator(_Liar):
 
     Its habit, if it has one: the same lie about each view that it leaves or leads; boasting of
     batches that nobody has while it proposes nothing; leaving its view again and again;
-    proposing other batches than its NEW-VIEW announced; or handing on epochs without a quorum.
+    proposing other batches than its NEW-VIEW announced; handing on epochs without a quorum; or
+    states that no quorum certified.
     """
 
     def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
@@ -161,6 +165,8 @@ class _Mutator(_Liar):
             return self._lie_of_views(message, self._lie)
         if self._habit == "weak_proofs" and isinstance(message, Batches):
             return [weaken_certificates(message)]
+        if self._habit == "false_state" and isinstance(message, OfferState | GiveState):
+            return [falsify_state(self._random, key, committee, message)]
         if self._habit == "boast" and isinstance(message, Status):
             return [msgspec.structs.replace(message, executed=message.executed + 1_000)]
         if self._habit == "boast" and isinstance(message, Propose):

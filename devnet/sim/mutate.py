@@ -14,6 +14,7 @@ from devnet.sim.forge import CLOCK_JUMPS_MS, change_field, resign
 from devnet.sim.mutate_views import mutate_carried
 from devnet.sim.plan import Habit
 from identity import cbor, envelope, schema
+from identity.certificate import Certificate
 from identity.envelope import Context, Statement
 from identity.errors import InvalidBytes
 from identity.keys import PrivateKey
@@ -28,6 +29,7 @@ from protocols.messages import (
     Batches,
     CarryNewView,
     CarryViewChange,
+    Checkpoint,
     Commit,
     CommittedBatch,
     GiveState,
@@ -226,6 +228,23 @@ def _mutate_hop(random: Random, message: Hop) -> Hop:
                     return weaken_certificates(message)
             return Batches(committee=message.committee, batches=tuple(changed))
     return message
+
+
+def falsify_state(
+    random: Random, key: PrivateKey, committee: Committee, message: OfferState | GiveState
+) -> Hop:
+    """A certified state under another head, which this key alone signed; or another chunk."""
+    if isinstance(message, GiveState):
+        data = message.data[:-1] + bytes([message.data[-1] ^ 1]) if message.data else b""
+        return msgspec.structs.replace(message, data=data)
+    certificate = Certificate.decode(message.certificate, committee.network, size_max=BYTES_MAX)
+    said = schema.decode(certificate.payload, Checkpoint, size_max=BYTES_MAX)
+    if random.random() < 0.5:
+        said = msgspec.structs.replace(said, head=hashlib.sha256(said.head).digest())
+    payload = schema.encode(said)
+    signature = envelope.sign(key, certificate.context, payload).signature
+    alone = Certificate.collect(certificate.context, payload, {key.public: signature})
+    return msgspec.structs.replace(message, certificate=alone.encode())
 
 
 def weaken_certificates(message: Batches) -> Batches:

@@ -38,6 +38,7 @@ Habit = Literal[
     "restless",
     "another_batch",
     "weak_proofs",
+    "false_state",
 ]
 VIEW_LIES: tuple[Habit, ...] = (
     "no_certificates",
@@ -48,7 +49,9 @@ VIEW_LIES: tuple[Habit, ...] = (
     "repeated",
 )
 """Lies in VIEW-CHANGEs and NEW-VIEWs (`mutate_views.py`)."""
-HABITS: tuple[Habit, ...] = (*VIEW_LIES, "boast", "restless", "another_batch", "weak_proofs")
+HABITS: tuple[Habit, ...] = (
+    *(*VIEW_LIES, "boast", "restless", "another_batch", "weak_proofs", "false_state"),
+)
 
 POWER_LOSSES: tuple[PowerLoss, ...] = ("idle", "before_sync", "torn", "after_sync", "half_sent")
 BEHAVIOURS: tuple[Behaviour, ...] = (

@@ -19,7 +19,7 @@ DEFECTS = (
     make(
         "orders_beyond_the_end",
         "an epoch goes on after the batch that ended it",
-        (f"{_CORE}._end_epoch", "self.end = seq", "return"),
+        (f"{_CORE}.end_epoch", "self.end = seq", "return"),
         shows=changes_members,
     ),
     make(

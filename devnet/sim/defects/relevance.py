@@ -55,6 +55,11 @@ def changes_members(plan: Plan) -> bool:
     return bool(plan.changes) or plan.accuses
 
 
+def transfers(plan: Plan) -> bool:
+    """Who is behind asks for a state, not only for batches."""
+    return plan.transfer_batches_min > 0
+
+
 def no_plan(plan: Plan) -> bool:
     """Only Twins scenarios show it."""
     return False

@@ -269,9 +269,9 @@ DEFECTS = (
         "believes_claimed_heights",
         "one member's claim makes another think it is behind",
         (
-            f"{_CATCH_UP}.is_behind",
-            "claims[f] > self._core.executed",
-            "claims[0] > self._core.executed",
+            f"{_CATCH_UP}._get_lead",
+            "claims[f] - self._core.executed if len(claims) > f else 0",
+            "claims[0] - self._core.executed if claims else 0",
         ),
         shows=habit("boast"),
     ),
