@@ -91,6 +91,7 @@ FAULTS_MAX = 10
 STORM_MS = 3_500
 STORM_SHARE = 0.2
 CHANGES_SHARE = 0.2
+AWAY_SHARE = 0.12
 SKEW_MS_MAX = 50
 JUMP_MS_MAX = 3_600_000
 
@@ -165,6 +166,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Paying clients; each submits `operations_at_once` every pause."""
     has_tasks: bool = False
     checkpoint_batches: int = 20
+    chunk_bytes: int = 0
+    """Size of the chunks of states; 0 is the product's."""
     transfer_batches_min: int = 0
     """Who is further behind fetches a state, which is kept at every checkpoint then; 0 is the
     product's own choice."""
@@ -201,7 +204,24 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
         faults=_choose_faults(random, n, safety_ms, {b.node for b in byzantine}),
         transfer_batches_min=random.choice((0, 1, 5)),
     )
-    return plan if plan.has_tasks else _change_members(random, plan)
+    plan = plan if plan.has_tasks else _change_members(random, plan)
+    return _send_away(random, plan) if random.random() < AWAY_SHARE else plan
+
+
+def _send_away(random: Random, plan: Plan) -> Plan:
+    """One member is down for long, and fetches a state of many small chunks when it comes back."""
+    honest = sorted(set(range(plan.n)) - {liar.node for liar in plan.byzantine})
+    away = Fault(
+        kind="power_loss",
+        at_ms=random.choice((200, 5_000)),
+        until_ms=random.randrange(plan.safety_ms // 2, plan.safety_ms),
+        nodes=(random.choice(honest),),
+        detail="idle",
+    )
+    faults = tuple(sorted((away, *plan.faults), key=lambda f: (f.at_ms, f.until_ms, f.kind)))
+    return msgspec.structs.replace(
+        plan, faults=faults, transfer_batches_min=1, chunk_bytes=random.choice((256, 1_024))
+    )
 
 
 def _change_members(random: Random, plan: Plan) -> Plan:

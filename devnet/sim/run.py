@@ -17,6 +17,7 @@ import msgspec
 from devnet.sim.memo import Memory, patched, quick_signatures, shortcuts
 from devnet.sim.plan import Byzantine, Fault, Plan, make_plan
 from devnet.sim.world import World, run_plan
+from protocols import state_tree
 from protocols.pbft import core
 
 Shortcut = Literal["all", "signatures", "none"]
@@ -89,8 +90,12 @@ def run_world(plan: Plan, *, shortcut: Shortcut = "all", lines: list[str] | None
     With the shortcut "signatures" nothing is remembered; with "none" members sign with Ed25519,
     too, and then digests of operations are others.
     """
-    early = [(core, "PIPELINE_EARLY_OPERATIONS", 1)] if plan.pipelines else []
-    with _SHORTCUTS[shortcut]() as memory, patched(early):
+    changed: list[tuple[Any, str, Any]] = []
+    if plan.pipelines:
+        changed.append((core, "PIPELINE_EARLY_OPERATIONS", 1))
+    if plan.chunk_bytes:
+        changed.append((state_tree, "STATE_CHUNK_BYTES", plan.chunk_bytes))
+    with _SHORTCUTS[shortcut]() as memory, patched(changed):
         return run_plan(plan, memory, lines)
 
 

@@ -57,7 +57,7 @@ def changes_members(plan: Plan) -> bool:
 
 def transfers(plan: Plan) -> bool:
     """Who is behind asks for a state, not only for batches."""
-    return plan.transfer_batches_min > 0
+    return plan.chunk_bytes > 0
 
 
 def no_plan(plan: Plan) -> bool:
