@@ -15,15 +15,12 @@ from identity.errors import InvalidSchema
 from identity.schema import U63, Amount, CommitteeId, Digest, Key, Name, Text, TimeMs
 
 FACT_BYTES_MAX = 1 << 20
-ADDRESS_CHARS_MAX = 256
 ROUND_MAX = 255
 
 Bucket = Literal["free", "bonded", "locked", "escrow", "transit", "treasury", "burned", "minted"]
 COMMON = bytes(32)
 """The account of the buckets that belong to nobody: treasury, burned, minted."""
 
-Address = Annotated[str, msgspec.Meta(max_length=ADDRESS_CHARS_MAX)]
-"""Where a member listens, as it says itself: whoever dials it checks the form."""
 Round = Annotated[int, msgspec.Meta(ge=0, le=ROUND_MAX)]
 Grade = Literal["excellent", "satisfactory", "poor", "byzantine"]
 Phase = Literal[
@@ -271,7 +268,6 @@ class MemberJoined(Fact, frozen=True, tag="member_joined"):
 
     account: Key
     bond: Amount
-    address: Address
 
 
 class MemberLeft(Fact, frozen=True, tag="member_left"):

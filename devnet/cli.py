@@ -16,6 +16,7 @@ from node.commands.common import hint, make_app, show
 if TYPE_CHECKING:  # these take long to import, and `econode --help` needs none of them
     from devnet.manifest import Manifest
     from devnet.orchestrator import Devnet, Restart
+    from devnet.roles import Byzantine
     from devnet.summary import Summary
     from devnet.workload import SourceFile
 
@@ -35,6 +36,15 @@ JobOption = Annotated[
 ]
 ByzantineOption = Annotated[
     int, typer.Option(metavar="K", help="Nodes whose agents lie; 3K+1 nodes are needed.")
+]
+RoleOption = Annotated[
+    Literal["liar", "equivocator"] | None,
+    typer.Option(
+        "--role",
+        help="One more Byzantine node: one whose agent lies, or one that proposes two different "
+        "batches for a position while it leads.",
+        show_default=False,
+    ),
 ]
 SeedOption = Annotated[
     int | None,
@@ -67,6 +77,7 @@ def devnet(
     nodes: NodesOption = 4,
     job: JobOption = None,
     byzantine: ByzantineOption = 0,
+    role: RoleOption = None,
     seed: SeedOption = None,
     leave: ExitOption = False,
     json: JsonOption = False,
@@ -86,13 +97,16 @@ def devnet(
     Example:
       econode devnet
       econode devnet --nodes 7 --byzantine 2 --exit
+      econode devnet --role equivocator
     """
     from devnet import manifest, workload
     from devnet.processes import Interrupted, raise_on_signals
     from node.problem import Problem
 
     try:
-        manifest.check_size(nodes, byzantine)
+        roles: list[Byzantine] = ["liar" for _ in range(byzantine)]
+        roles += [role] if role else []
+        manifest.check_size(nodes, len(roles) if byzantine >= 0 else byzantine)
     except Problem as problem:
         raise typer.BadParameter(f"{problem.where}: {problem.detail}") from None
     files = workload.choose_files(job, seed)
@@ -102,7 +116,7 @@ def devnet(
         folder, done = _open_folder(stack, home, keep)
         stack.enter_context(raise_on_signals())
         try:
-            plan = manifest.open_folder(folder, nodes, byzantine, seed)
+            plan = manifest.open_folder(folder, nodes, roles, seed)
             summary = _run(folder, plan, wish)
         except Interrupted as interrupted:
             hint(f"ended by {interrupted}; no node is left", json)

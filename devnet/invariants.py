@@ -232,6 +232,7 @@ def check_auctions(history: History) -> Iterator[Violation]:
     bids_closed: set[Round] = set()
     works_closed: set[Round] = set()
     for entry, fact in history.facts():
+        # A slash for two votes in one slot is about no task: its `task` is None.
         place = (getattr(fact, "task", None) or b"", getattr(fact, "round", 0))
         where = f"task {place[0].hex()[:16]} round {place[1]}, position {entry.position}"
         match fact:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from devnet.roles import LYING_TARGET, Role, assign_roles
+from devnet.roles import BYZANTINE, LYING_TARGET, Byzantine, Role, assign_roles
 from identity import keys
 from node import file_stats
 from node.config import Capability
@@ -65,7 +65,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return compute_committee_id(bytes.fromhex(self.network_id), MAIN_COMMITTEE)
 
     def list_liars(self) -> list[NodePlan]:
-        return [node for node in self.nodes if node.role == "liar"]
+        """All nodes that do not keep to the protocol, whatever they lie about."""
+        return [node for node in self.nodes if node.role in BYZANTINE]
 
 
 def get_home(folder: Path, node: NodePlan) -> Home:
@@ -89,14 +90,18 @@ def check_size(nodes: int, byzantine: int) -> None:
         )
 
 
-def create(folder: Path, nodes: int, byzantine: int, seed: int | None) -> Manifest:
+def create(folder: Path, nodes: int, byzantine: Sequence[Byzantine], seed: int | None) -> Manifest:
     """Make keys, one genesis and a home for each node in `folder`; devnet.json comes last.
 
-    With a seed keys and prices are the same every time; ports and the network id are not.
+    With a seed keys and prices are the same every time; ports and the network id are not. An
+    equivocator gets the smallest key: it leads the first view.
     """
-    check_size(nodes, byzantine)
+    check_size(nodes, len(byzantine))
     rng = random.Random(f"econode/devnet/prices/{seed}") if seed is not None else random.Random()
+    roles = assign_roles(nodes, byzantine)
     secrets = [_make_key(seed, number) for number in range(1, nodes + 1)]
+    if roles[-1] == "equivocator":
+        secrets.append(secrets.pop(secrets.index(min(secrets, key=lambda secret: secret.public))))
     plans = [
         NodePlan(
             number=number,
@@ -104,9 +109,7 @@ def create(folder: Path, nodes: int, byzantine: int, seed: int | None) -> Manife
             role=role,
             price_base=rng.randint(*PRICE_BASE_RANGE),
         )
-        for number, secret, role in zip(
-            range(1, nodes + 1), secrets, assign_roles(nodes, byzantine), strict=True
-        )
+        for number, secret, role in zip(range(1, nodes + 1), secrets, roles, strict=True)
     ]
     ports = choose_ports(nodes)
     genesis = _make_genesis(plans, ports)
@@ -130,12 +133,14 @@ def load(folder: Path) -> Manifest:
         raise Problem("no-devnet", f"not a devnet's file: {error}", where=str(path)) from None
 
 
-def open_folder(folder: Path, nodes: int, byzantine: int, seed: int | None) -> Manifest:
+def open_folder(
+    folder: Path, nodes: int, byzantine: Sequence[Byzantine], seed: int | None
+) -> Manifest:
     """The devnet in `folder`: the one that is there if it is as asked for, else a new one.
 
     Raises Problem for a folder with anything else in it.
     """
-    check_size(nodes, byzantine)
+    check_size(nodes, len(byzantine))
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return create(folder, nodes, byzantine, seed)
@@ -147,12 +152,15 @@ def open_folder(folder: Path, nodes: int, byzantine: int, seed: int | None) -> M
             remedy="give another folder with --home",
         )
     manifest = load(folder)
-    found = (len(manifest.nodes), len(manifest.list_liars()))
-    if found != (nodes, byzantine) or seed not in (None, manifest.seed):
+    found = sorted(node.role for node in manifest.list_liars())
+    if (len(manifest.nodes), found) != (nodes, sorted(byzantine)) or seed not in (
+        None,
+        manifest.seed,
+    ):
         raise Problem(
             "no-devnet",
-            f"the devnet here has {found[0]} nodes, {found[1]} of them liars, and seed "
-            f"{manifest.seed}",
+            f"the devnet here has {len(manifest.nodes)} nodes, {len(found)} of them Byzantine "
+            f"({', '.join(found) or 'none'}), and seed {manifest.seed}",
             where=str(folder),
             remedy="run it with these options, or give another folder with --home",
         )

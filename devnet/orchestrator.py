@@ -386,7 +386,8 @@ class Devnet:
 
     def _make_process(self, node: NodePlan) -> NodeProcess:
         home = self._home(node)
-        command = [sys.executable, "-m", "node.cli", "start", "--home", str(home.path)]
+        program = "devnet.equivocator" if node.role == "equivocator" else "node.cli"
+        command = [sys.executable, "-m", program, "start", "--home", str(home.path)]
         return NodeProcess(node.name, command, manifest.get_log_path(self.folder, node))
 
 

@@ -1,4 +1,7 @@
-"""What a devnet's nodes are there for: honest agents, and liars that the others must catch."""
+"""What a devnet's nodes are there for: honest agents, and those that the others must catch.
+
+A liar gives wrong results. An equivocator, while it leads, tells members different things.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,16 +9,17 @@ from typing import Literal
 from identity import cbor
 from node import file_stats
 
-Role = Literal["requester", "agent", "liar"]
+Byzantine = Literal["liar", "equivocator"]
+Role = Literal["requester", "agent"] | Byzantine
+BYZANTINE: tuple[Role, ...] = ("liar", "equivocator")
 
 LYING_TARGET = "devnet.roles:lying_file_stats"
 
 
-def assign_roles(nodes: int, byzantine: int) -> Sequence[Role]:
-    """Node 1 is the requester and honest; the last `byzantine` nodes lie."""
-    agents: list[Role] = ["agent"] * (nodes - byzantine - 1)
-    liars: list[Role] = ["liar"] * byzantine
-    return ("requester", *agents, *liars)
+def assign_roles(nodes: int, byzantine: Sequence[Byzantine]) -> Sequence[Role]:
+    """Node 1 is the requester and honest; the last nodes are Byzantine, liars before others."""
+    agents: list[Role] = ["agent"] * (nodes - len(byzantine) - 1)
+    return ("requester", *agents, *sorted(byzantine, key=BYZANTINE.index))
 
 
 def lying_file_stats(data: bytes) -> bytes:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from devnet.progress import TaskLine
+from devnet.roles import BYZANTINE
 from node.service import TASK_STATES
 
 SHORT_ID_CHARS = 6
@@ -125,7 +126,7 @@ def _render_nodes(nodes: Sequence[NodeLine], is_wide: bool) -> Table:
         cells: dict[str, str | Text] = {
             "node": str(node.number),
             "peer": shorten(node.peer_id),
-            "role": Text(node.role, style="red" if node.role == "liar" else ""),
+            "role": Text(node.role, style="red" if node.role in BYZANTINE else ""),
             "at": "-" if node.position is None else str(node.position),
             "view": "-" if node.view is None else f"{node.view}{'*' if node.is_primary else ''}",
             "rss": format_bytes(node.rss_bytes),

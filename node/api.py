@@ -151,6 +151,9 @@ class Api:
         route("GET", "/v1/tasks/{prefix}/result", self._result, bytes)
         route("GET", "/v1/stake", self._stake, service.Stake)
         route("POST", "/v1/transfers", self._transfer, service.Executed)
+        route("GET", "/v1/members", self._members, service.Members)
+        route("POST", "/v1/members/join", self._join, service.Executed)
+        route("POST", "/v1/members/leave", self._leave, service.Executed)
         route("GET", "/v1/reputation", self._reputation, service.Reputation)
         route("GET", "/v1/capabilities", self._capabilities, service.Capabilities)
         route("GET", "/v1/views", self._views, bytes)
@@ -221,6 +224,18 @@ class Api:
         transfer = _parse(await request.body(), service.Transfer)
         done = await self._node.at(committee).transfer(transfer.to, transfer.amount)
         return _answer(done)
+
+    async def _members(self, committee: str = MAIN_COMMITTEE) -> Response:
+        return _answer(await self._node.at(committee).members())
+
+    async def _join(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
+        """Become a member of the committee (body: Join); answers once it is executed."""
+        join = _parse(await request.body(), service.Join)
+        return _answer(await self._node.at(committee).join_committee(join.bond))
+
+    async def _leave(self, committee: str = MAIN_COMMITTEE) -> Response:
+        """Be a member no longer; answers once it is executed."""
+        return _answer(await self._node.at(committee).leave_committee())
 
     async def _reputation(
         self, agent: str | None = None, committee: str = MAIN_COMMITTEE

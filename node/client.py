@@ -141,6 +141,15 @@ class NodeClient:
         body = service.Transfer(to=to, amount=amount)
         return _decode(self._post("/v1/transfers", body), service.Executed)
 
+    def members(self) -> service.Members:
+        return _decode(self._get("/v1/members"), service.Members)
+
+    def join_committee(self, bond: int | None = None) -> service.Executed:
+        return _decode(self._post("/v1/members/join", service.Join(bond=bond)), service.Executed)
+
+    def leave_committee(self) -> service.Executed:
+        return _decode(self._send("POST", "/v1/members/leave"), service.Executed)
+
     def reputation(self, agent: str | None = None) -> service.Reputation:
         return _decode(self._get("/v1/reputation", {"agent": agent}), service.Reputation)
 

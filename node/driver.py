@@ -43,6 +43,9 @@ LOCAL_INPUTS_MAX = 10_000
 Input = Callable[[int], Step]
 """Something to do with the cores now: gets the local time in milliseconds, returns a step."""
 
+ViewWatcher = Callable[[int, bool], None]
+"""Gets the view, and whether it has begun."""
+
 
 class Listener(Protocol):
     """Who wants to know what happened, from the driver's task: must not block."""
@@ -88,7 +91,9 @@ class Driver:
         self._transport = transport
         self._listeners: dict[bytes, list[Listener]] = {}
         self._accusers: dict[bytes, list[Callable[[Equivocation], None]]] = {}
+        self._view_watchers: dict[bytes, list[ViewWatcher]] = {}
         self._other: OtherMessages | None = None
+        transport.on_link = self._on_link
         self._local: deque[Input] = deque()
         self._waiting: trio.CancelScope | None = None
         self._wake_ms: int | None = 0
@@ -121,6 +126,11 @@ class Driver:
             return seat.restore(rows, now_ms)
 
         self._insist(restore)
+
+    def add_view_watcher(self, committee: bytes, watcher: ViewWatcher) -> None:
+        """Call `watcher` when this member leaves a view of a committee, and when one has begun,
+        once that is durable; it must not block."""
+        self._view_watchers.setdefault(committee, []).append(watcher)
 
     def set_other(self, other: OtherMessages) -> None:
         self._other = other
@@ -244,6 +254,12 @@ class Driver:
         if any(row.kind in ("stable", "epoch") for row in rows):
             await self._ledger.flush()
         await self._vote_log.append(rows)
+        for committee in {row.committee for row in rows if row.kind == "view"}:
+            core = self.router.seats[committee].core
+            what = "begins" if core.views.is_active else "was asked for"
+            logger.info("committee %s: view %d %s", committee.hex()[:8], core.view, what)
+            for watcher in self._view_watchers.get(committee, ()):
+                watcher(core.view, core.views.is_active)
 
     def send(self, send: Send) -> None:
         """Hand a hop message to the links; a full queue drops it, and the cores repeat."""
@@ -269,8 +285,13 @@ class Driver:
                 on_durable = self.router.seats[committee].on_durable
                 self._insist(partial(on_durable, position))
 
+    def _on_link(self, peer: bytes, is_up: bool) -> None:
+        """A link is there, or broke. `compute_retry` bounds how often one can."""
+        self._insist(lambda now_ms: self.router.on_link(peer, is_up, now_ms))
+
     def _insist(self, item: Input) -> None:
-        """Post what must not be dropped; there is at most one such input for each sync and seat."""
+        """Post what must not be dropped and is bounded by itself: one input for each sync and
+        seat, and one for each change of a link."""
         self._local.append(item)
         if self._waiting is not None:
             self._waiting.cancel()

@@ -4,6 +4,7 @@ Read-only and synchronous; `node/ledger.py` is the side that writes and serves.
 """
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,24 +18,30 @@ from node.service import LogEntry, LogPage, choose_gaps, describe_fact
 from protocols.genesis import MAIN_COMMITTEE, compute_committee_id
 
 BUSY_S_MAX = 5.0
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def read_network(path: Path) -> bytes:
     """The network id that the ledger was made with."""
-    with _open(path) as connection:
+    with open_readonly(path) as connection:
         row = connection.execute("SELECT id FROM network").fetchone()
     if row is None:
-        raise _damaged(path, "it names no network")
+        raise damaged(path, "it names no network")
     return bytes(row[0])
 
 
 def find_committee(path: Path, network: bytes, name: str) -> bytes:
-    """The id of the committee of that name or id, in whose log or whose parent's the ledger has
-    it. Raises Problem."""
+    """The id of the committee of that name, whose formation the ledger holds, or of that id, of
+    which it holds entries: behind a fetched state the formation may be missing. Raises Problem."""
     main = compute_committee_id(network, MAIN_COMMITTEE)
     if name in (MAIN_COMMITTEE, main.hex()):
         return main
-    with _open(path) as connection:
+    with open_readonly(path) as connection:
+        if _ID.fullmatch(name):
+            id_ = bytes.fromhex(name)
+            found = "SELECT 1 FROM entries WHERE committee = ? LIMIT 1"
+            if connection.execute(found, (id_,)).fetchone() is not None:
+                return id_
         todo = [("", main)]
         while todo:
             prefix, parent = todo.pop()
@@ -43,25 +50,26 @@ def find_committee(path: Path, network: bytes, name: str) -> bytes:
                 (parent,),
             )
             for fact in [_decode_formed(path, row[0]) for row in rows]:
-                if name in (prefix + fact.name, fact.committee.hex()):
+                if name == prefix + fact.name:
                     return fact.committee
                 todo.append((f"{prefix}{fact.name}/", fact.committee))
-    raise not_found("committee", name, "`econode committee list` shows those there are")
+    remedy = "`econode committee list` shows those there are; give the id where a name is unknown"
+    raise not_found("committee", name, remedy)
 
 
 def _decode_formed(path: Path, data: bytes) -> CommitteeFormed:
     try:
         fact = decode_fact(data)
     except (EconodeError, TypeError) as error:
-        raise _damaged(path, str(error)) from None
+        raise damaged(path, str(error)) from None
     if not isinstance(fact, CommitteeFormed):
-        raise _damaged(path, f"a {get_kind(fact)} in place of a committee_formed")
+        raise damaged(path, f"a {get_kind(fact)} in place of a committee_formed")
     return fact
 
 
 def read_log(path: Path, committee: bytes, start: int, limit: int) -> LogPage:
     """At most `limit` entries of the committee's log, from position `start` on."""
-    with _open(path) as connection:
+    with open_readonly(path) as connection:
         connection.execute("BEGIN")  # one state of the file for all the questions
         rows = connection.execute(
             "SELECT position, time_ms, hash, EXISTS (SELECT 1 FROM certificates c WHERE "
@@ -97,11 +105,12 @@ def _read_facts(
     try:
         return tuple(describe_fact(decode_fact(row[0])) for row in rows)
     except (EconodeError, TypeError) as error:
-        raise _damaged(path, f"the records of position {position}: {error}") from None
+        raise damaged(path, f"the records of position {position}: {error}") from None
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[sqlite3.Connection]:
+def open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection for reading. Raises Problem when there is no ledger or it is damaged."""
     if not path.exists():
         raise no_ledger(path)
     try:
@@ -115,7 +124,7 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
         ) as connection:
             yield connection
     except sqlite3.Error as error:
-        raise _damaged(path, str(error)) from None
+        raise damaged(path, str(error)) from None
 
 
 def no_ledger(path: Path) -> Problem:
@@ -128,7 +137,7 @@ def no_ledger(path: Path) -> Problem:
     )
 
 
-def _damaged(path: Path, reason: str) -> Problem:
+def damaged(path: Path, reason: str) -> Problem:
     return Problem(
         "damaged-ledger",
         f"the ledger cannot be read: {reason}",

@@ -39,13 +39,18 @@ class LinkInfo:
     bytes_out: int
     drops: int
     last_error: str
+    queued_bytes: int
 
 
 class Link:
     """What we keep of one peer; `keep` runs it."""
 
-    def __init__(self, peer: bytes) -> None:
+    def __init__(
+        self, peer: bytes, on_change: Callable[[bool], None] = lambda _is_up: None
+    ) -> None:
+        """`on_change` is told when the stream is there (True) and when it has ended (False)."""
         self.peer = peer
+        self._on_change = on_change
         self.addresses: tuple[str, ...] = ()
         self.queue = OutQueue()
         self.is_running = False
@@ -87,6 +92,7 @@ class Link:
             self.bytes_out,
             self.drops,
             self.last_error,
+            self.queue.bytes,
         )
 
     async def keep(self, host: Host, protocol: str, allow: Callable[[bytes], bool]) -> None:
@@ -126,6 +132,7 @@ class Link:
             logger.info("linked to %s", compute_peer_id(self.peer))
             self._connection = connection
             self.last_error = ""
+            self._on_change(True)
             await self._write(stream.muxed_stream)
         except DialError as error:
             self.last_error = str(error)
@@ -138,6 +145,7 @@ class Link:
             if self._connection is not None:
                 self.last_error = connection.muxed_conn.ended_because or self.last_error
                 self._connection = None
+                self._on_change(False)
                 logger.info("link to %s lost: %s", compute_peer_id(self.peer), self.last_error)
             if stream is not None:
                 with shield_for(RESET_SECONDS_MAX):

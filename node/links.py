@@ -46,6 +46,9 @@ INBOUND_WAIT_SECONDS = 0.005
 FRAME_SECONDS_MAX = 30.0  # between two reads of one unfinished frame
 
 
+OnLink = Callable[[bytes, bool], None]
+
+
 class TransportError(RuntimeError):
     """The transport cannot go on; the message says why."""
 
@@ -99,6 +102,8 @@ class Transport:
         self._gossip = Gossip(self._host, self.public_key, self.faults)
         self.gossip = self._gossip.messages
         self._nursery: trio.Nursery | None = None
+        self.on_link: OnLink = lambda _peer, _is_up: None
+        """Called when a link is there or broke; must not block."""
         self.unknown_drops = 0  # frames for peers we have no link to
         self.violations = 0  # streams ended for breaking the framing
 
@@ -156,7 +161,7 @@ class Transport:
                 link.addresses = ()
                 link.interrupt()
         for peer, own in wanted.items():
-            link = self._links.setdefault(peer, Link(peer))
+            link = self._links.get(peer) or self._links.setdefault(peer, self._make_link(peer))
             if link.addresses != tuple(own):
                 link.addresses = tuple(own)
                 link.poke()
@@ -204,10 +209,13 @@ class Transport:
         """A peer connected to us: worth a link of its own, or an attempt at once."""
         link = self._links.get(peer)
         if link is None and self._nursery is not None and self._allow(peer):
-            link = self._links[peer] = Link(peer)
+            link = self._links[peer] = self._make_link(peer)
             self._start(link)
         if link is not None:
             link.poke()
+
+    def _make_link(self, peer: bytes) -> Link:
+        return Link(peer, lambda is_up: self.on_link(peer, is_up))
 
     def _start(self, link: Link) -> None:
         if self._nursery is not None and not link.is_running:

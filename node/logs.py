@@ -77,13 +77,13 @@ class Logs:
 
     async def run(self) -> None:
         """Exchange until cancelled."""
-        for member in self._get_committee().members:
-            if member != self._key.public:
-                self._exchange.add_peer(member)
         await self._transport.subscribe(self._topic, self._is_plausible)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
             while True:
+                for member in self._get_committee().members:
+                    if member != self._key.public:
+                        self._exchange.add_peer(member)
                 self._write()
                 self._send(self._exchange.tick())
                 await trio.sleep(TICK_SECONDS)

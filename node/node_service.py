@@ -26,7 +26,14 @@ from node.refusals import explain_refusal
 from node.service import TaskRequest, TaskState
 from node.version import get_version
 from protocols.economy.model import compute_task_id
-from protocols.economy.operations import AnyBody, OpenTasks, TaskSpec, Transfer
+from protocols.economy.operations import (
+    AnyBody,
+    JoinCommittee,
+    LeaveCommittee,
+    OpenTasks,
+    TaskSpec,
+    Transfer,
+)
 from protocols.messages import Submit
 from protocols.requests import parse_request
 from protocols.step import Send, Step
@@ -74,6 +81,7 @@ class PlaceService:
             network=node.genesis.name,
             network_id=node.network.hex(),
             committee=self._committee.hex(),
+            epoch=place.committee.epoch,
             committee_name=place.name,
             version=get_version(),
             n=place.committee.n,
@@ -212,6 +220,50 @@ class PlaceService:
             operation=ordered.request.digest.hex(),
             position=ordered.position,
             fact=service.describe_fact(paid),
+        )
+
+    async def members(self) -> service.Members:
+        await trio.lowlevel.checkpoint()
+        node, state, now = self._node, self._place.chain.state, self._place.committee
+        connected = {link.peer for link in node.transport.links() if link.connected}
+        addresses = {peer.public_key: peer.multiaddr for peer in node.list_peers()}
+        return service.Members(
+            epoch=now.epoch,
+            start=now.start,
+            n=now.n,
+            f=now.f,
+            q=now.q,
+            members=tuple(
+                service.CommitteeMember(
+                    peer_id=compute_peer_id(key),
+                    address=addresses.get(key, ""),
+                    bonded=state.stake.get(key, "bonded"),
+                    connected=key in connected or key == node.key.public,
+                )
+                for key in now.members
+            ),
+        )
+
+    async def join_committee(self, bond: int | None) -> service.Executed:
+        node, state = self._node, self._place.chain.state
+        if bond is None:
+            bonded = state.stake.get(node.key.public, "bonded")
+            bond = max(0, state.parameters.member_bond_min - bonded)
+        ordered = await self.order(JoinCommittee(bond=bond))
+        return self._describe_own(ordered, facts.MemberJoined)
+
+    async def leave_committee(self) -> service.Executed:
+        return self._describe_own(await self.order(LeaveCommittee()), facts.MemberLeft)
+
+    def _describe_own(
+        self, ordered: Ordered, kind: type[facts.MemberJoined | facts.MemberLeft]
+    ) -> service.Executed:
+        me = self._node.key.public
+        found = (fact for fact in ordered.facts if isinstance(fact, kind) and fact.account == me)
+        return service.Executed(
+            operation=ordered.request.digest.hex(),
+            position=ordered.position,
+            fact=service.describe_fact(next(found)),
         )
 
     async def reputation(self, agent: str | None) -> service.Reputation:

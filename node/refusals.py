@@ -21,6 +21,21 @@ _EXPLAINED = {
     "duration_too_long": ("the deadline is too far away", "give a shorter one with --deadline"),
     "too_many_tasks": ("too many tasks are under way", "wait until some have ended"),
     "input_not_held": ("too few members hold an input", "submit it again"),
+    "already_member": ("this account is a member already", "see `econode member list`"),
+    "not_a_member": ("this account is no member", "see `econode member list`"),
+    "bond_too_small": (
+        "a member has more bonded than that",
+        "bond more with --bond N; the genesis says how much (member_bond_min)",
+    ),
+    "committee_full": ("it has as many members as it may", "wait until one leaves"),
+    "epoch_full": (
+        "others change the members at the same time, and an epoch takes few of them",
+        "try again: the next epoch has begun",
+    ),
+    "members_needed": (
+        "without this one it would survive no faulty member, or have none at all",
+        "have another one join first: econode member join",
+    ),
     "name_taken": ("a committee of that name stands or is proposed", "choose another name"),
     "too_few_members": ("a committee has four members at least", "name more with --member"),
     "duplicate_member": ("a member stands twice", "name each once"),

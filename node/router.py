@@ -47,8 +47,9 @@ from protocols.messages import (
 )
 from protocols.pbft.catch_up import CatchUp
 from protocols.pbft.core import Core
+from protocols.pbft.epoch import is_over
 from protocols.pbft.pool import Request
-from protocols.pbft.restore import restore
+from protocols.pbft.restore import make_core, restore
 from protocols.requests import load_admissible, load_batch
 from protocols.step import Certified, Fault, Persist, Send, Step
 
@@ -86,7 +87,7 @@ class Seat:
         if committee.epoch and self.core.executed == committee.start:
             former = self.core.application.find_committee(committee.epoch - 1)
             if former is not None and not any(r.epoch >= committee.epoch for r in entered):
-                self._set_core(self.core.make_core(former))
+                self._set_core(make_core(self.core, former))
         epoch = self.core.committee.epoch
         self._later_rows = [row for row in rows if row.epoch > epoch]
         step = restore(self.core, rows, self.load, now_ms)
@@ -98,6 +99,12 @@ class Seat:
 
     def on_timer(self, now_ms: int) -> Step:
         return self._go_on(self.catch_up.on_timer(now_ms), now_ms)
+
+    def on_link(self, peer: bytes, is_up: bool, now_ms: int) -> Step:
+        """The transport's link to `peer` is there, or broke: a dead primary is left sooner."""
+        step = Step()
+        self.core.suspicion.on_link(peer, is_up, now_ms, step)
+        return step
 
     def set_clock_offset(self, offset_ms: int) -> None:
         """The wall clock reads this much more than the `now_ms` that the cores are given."""
@@ -123,11 +130,11 @@ class Seat:
     def _go_on(self, step: Step, now_ms: int) -> Step:
         """Enter the next epoch, if the present one is over; its certificate is durable before
         anything is said in it."""
-        while self.core.is_over():
+        while is_over(self.core):
             former, catch_up = self.core, self.catch_up
             assert former.end is not None
             assert former.heads.certificate is not None
-            self._set_core(former.make_core(former.application.get_committee()))
+            self._set_core(make_core(former, former.application.get_committee()))
             committee = self.core.committee
             proof = former.heads.certificate.encode()
             row = Persist(committee.id, "epoch", 0, former.end, proof, committee.epoch)
@@ -138,6 +145,7 @@ class Seat:
         return step
 
     def _set_core(self, core: Core) -> None:
+        core.suspicion.follow(self.core.suspicion)
         distance = self.catch_up.transfer_batches_min
         self.core = core
         self.catch_up = CatchUp(core)
@@ -257,6 +265,12 @@ class Router:
         step = Step()
         for seat in self.seats.values():
             step.extend(seat.on_timer(now_ms))
+        return step
+
+    def on_link(self, peer: bytes, is_up: bool, now_ms: int) -> Step:
+        step = Step()
+        for seat in self.seats.values():
+            step.extend(seat.on_link(peer, is_up, now_ms))
         return step
 
 

@@ -39,6 +39,8 @@ class Status(Answer, frozen=True):
     committee: str
     """The committee's id; people say `committee_name`."""
     committee_name: str
+    epoch: int
+    """Counts the changes of the committee's members."""
     version: str
     n: int
     f: int
@@ -83,6 +85,34 @@ class Peer(Answer, frozen=True):
 
 class Peers(Answer, frozen=True):
     peers: tuple[Peer, ...]
+
+
+class CommitteeMember(Answer, frozen=True):
+    """A member; `address` is where it says that it listens."""
+
+    peer_id: str
+    address: str
+    bonded: int
+    connected: bool
+    """A link to it is up; the node itself counts as connected."""
+
+
+class Members(Answer, frozen=True):
+    """The committee now. `start` is the position after which its epoch began."""
+
+    epoch: int
+    start: int
+    n: int
+    f: int
+    q: int
+    members: tuple[CommitteeMember, ...]
+
+
+class Join(Answer, frozen=True, forbid_unknown_fields=True):
+    """A request to become a member, which bonds `bond` free credits; without it, what is missing
+    to the least that the network asks for."""
+
+    bond: Annotated[int, msgspec.Meta(ge=0, le=U63_MAX)] | None = None
 
 
 class TaskRequest(Answer, frozen=True, forbid_unknown_fields=True):
@@ -327,6 +357,17 @@ class CommitteeService(Protocol):
 
     async def transfer(self, to: str, amount: int) -> Executed: ...
 
+    async def members(self) -> Members: ...
+
+    async def join_committee(self, bond: int | None) -> Executed:
+        """Become a member. Problems: already-member, banned, bond-too-small, committee-full,
+        epoch-full, insufficient-credits."""
+        ...
+
+    async def leave_committee(self) -> Executed:
+        """Be a member no longer. Problems: not-a-member, members-needed, epoch-full."""
+        ...
+
     async def reputation(self, agent: str | None) -> Reputation: ...
 
     async def views(self) -> tuple[int, bytes]:
@@ -397,7 +438,8 @@ def choose_gaps(
 PEER_FIELDS = frozenset(
     {
         *("account", "to", "agent", "requester", "bidder", "bidders", "winner", "party"),
-        *("verifiers", "executor", "holders", "offender", "source", "target", "members"),
+        *("verifiers", "executor", "holders", "offender", "source", "target"),
+        *("members", "joined", "left", "expelled"),
     }
 )
 """Fields of facts that hold keys; every other field of bytes holds a digest."""

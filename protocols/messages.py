@@ -176,6 +176,8 @@ class Status(Hop, frozen=True, tag="status"):
     executed: U63
     certified: U63
     waiting: bool
+    complains: bool = False
+    """It is for replacing the primary of `view` without waiting for the timer."""
 
 
 class FetchBatches(Hop, frozen=True, tag="fetch_batches"):

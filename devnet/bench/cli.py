@@ -72,6 +72,44 @@ def consensus(
     _show(report, json)
 
 
+@app.command("failover")
+def failover(
+    nodes: Annotated[int, typer.Option(min=4, max=31, help="Members of the committee.")] = 4,
+    kills: Annotated[int, typer.Option(min=1, max=1000, help="How often.")] = 10,
+    directory: DirectoryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Kill -9 of the primary under load: the time until operations are executed again.
+
+    \b
+    Example:
+      econode bench failover --kills 10
+    """
+    from devnet.bench.failover import measure_failover
+
+    report = measure_failover(nodes, kills, directory, lambda text: hint(f"... {text}", json))
+    _show(report, json)
+
+
+@app.command("endurance")
+def endurance(
+    nodes: Annotated[int, typer.Option(min=2, max=31, help="Members of the committee.")] = 4,
+    operations: Annotated[int, typer.Option(min=100, help="To execute.")] = 100_000,
+    directory: DirectoryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Many transfers: memory, files and queues, read at each tenth of them.
+
+    \b
+    Example:
+      econode bench endurance --operations 20000
+    """
+    from devnet.bench.endurance import measure_endurance
+
+    report = measure_endurance(nodes, operations, directory, lambda text: hint(f"... {text}", json))
+    _show(report, json)
+
+
 @app.command("recovery")
 def recovery(
     operations: Annotated[

@@ -11,15 +11,25 @@ import logging
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import trio
 import trio_asyncio
 
-from devnet.bench.member_protocol import Command, Load, Meet, Reading, Ready
+from devnet.bench.member_protocol import (
+    EVENTS_MAX,
+    Command,
+    Event,
+    Load,
+    Meet,
+    Reading,
+    Ready,
+)
 from identity.keys import PrivateKey, compute_peer_id, parse_peer_id
 from identity.schema import U63_MAX
 from node.account import Account
@@ -106,9 +116,53 @@ class Generator:
         self._accounts.append(account)
 
 
-def read(node: Node, generator: Generator) -> Reading:
+class Watcher:
+    """What happens to links and views, and how long nothing is executed. A driver's listener."""
+
+    def __init__(self, node: Node) -> None:
+        self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self._last_s = time.monotonic()
+        self._gap_s = (self._last_s, self._last_s)
+        tell_driver = node.transport.on_link
+
+        def on_link(peer: bytes, is_up: bool) -> None:
+            if not is_up:
+                self._events.append(Event("link_lost", time.monotonic(), compute_peer_id(peer)))
+            tell_driver(peer, is_up)
+
+        node.transport.on_link = on_link
+        node.driver.add_view_watcher(node.main.id, self._on_view)
+        node.driver.add_listener(node.main.id, self)
+
+    def _on_view(self, view: int, is_active: bool) -> None:
+        name: Literal["view_left", "view_begun"] = "view_begun" if is_active else "view_left"
+        self._events.append(Event(name, time.monotonic(), str(view)))
+
+    def on_executed(self, executed: Executed) -> None:
+        if executed.operations:
+            now_s = time.monotonic()
+            if now_s - self._last_s > self._gap_s[1] - self._gap_s[0]:
+                self._gap_s = (self._last_s, now_s)
+            self._last_s = now_s
+
+    def on_certified(self, certified: Certified) -> None:
+        """Not watched."""
+
+    def on_transferred(self, transferred: Transferred) -> None:
+        """Not watched."""
+
+    def take(self) -> tuple[tuple[float, float], tuple[Event, ...]]:
+        """(longest gap, events) since this was called last."""
+        taken = self._gap_s, tuple(self._events)
+        self._gap_s = (self._last_s, self._last_s)
+        self._events.clear()
+        return taken
+
+
+def read(node: Node, generator: Generator, watcher: Watcher) -> Reading:
     """A reading of this process now."""
     links = node.transport.links()
+    gap_s, events = watcher.take()
     latencies, generator.latencies_ms = sorted(generator.latencies_ms), []
     return Reading(
         at_s=time.monotonic(),
@@ -121,10 +175,26 @@ def read(node: Node, generator: Generator) -> Reading:
         batches=generator.batches,
         operations=generator.operations,
         connected=sum(link.connected for link in links),
-        position=node.main.chain.get_position(),
+        view=node.main.seat.core.view,
+        position=node.main.seat.core.executed,
+        head=node.main.chain.get_head().hex(),
+        longest_gap_s=gap_s,
+        queues=count_queues(node),
+        events=events,
         transfers=generator.transfers,
         latencies_ms=tuple(latencies),
     )
+
+
+def count_queues(node: Node) -> dict[str, int]:
+    """What waits, or is kept until a checkpoint lets it go."""
+    core = node.main.seat.core
+    return {
+        "operations": len(core.pool),
+        "slots": len(core.slots),
+        "inbound_frames": node.transport.inbound.statistics().current_buffer_used,
+        "outbound_bytes": sum(link.queued_bytes for link in node.transport.links()),
+    }
 
 
 async def _run(path: Path, *, batches_only: bool) -> None:
@@ -137,7 +207,7 @@ async def _run(path: Path, *, batches_only: bool) -> None:
     ):
         if batches_only:
             node.main.seat.catch_up.transfer_batches_min = U63_MAX
-        generator = Generator(node, nursery)
+        generator, watcher = Generator(node, nursery), Watcher(node)
         address = node.transport.listen_addresses()[0]
         _say(Ready(compute_peer_id(node.key.public), address))
         async for line in _read_lines():
@@ -150,7 +220,7 @@ async def _run(path: Path, *, batches_only: bool) -> None:
                     )
                 case Load():
                     await generator.set_load(command.outstanding)
-            _say(read(node, generator))
+            _say(read(node, generator, watcher))
         nursery.cancel_scope.cancel()
 
 

@@ -1,6 +1,19 @@
 """What the bench and a member process say to each other: one JSON document a line."""
 
+from typing import Literal
+
 import msgspec
+
+EVENTS_MAX = 256
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A link was lost, or a view was left (a VIEW-CHANGE is durable) or begun."""
+
+    name: Literal["link_lost", "view_left", "view_begun"]
+    at_s: float
+    subject: str
+    """The PeerId, or the view's number."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -40,8 +53,18 @@ class Reading(msgspec.Struct, frozen=True, tag="reading", kw_only=True):
     batches: int
     operations: int
     connected: int
+    view: int
     position: int
     """Of the last executed batch."""
+    head: str
+    """Hash of the log up to there, in hex."""
+    longest_gap_s: tuple[float, float]
+    """When the longest time without an executed operation began and ended, since the last reading;
+    on the clock of `at_s`. Equal numbers when there was none."""
+    queues: dict[str, int]
+    """How much waits or is kept, by name; each has a bound in the code."""
+    events: tuple[Event, ...]
+    """Since the last reading, at most EVENTS_MAX."""
     transfers: int
     """Fetched states that this process went on from."""
     latencies_ms: tuple[float, ...]

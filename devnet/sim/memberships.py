@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from devnet.sim.member import Member
     from devnet.sim.world import World
 
-ADDRESS = "/ip4/127.0.0.1/tcp/1"
 JOIN_BOND = 20_000
 
 
@@ -39,7 +38,7 @@ class Owner(Client):
         for change in world.plan.changes:
             if change.node == self._index:
                 joins = change.kind == "join"
-                body = JoinCommittee(JOIN_BOND, ADDRESS) if joins else LeaveCommittee()
+                body = JoinCommittee(JOIN_BOND) if joins else LeaveCommittee()
                 world.at(change.at_ms, self.ask, body)
         world.at(RESEND_MS + self.id % 7, self._on_resend)
 

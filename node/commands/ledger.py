@@ -1,5 +1,6 @@
-"""econode ledger log, verify: read this node's own ledger file, running or not."""
+"""econode ledger log, prove, verify: read this node's own ledger file, running or not."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -91,9 +92,86 @@ def _shorten_value(value: Any) -> str:
     return f"{text[:16]}…" if len(text) > 20 else text
 
 
+@app.command("prove")
+def prove(
+    task: Annotated[
+        str | None,
+        typer.Argument(metavar="[TASK]", help="First hex digits of a task's id."),
+    ] = None,
+    position: Annotated[
+        int | None,
+        typer.Option("--position", min=1, max=POSITION_MAX, help="Instead: all facts there."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write it.")] = Path(
+        "proof.econode"
+    ),
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a light proof: anybody can check it with the genesis alone.
+
+    It proves how a task ended, or the facts of one position.
+
+    \b
+    Example:
+      econode ledger prove 1f2e3d4c --out result.proof
+    """
+    from node.files import write_atomic
+    from node.ledger_prove import prove as make_proof
+    from protocols.genesis import MAIN_COMMITTEE, compute_committee_id
+    from protocols.light import encode_bundle
+
+    if (task is None) == (position is None):
+        raise typer.BadParameter("give a TASK or --position N")
+    place = open_home(home)
+    place.check_initialised()
+    network = place.load_genesis().compute_network_id()
+    committee = compute_committee_id(network, MAIN_COMMITTEE)
+    bundle = make_proof(
+        place.ledger_path, network, committee, task=task or "", position=position or 0
+    )
+    data = encode_bundle(bundle)
+    write_atomic(out, data)
+    found = {
+        "file": str(out),
+        "bytes": len(data),
+        "position": bundle.entry.header.position,
+        "facts": len(bundle.entry.facts),
+        "epochs": len(bundle.epochs),
+        "headers": len(bundle.headers),
+    }
+    show(found, json, lambda: render_pairs(list(found.items())))
+    hint("check it anywhere: econode ledger verify --light FILE --genesis genesis.json", json)
+
+
+LightOption = Annotated[
+    Path | None,
+    typer.Option("--light", metavar="FILE", help="Check this proof instead; needs no ledger."),
+]
+GenesisOption = Annotated[
+    Path | None,
+    typer.Option("--genesis", metavar="FILE", help="With --light: trust this genesis. [home's]"),
+]
+AnchorOption = Annotated[
+    Path | None,
+    typer.Option("--anchor", metavar="FILE", help="With --light: trust this saved anchor."),
+]
+SaveOption = Annotated[
+    Path | None,
+    typer.Option("--save-anchor", metavar="FILE", help="With --light: what to trust next time."),
+]
+
+
 @app.command("verify")
-def verify(home: HomeOption = None, json: JsonOption = False) -> None:
-    """Check the whole ledger file anew.
+def verify(
+    light: LightOption = None,
+    genesis: GenesisOption = None,
+    anchor: AnchorOption = None,
+    save_anchor: SaveOption = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check the whole ledger file anew, or a light proof.
 
     Every hash, signature, certificate and balance.
     Ends with 1 and names what is wrong if anything was changed. The node may be running.
@@ -101,7 +179,52 @@ def verify(home: HomeOption = None, json: JsonOption = False) -> None:
     \b
     Example:
       econode ledger verify
+      econode ledger verify --light result.proof --genesis genesis.json
     """
+    if light is not None:
+        if genesis is not None and anchor is not None:
+            raise typer.BadParameter("trust --genesis or --anchor, not both")
+        _verify_light(light, genesis, anchor, save_anchor, home, json)
+    elif (genesis, anchor, save_anchor) != (None, None, None):
+        raise typer.BadParameter("--genesis, --anchor and --save-anchor go with --light")
+    else:
+        _verify_ledger(home, json)
+
+
+def _verify_light(
+    light: Path,
+    genesis: Path | None,
+    anchor: Path | None,
+    save_anchor: Path | None,
+    home: Path | None,
+    json: bool,
+) -> None:
+    import time
+
+    from node.home import read_genesis
+    from node.light_files import describe, read_anchor, verify_file, write_anchor
+    from protocols.light import make_anchor
+
+    if anchor is not None:
+        trusted = read_anchor(anchor)
+    else:
+        found = open_home(home).load_genesis() if genesis is None else read_genesis(genesis)
+        trusted = make_anchor(found)
+    proven = verify_file(light, trusted, time.time_ns() // 1_000_000)
+    if save_anchor is not None:
+        write_anchor(save_anchor, proven.anchor)
+    document = describe(proven)
+    show(document, json, lambda: _render_proven(document))
+
+
+def _render_proven(document: dict[str, Any]) -> list[str]:
+    names = ("position", "time_ms", "epoch", "certified_position")
+    signed = f"{document['signers']} of {document['members']} members"
+    pairs = [("proof", "sound"), *((name, document[name]) for name in names), ("signed by", signed)]
+    return [*render_pairs(pairs), *(f"    {_describe(fact)}" for fact in document["facts"])]
+
+
+def _verify_ledger(home: Path | None, json: bool) -> None:
     from node.ledger_verify import verify_ledger
 
     place = open_home(home)

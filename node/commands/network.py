@@ -34,7 +34,7 @@ def status(
         ("network", f"{now.network} ({shorten(now.network_id, 16)})"),
         ("roles", ", ".join(now.roles)),
         ("committee", f"{now.committee_name} ({now.committee})"),
-        ("members", f"n = {now.n}, f = {now.f}, q = {now.q} ({faults})"),
+        ("members", f"epoch {now.epoch}: n = {now.n}, f = {now.f}, q = {now.q} ({faults})"),
         ("view", f"{now.view}, led by {now.primary}"),
         ("position", f"{now.position} (certified to {now.certified_position})"),
         ("checkpoint", now.stable_checkpoint),

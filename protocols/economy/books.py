@@ -6,7 +6,7 @@ accounts and `tasks_open_max`, and follows from the facts and operations before 
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -57,9 +57,7 @@ class Books:
         """The members of the epoch that orders the next batch."""
         self.epochs = [committee]
         """The newest epochs, the present one last; at most EPOCHS_KEPT_MAX."""
-        self.addresses: dict[bytes, str] = {}
-        """Where members that joined later listen; founders' addresses stand in the genesis."""
-        self.joining: dict[bytes, str] = {}
+        self.joining: set[bytes] = set()
         self.leaving: set[bytes] = set()
         self.has_offender = False
         """What the batch under execution changes of the members; see `membership.end_batch`."""
@@ -94,12 +92,10 @@ class Books:
         """t: identical results of distinct members that make a result."""
         return max(2, self.committee.f + 1)
 
-    def set_committee(self, committee: Committee, addresses: Mapping[bytes, str]) -> None:
-        """Begin an epoch; `addresses` are those of members that join with it."""
+    def set_committee(self, committee: Committee) -> None:
+        """Begin an epoch."""
         self.committee = committee
         self.epochs = [*self.epochs, committee][-EPOCHS_KEPT_MAX:]
-        known = {**self.addresses, **addresses}
-        self.addresses = {key: known[key] for key in committee.members if key in known}
 
     # --- credits -----------------------------------------------------------------------------
 

@@ -31,9 +31,9 @@ def join(books: Books, ordered: OrderedOperation, body: JoinCommittee) -> None:
         raise Refused("bond_too_small")
     _require_room(books)
     books.require_free(signer, body.bond)
-    books.joining[signer] = body.address
+    books.joining.add(signer)
     moves = compute_moves((signer, "free", signer, "bonded", body.bond))
-    books.emit(MemberJoined(account=signer, bond=body.bond, address=body.address, moves=moves))
+    books.emit(MemberJoined(account=signer, bond=body.bond, moves=moves))
 
 
 def leave(books: Books, ordered: OrderedOperation) -> None:
@@ -42,7 +42,7 @@ def leave(books: Books, ordered: OrderedOperation) -> None:
     if not books.committee.is_member(signer) or signer in books.leaving:
         raise Refused("not_a_member")
     if n == 1 or n == BYZANTINE_MEMBERS_MIN:
-        raise Refused("too_few_members")
+        raise Refused("members_needed")
     _require_room(books)
     books.leaving.add(signer)
     books.emit(MemberLeft(account=signer))
@@ -59,7 +59,7 @@ def end_batch(books: Books) -> None:
         committee = Committee(
             former.network, former.id, former.epoch + 1, tuple(sorted(wanted)), books.position
         )
-        books.set_committee(committee, books.joining)
+        books.set_committee(committee)
         joined = tuple(sorted(wanted.difference(former.members)))
         left = tuple(sorted(books.leaving - expelled))
         books.emit(
@@ -71,7 +71,7 @@ def end_batch(books: Books) -> None:
                 expelled=tuple(sorted(expelled)),
             )
         )
-    books.joining, books.leaving, books.has_offender = {}, set(), False
+    books.joining, books.leaving, books.has_offender = set(), set(), False
 
 
 def find_committee(books: Books, epoch: int) -> Committee | None:

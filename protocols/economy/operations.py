@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from crdt.facts import Address, OfferedCapability, Phase, Round
+from crdt.facts import OfferedCapability, Phase, Round
 from identity import schema
 from identity.schema import Amount, CommitteeId, Digest, Key, Name, Positive, Salt
 from protocols.genesis import MEMBERS_MAX, CommitteeName
@@ -170,10 +170,9 @@ class ConsentCommittee(Body, frozen=True, tag="consent_committee"):
 
 class JoinCommittee(Body, frozen=True, tag="join_committee"):
     """Become a member: the signature is the joiner's consent. `bond` free credits are bonded with
-    it, and others dial it at `address`."""
+    it. Where it listens stands in its agent card."""
 
     bond: Amount
-    address: Address
 
 
 class LeaveCommittee(Body, frozen=True, tag="leave_committee"):

@@ -111,10 +111,6 @@ class EconomyState:
         """The committee of the present epoch or of one that is still remembered."""
         return membership.find_committee(self._books, epoch)
 
-    def addresses(self) -> dict[bytes, str]:
-        """Where members that joined after genesis say that they listen."""
-        return dict(self._books.addresses)
-
     def genesis_facts(self) -> tuple[Fact, ...]:
         """What position 0 of the committee's log holds."""
         return self._genesis_facts

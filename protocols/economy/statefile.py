@@ -88,7 +88,6 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_ms: int
     opened_count: int
     epochs: tuple[EpochRecord, ...]
-    addresses: tuple[tuple[bytes, str], ...]
     balances: tuple[tuple[bytes, Bucket, int], ...]
     accounts: tuple[bytes, ...]
     reputation: Any
@@ -109,7 +108,6 @@ def dump(books: Books) -> bytes:
         time_ms=books.time_ms,
         opened_count=books.opened_count,
         epochs=tuple(EpochRecord(each.epoch, each.start, each.members) for each in books.epochs),
-        addresses=tuple(sorted(books.addresses.items())),
         balances=tuple((*key, value) for key, value in books.stake.balances().items()),
         accounts=tuple(books.stake.accounts()),
         reputation=books.reputation.dump(),
@@ -137,7 +135,6 @@ def load(data: bytes, books: Books) -> None:
     if not books.epochs:
         raise InvalidSchema("the state names no members")
     books.committee = books.epochs[-1]
-    books.addresses = dict(record.addresses)
     books.stake.restore(record.balances, record.accounts)
     books.reputation = ReputationView.load(record.reputation)
     books.nonces = dict(record.nonces)

@@ -33,6 +33,7 @@ RESEND_MS = 200
 FETCH_TIMEOUT_MS = 2_000
 SHUN_MS = 10_000
 RESEND_SLOTS_MAX = 32
+CLAIMS_WAIT_MS = 1_000
 TRANSFER_WINDOWS_MIN = 4
 """So many windows behind, the state is fetched instead of the batches: 800 batches at K = 100."""
 
@@ -44,6 +45,8 @@ class CatchUp:
         self._core = core
         self._progress: tuple[int, ...] = ()
         self._next_status_ms = 0
+        self._stuck_after_ms = 0
+        self._complained: int | None = None
         self._resend_after_ms: dict[bytes, int] = {}
         self._shunned_until_ms: dict[bytes, int] = {}
         self._fetch: tuple[bytes, int] | None = None
@@ -52,6 +55,7 @@ class CatchUp:
         """The last peer that said that it executed more than this one, and how far it is."""
         self._same_epoch: set[bytes] = set()
         """Members whose last claim was of this epoch: their states can be proven here."""
+        self._claims_until_ms: int | None = None
         self._lacking: set[bytes] = set()
         """Members that did not give the batch that comes next."""
         self.transfer_batches_min = TRANSFER_WINDOWS_MIN * core.checkpoints.window
@@ -80,15 +84,21 @@ class CatchUp:
         self._seek_state(now_ms, step)
         self.transfer.on_timer(now_ms, step)
         progress = (core.executed, core.heads.certified, core.checkpoints.low)
-        is_stuck = self._is_waiting() and progress == self._progress
-        if is_stuck or now_ms >= self._next_status_ms:
-            step.sends.append(Send(None, self._get_status(is_stuck)))
+        is_stuck = (
+            self._is_waiting() and progress == self._progress and now_ms >= self._stuck_after_ms
+        )
+        if is_stuck or progress != self._progress:
+            self._stuck_after_ms = now_ms + STATUS_STUCK_MS
+        complained = core.view if core.suspicion.has_reason(now_ms) else None
+        if is_stuck or now_ms >= self._next_status_ms or complained != self._complained:
+            step.sends.append(Send(None, self._get_status(is_stuck, now_ms)))
             self._next_status_ms = now_ms + STATUS_IDLE_MS
-        self._progress = progress
+        self._progress, self._complained = progress, complained
         core.memory.on_timer(now_ms, step)
         if not self.is_behind():
             core.on_timer(now_ms, step)
         step.wake(now_ms + (STATUS_STUCK_MS if self._is_waiting() else STATUS_IDLE_MS))
+        step.wake(core.suspicion.get_due_ms(now_ms))
         deadline = core.application.get_next_deadline_ms()
         if deadline is not None and core.is_primary:
             delay = deadline - core.clock.estimate_ms(now_ms)
@@ -101,6 +111,8 @@ class CatchUp:
         if core.committee.is_member(peer):
             self._claims[peer] = status.executed
         epoch = core.committee.epoch
+        complains = status.complains and status.epoch == epoch
+        core.suspicion.on_complaint(peer, status.view if complains else None, now_ms, step)
         if peer in self._claims and status.epoch == epoch:
             self._same_epoch.add(peer)
         else:
@@ -115,7 +127,7 @@ class CatchUp:
         self._resend_after_ms[peer] = now_ms + RESEND_MS
         if (status.epoch, status.executed) < (epoch, core.executed):
             # It learns at once that it is behind; no member's is sent nothing else unasked.
-            step.sends.append(Send(peer, self._get_status(False)))
+            step.sends.append(Send(peer, self._get_status(False, now_ms)))
         if core.committee.is_member(peer) and status.epoch == epoch and status.waiting:
             core.views.resend(peer, status.view, status.active, step)
             self._resend(peer, status, step)
@@ -128,7 +140,7 @@ class CatchUp:
             self._start_fetch(peer, now_ms, step)
         elif now_ms >= self._resend_after_ms.get(peer, 0):
             self._resend_after_ms[peer] = now_ms + RESEND_MS
-            step.sends.append(Send(peer, self._get_status(False)))
+            step.sends.append(Send(peer, self._get_status(False, now_ms)))
         return step
 
     def follow(self, former: "CatchUp", now_ms: int, step: Step) -> None:
@@ -159,6 +171,7 @@ class CatchUp:
                     digest = compute_batch_digest(batch.time_ms, [r.digest for r in requests])
                     check_commit_proof(core.committee, batch.seq, digest, batch.proof, core.check)
                     core.execute(batch.seq, batch.time_ms, requests, batch.proof, now_ms, step)
+                    core.suspicion.pace.skip(now_ms)
                 if batch.seq == core.end and batch.certificate:
                     core.heads.accept(batch.certificate, step)
         except InvalidBytes as error:
@@ -168,6 +181,8 @@ class CatchUp:
         if (core.executed, core.heads.certified) != before:
             self._lacking.clear()
             core.execute_ready(now_ms, step)
+            if core.suspicion.has_reason(now_ms):
+                step.wake(now_ms)
             if core.end is None and core.executed < self._claims.get(peer, 0):
                 self._start_fetch(peer, now_ms, step)
         else:
@@ -205,9 +220,21 @@ class CatchUp:
         elif {p for p, claim in self._claims.items() if claim > core.executed} <= self._lacking:
             self.transfer.seek(1, now_ms, step)
 
+    def _waits_for_claims(self, now_ms: int) -> bool:
+        """True for a moment when one member says that this one is far behind: f+1 must say so
+        before a state is fetched, and batches would be in vain."""
+        claims, core = self._claims.values(), self._core
+        if len(claims) > core.committee.f or not claims:
+            return False
+        if max(claims) - core.executed <= self.transfer_batches_min:
+            return False
+        if self._claims_until_ms is None:
+            self._claims_until_ms = now_ms + CLAIMS_WAIT_MS
+        return now_ms < self._claims_until_ms
+
     def _start_fetch(self, peer: bytes, now_ms: int, step: Step) -> None:
         core = self._core
-        if self.transfer.is_active:
+        if self.transfer.is_active or self._waits_for_claims(now_ms):
             return
         if self._fetch is not None or now_ms < self._shunned_until_ms.get(peer, 0):
             return
@@ -233,7 +260,7 @@ class CatchUp:
             or self.is_behind()
         )
 
-    def _get_status(self, is_stuck: bool) -> Status:
+    def _get_status(self, is_stuck: bool, now_ms: int) -> Status:
         core = self._core
         return Status(
             committee=core.committee.id,
@@ -244,6 +271,7 @@ class CatchUp:
             executed=core.executed,
             certified=core.heads.certified,
             waiting=is_stuck,
+            complains=core.suspicion.has_reason(now_ms),
         )
 
     def _resend(self, peer: bytes, status: Status, step: Step) -> None:

@@ -44,12 +44,14 @@ from protocols.messages import (
 from protocols.pbft.application import Application
 from protocols.pbft.checkpoint import SNAPSHOT_CHECKPOINTS, Checkpoints
 from protocols.pbft.clock import ClockReadings
+from protocols.pbft.epoch import find_end, note_end
 from protocols.pbft.heads import Heads
 from protocols.pbft.memory import Memory
 from protocols.pbft.pool import Pool, Request
 from protocols.pbft.quorum import Check
 from protocols.pbft.reproposals import Reproposals
 from protocols.pbft.slot import Prepared, PreparedRow, Proposal, Slot
+from protocols.pbft.suspicion import Suspicion
 from protocols.pbft.view_change import ViewChanger
 from protocols.step import Equivocation, Executed, Persist, Send, Step
 
@@ -79,29 +81,29 @@ class Core:
         snapshot_checkpoints: int = SNAPSHOT_CHECKPOINTS,
     ) -> None:
         self.committee = committee
-        self._key = key
+        self.key = key
         self.application = application
         self.view = 0
-        self.end = _find_end(committee, application)
-        """The position that decided the next epoch's members, once it is executed: nothing beyond
-        it is ordered by these."""
+        self.end = find_end(committee, application)
+        """The position that decided the next epoch's members, once it is executed."""
         self.pool = Pool(application.get_next_nonce)
         self.clock = ClockReadings(committee)
         self.views = ViewChanger(self)
+        self.suspicion = Suspicion(self)
         self.again = Reproposals(self)
         self.memory = Memory(self)
         self.checkpoints = Checkpoints(self, checkpoint_batches, snapshot_checkpoints)
         self.heads = Heads(self)
         self.check = check
         self.slots: dict[int, Slot] = {}
-        self.next_seq = application.get_position() + 1
-        self._durable = application.get_position()
+        self.durable = application.get_position()
+        self.next_seq = self.durable + 1
 
     # --- what it is ---------------------------------------------------------------------------
 
     @property
     def me(self) -> bytes:
-        return self._key.public
+        return self.key.public
 
     @property
     def is_member(self) -> bool:
@@ -117,26 +119,7 @@ class Core:
 
     def sign(self, kind: str, payload: msgspec.Struct) -> Statement:
         place = Context(self.committee.network, self.committee.id, self.committee.epoch, kind)
-        return envelope.sign(self._key, place, schema.encode(payload))
-
-    def is_over(self) -> bool:
-        """True once the next epoch may be entered: q of these members have signed the head at
-        its beginning, so that they hold it for good, and so does this node."""
-        return self.end is not None and min(self.heads.certified, self._durable) >= self.end
-
-    def make_core(self, committee: Committee) -> "Core":
-        """This member's core for another epoch. What waits to be ordered goes with it."""
-        core = Core(
-            committee,
-            self._key,
-            self.application,
-            self.check,
-            checkpoint_batches=self.checkpoints.interval,
-            snapshot_checkpoints=self.checkpoints.snapshot_checkpoints,
-        )
-        core.pool, core.clock.offset_ms = self.pool, self.clock.offset_ms
-        core.pool.begin_view()
-        return core
+        return envelope.sign(self.key, place, schema.encode(payload))
 
     # --- inputs -------------------------------------------------------------------------------
 
@@ -147,6 +130,7 @@ class Core:
             if self.application.admit(request.signer, request.operation) is None:
                 self.pool.add(request, now_ms)
         self.propose(now_ms, step)
+        self.suspicion.on_waiting(now_ms, step)
         return step
 
     def on_propose(self, statement: Statement, hop: Propose, load: Load, now_ms: int) -> Step:
@@ -292,10 +276,9 @@ class Core:
         return self.checkpoints.low < seq <= self.checkpoints.high
 
     def get_slot(self, seq: int) -> Slot:
-        slot = self.slots.get(seq)
-        if slot is None:
-            slot = self.slots[seq] = Slot(seq)
-        return slot
+        if seq not in self.slots:
+            self.slots[seq] = Slot(seq)
+        return self.slots[seq]
 
     def _accept(self, slot: Slot, message: PrePrepare, step: Step) -> None:
         """Make the proposal durable and, as a backup, vote for it."""
@@ -395,9 +378,10 @@ class Core:
             slot = self.slots.get(self.executed + 1)
             if slot is None or slot.proposal is None or slot.proof is None:
                 break
-            hop = slot.proposal.hop
-            batch = (slot.seq, hop.time_ms, slot.proposal.requests, slot.proof)
-            self.execute(*batch, now_ms, step)
+            hop, requests = slot.proposal.hop, slot.proposal.requests
+            since_ms = self.pool.get_oldest_ms()
+            self.execute(slot.seq, hop.time_ms, requests, slot.proof, now_ms, step)
+            self.suspicion.on_batch(len(requests), since_ms, now_ms)
         self.propose(now_ms, step)
 
     def execute(
@@ -429,28 +413,16 @@ class Core:
                 facts=outcome.facts,
             )
         )
-        if self.application.get_committee().epoch != self.committee.epoch:
-            self.end_epoch(seq, now_ms)
+        note_end(self, seq, now_ms)
         self.heads.note_executed(step)
         self.checkpoints.on_executed(seq, step)
-
-    def end_epoch(self, seq: int, now_ms: int) -> None:
-        """Nothing after `seq` is executed in this epoch, even where it is committed: no honest
-        member signs a head beyond, so it has no outcome. Its operations wait again."""
-        self.end = seq
-        for later in [s for s in self.slots if s > seq]:
-            proposal = self.slots.pop(later).proposal
-            for request in () if proposal is None else proposal.requests:
-                if self.application.admit(request.signer, request.operation) is None:
-                    self.pool.add(request, now_ms)
-        self.pool.begin_view()
 
     def on_durable(self, position: int, now_ms: int) -> Step:
         """The ledger holds everything up to `position` for good: only now the heads and
         checkpoints up to it are signed, for others to build on."""
         step = Step()
-        if position > self._durable:
-            self._durable = position
+        if position > self.durable:
+            self.durable = position
             self.checkpoints.on_durable(position, step)
             self.checkpoints.sign(position, step)
             self.heads.sign(position, step)
@@ -529,12 +501,5 @@ class Core:
     def _vote(self, statement: Statement, step: Step) -> None:
         step.votes.append((self.committee.id, statement.data))
 
-    def _row(self, kind: str, message: PrePrepare, data: bytes) -> Persist:
-        epoch = self.committee.epoch
-        return Persist(self.committee.id, kind, message.view, message.seq, data, epoch)
-
-
-def _find_end(committee: Committee, application: Application) -> int | None:
-    """The end of the committee's epoch, if the application has reached it already."""
-    is_ended = application.get_committee().epoch > committee.epoch
-    return application.get_position() if is_ended else None
+    def _row(self, kind: str, vote: PrePrepare, data: bytes) -> Persist:
+        return Persist(self.committee.id, kind, vote.view, vote.seq, data, self.committee.epoch)

@@ -1,4 +1,4 @@
-"""Continue after a restart from what the vote log holds.
+"""Continue after a restart from what the vote log holds, or in another epoch.
 
 Everything that this member may have signed was durable before it was sent, so after `restore` it
 never signs a second digest for a slot: its slots hold the very proposals and votes of before.
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from identity import cbor, envelope, schema
 from identity.certificate import Certificate
+from protocols.committee import Committee
 from protocols.messages import FRAME_BYTES_MAX, VOTE_BYTES_MAX, Checkpoint, PrePrepare, Propose
 from protocols.pbft.core import Core, Load
 from protocols.pbft.slot import Prepared, PreparedRow, Proposal
@@ -15,6 +16,21 @@ from protocols.pbft.view_change import ViewRow
 from protocols.step import Persist, Step
 
 ROW_BYTES_MAX = 2 * FRAME_BYTES_MAX
+
+
+def make_core(former: Core, committee: Committee) -> Core:
+    """The same member's core for another epoch. What waits to be ordered goes with it."""
+    core = Core(
+        committee,
+        former.key,
+        former.application,
+        former.check,
+        checkpoint_batches=former.checkpoints.interval,
+        snapshot_checkpoints=former.checkpoints.snapshot_checkpoints,
+    )
+    core.pool, core.clock.offset_ms = former.pool, former.clock.offset_ms
+    core.pool.begin_view()
+    return core
 
 
 def restore(core: Core, rows: Iterable[Persist], load: Load, now_ms: int) -> Step:

@@ -33,6 +33,7 @@ from protocols.messages import (
     OfferState,
 )
 from protocols.pbft.checkpoint import Diverged
+from protocols.pbft.epoch import note_end
 from protocols.state_tree import (
     StateTree,
     compute_digest,
@@ -334,7 +335,6 @@ class StateTransfer:
         core.checkpoints.adopt(target.certificate, position)
         core.again.forget(position)
         core.pool.forget_executed(now_ms)
-        if application.get_committee().epoch != core.committee.epoch:
-            core.end_epoch(position, now_ms)
+        note_end(core, position, now_ms)
         core.heads.note_executed(step)
         core.execute_ready(now_ms, step)

@@ -2,13 +2,13 @@
 
     active ──timer──► VIEW-CHANGE(v+1) sent, inactive ──NEW-VIEW(v+1)──► active in v+1
                         │  f+1 members are above us: join the smallest of their views
-                        └─ q VIEW-CHANGEs and no NEW-VIEW in time: VIEW-CHANGE(v+2), ...
+                        └─ q have left and no NEW-VIEW in time: VIEW-CHANGE(v+2), ...
 
 A member's choice to leave a view is durable before it is sent, and it takes no further part in
 that view: what its VIEW-CHANGE says of prepared certificates stays true. The timer runs while
 something waits to be executed, doubles with each view change and is reset by progress. A member
 that hears of fewer than q-1 others, or is behind, does not blame the primary: on its own it would
-only lock itself out.
+only lock itself out. `suspicion.py` says when a view is left before its timer ends.
 """
 
 import hashlib
@@ -34,6 +34,7 @@ from protocols.messages import (
     ViewChange,
 )
 from protocols.pbft.new_view import check_view_change, compute_proposals
+from protocols.pbft.suspicion import RELAY_AFTER_MS
 from protocols.step import Equivocation, Persist, Send, Step
 
 if TYPE_CHECKING:
@@ -108,20 +109,26 @@ class ViewChanger:
             self._broadcast_own(step)
         if not self._is_waiting(now_ms):
             self._deadline_ms = None
+        elif self._timeout_ms == TIMEOUT_MS and core.suspicion.may_leave(now_ms):
+            core.suspicion.on_left(now_ms)
+            self._leave(core.view + 1, now_ms, step)
         elif is_starving or (self._deadline_ms is not None and now_ms >= self._deadline_ms):
             self._timeout_ms = min(2 * self._timeout_ms, TIMEOUT_MS_MAX)
             self._leave(core.view + 1, now_ms, step)
         elif self._deadline_ms is None:
             self._deadline_ms = now_ms + self._timeout_ms
-        elif self.is_active and now_ms >= self._deadline_ms - self._timeout_ms // 2:
-            self._relay(step)
+        if self.is_active and self._deadline_ms is not None:
+            self._relay(now_ms, step)
         step.wake(self._deadline_ms)
 
     def _is_waiting(self, now_ms: int) -> bool:
-        """While leaving, the timer runs from the q-th VIEW-CHANGE on."""
+        """While leaving, the timer runs once q members have left for this view or a later one: a
+        member that went on repeats its newest VIEW-CHANGE only, and those that restarted since
+        have forgotten the one before."""
         core = self._core
         if not self.is_active:
-            return len(self._known.get(core.view, {})) >= core.committee.q
+            left = {s for view, known in self._known.items() if view >= core.view for s in known}
+            return len(left) >= core.committee.q
         return self._is_connected(now_ms) and core.is_waiting(now_ms)
 
     def note_heard(self, peer: bytes, now_ms: int) -> None:
@@ -134,11 +141,14 @@ class ViewChanger:
         heard = sum(now_ms - at <= HEARD_MS_MAX for at in self._heard_ms.values())
         return heard >= self._core.committee.q - 1
 
-    def _relay(self, step: Step) -> None:
+    def _relay(self, now_ms: int, step: Step) -> None:
         """Pass what waits longest on to the primary: its client may have left it out."""
         core = self._core
+        since_ms = core.pool.get_oldest_ms()
+        if core.is_primary or since_ms is None or now_ms - since_ms < RELAY_AFTER_MS:
+            return
         oldest = core.pool.get_oldest(RELAYED_MAX)
-        if oldest and not core.is_primary:
+        if oldest:
             operations = tuple(request.data for request in oldest)
             submit = Submit(committee=core.committee.id, operations=operations)
             step.sends.append(Send(core.committee.get_primary(core.view), submit))
@@ -300,6 +310,7 @@ class ViewChanger:
         self.expected = {assigned.seq: assigned.digest for assigned in proposals}
         self.is_active = True
         self._entered_ms = now_ms
+        core.suspicion.pace.begin_view(now_ms)
         self._deadline_ms = None
         self._wanted, self._named = (-1, frozenset()), {}
         self._persist(step)

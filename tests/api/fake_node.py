@@ -142,6 +142,7 @@ class FakeNode:
             network_id=self._genesis.compute_network_id().hex(),
             committee="00" * 16,
             committee_name="main",
+            epoch=0,
             version="0",
             n=n,
             f=compute_faults(n),
@@ -300,6 +301,24 @@ class FakeNode:
         return service.Executed(
             operation="00" * 32, position=position, fact=service.describe_fact(fact)
         )
+
+    async def members(self) -> service.Members:
+        members = tuple(
+            service.CommitteeMember(
+                peer_id=member.peer, address=member.address, bonded=member.bond, connected=True
+            )
+            for member in self._genesis.members
+        )
+        n = len(members)
+        return service.Members(epoch=0, start=0, n=n, f=(n - 1) // 3, q=n, members=members)
+
+    async def join_committee(self, bond: int | None) -> service.Executed:
+        raise Problem("already-member", "this account is a member already", status=409)
+
+    async def leave_committee(self) -> service.Executed:
+        position = await self._publish([facts.MemberLeft(account=self._key)])
+        fact = service.describe_fact(facts.MemberLeft(account=self._key))
+        return service.Executed(operation="00" * 32, position=position, fact=fact)
 
     async def reputation(self, agent: str | None) -> service.Reputation:
         agents = [member.peer for member in self._genesis.members if agent in (None, member.peer)]

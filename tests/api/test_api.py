@@ -72,11 +72,16 @@ async def test_every_answer_is_of_the_form_it_documents(served):
     other = keys.compute_peer_id(keys.PrivateKey.generate().public)
     paid = await served.client.post("/v1/transfers", json={"to": other, "amount": 7})
     assert msgspec.json.decode(paid.content, type=service.Executed).fact["to"] == other
+    left = await served.client.post("/v1/members/leave")
+    assert msgspec.json.decode(left.content, type=service.Executed).fact["kind"] == "member_left"
+    joined = await served.client.post("/v1/members/join", json={"bond": 5})
+    assert joined.status_code == 409
     for path, kind in (
         ("/v1/status", service.Status),
         ("/v1/peers", service.Peers),
         ("/v1/stake", service.Stake),
         ("/v1/reputation", service.Reputation),
+        ("/v1/members", service.Members),
         ("/v1/capabilities", service.Capabilities),
         ("/v1/facts?from=0&limit=1", service.LogPage),
         ("/health", service.Health),

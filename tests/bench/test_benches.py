@@ -7,9 +7,15 @@ import pytest
 
 from devnet.bench.cli import app
 from devnet.bench.consensus import PHASES, compute_signature_ceiling, evaluate, measure_consensus
+from devnet.bench.endurance import compute_slope, measure_endurance
+from devnet.bench.failover import evaluate as evaluate_failover
+from devnet.bench.failover import measure_failover
 from devnet.bench.limits import measure_limits
-from devnet.bench.member_protocol import Reading
+from devnet.bench.member_protocol import Event, Reading
 from devnet.bench.report import Recorder, Report, render
+from protocols.genesis import Parameters
+
+CHECKPOINT_BATCHES_DEFAULT = Parameters().checkpoint_batches
 
 
 def check_figures(report: Report) -> None:
@@ -46,6 +52,51 @@ def test_a_real_committee_orders_the_load(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_killed_primary_is_replaced_and_all_agree_again(tmp_path):
+    report = measure_failover(4, 2, tmp_path, rest_seconds=0.0)
+    check_figures(report)
+    recovery = next(figure for figure in report.figures if figure.name == "recovery")
+    assert len(recovery.repetitions) == 2
+    assert min(recovery.repetitions) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_operations_leave_files_and_queues_bounded(tmp_path):
+    report = measure_endurance(4, 2_000, tmp_path)
+    names = [figure.name for figure in report.figures]
+    assert len(set(names)) == len(names)
+    assert report.get("throughput") > 0
+    assert report.get("ledger_growth") > 0
+    slots = next(figure for figure in report.figures if figure.name == "queue_slots")
+    assert max(slots.repetitions) <= 2 * CHECKPOINT_BATCHES_DEFAULT
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_phases_of_a_failover_follow_one_another():
+    events = [
+        Event("link_lost", 9.0, "primary"),  # before the kill
+        Event("link_lost", 10.1, "another"),
+        Event("link_lost", 10.2, "primary"),
+        Event("view_left", 10.5, "1"),
+        Event("view_begun", 10.6, "1"),
+        Event("view_left", 20.0, "2"),
+    ]
+    phases = evaluate_failover(10.0, 11.0, events, "primary")
+    expected = {
+        "recovery": 1_000,
+        "until_link_lost": 200,
+        "until_view_left": 300,
+        "until_view_begun": 100,
+        "until_executed": 400,
+    }
+    assert phases == pytest.approx(expected)
+
+
+def test_the_slope_is_the_lines():
+    assert compute_slope([0, 1, 2, 3], [5.0, 7.0, 9.0, 11.0]) == pytest.approx(2.0)
+    assert compute_slope([1], [5.0]) == 0.0
+
+
 def read(at_s: float, operations: int, cpu_s: float, *latencies_ms: float) -> Reading:
     return Reading(
         at_s=at_s,
@@ -58,6 +109,13 @@ def read(at_s: float, operations: int, cpu_s: float, *latencies_ms: float) -> Re
         batches=operations // 5,
         operations=operations,
         connected=3,
+        view=0,
+        position=operations // 5,
+        head="",
+        transfers=0,
+        longest_gap_s=(at_s, at_s),
+        queues={"slots": 1},
+        events=(),
         latencies_ms=latencies_ms,
     )
 

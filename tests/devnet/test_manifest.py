@@ -10,7 +10,7 @@ from node.problem import Problem
 
 
 def test_homes_are_what_the_node_reads(tmp_path):
-    plan = manifest.open_folder(tmp_path / "net", 4, 1, 5)
+    plan = manifest.open_folder(tmp_path / "net", 4, ["liar"], 5)
     assert [node.role for node in plan.nodes] == ["requester", "agent", "agent", "liar"]
     genesis = manifest.get_home(tmp_path / "net", plan.nodes[0]).load_genesis()
     assert genesis.compute_network_id().hex() == plan.network_id
@@ -33,7 +33,7 @@ def test_homes_are_what_the_node_reads(tmp_path):
 
 def test_a_seed_gives_the_same_keys_and_prices(tmp_path):
     first, again, other = (
-        manifest.open_folder(tmp_path / name, 3, 0, seed).nodes
+        manifest.open_folder(tmp_path / name, 3, [], seed).nodes
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert first == again
@@ -41,22 +41,29 @@ def test_a_seed_gives_the_same_keys_and_prices(tmp_path):
 
 
 def test_a_devnet_is_found_again_only_as_it_was(tmp_path):
-    plan = manifest.open_folder(tmp_path, 4, 1, 5)
-    assert manifest.open_folder(tmp_path, 4, 1, 5) == plan
-    assert manifest.open_folder(tmp_path, 4, 1, None) == plan
-    for asked in ((4, 0, 5), (5, 1, 5), (4, 1, 6)):
-        with pytest.raises(Problem, match="4 nodes, 1 of them liars, and seed 5"):
+    plan = manifest.open_folder(tmp_path, 4, ["liar"], 5)
+    assert manifest.open_folder(tmp_path, 4, ["liar"], 5) == plan
+    assert manifest.open_folder(tmp_path, 4, ["liar"], None) == plan
+    for asked in ((4, [], 5), (5, ["liar"], 5), (4, ["liar"], 6), (4, ["equivocator"], 5)):
+        with pytest.raises(Problem, match=r"4 nodes, 1 of them Byzantine \(liar\), and seed 5"):
             manifest.open_folder(tmp_path, *asked)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_equivocator_leads_the_first_view(tmp_path, seed):
+    plan = manifest.open_folder(tmp_path, 7, ["equivocator", "liar"], seed)
+    assert [node.role for node in plan.nodes[-2:]] == ["liar", "equivocator"]
+    assert plan.nodes[-1].key == min(node.key for node in plan.nodes)
 
 
 def test_a_folder_with_anything_else_is_left_alone(tmp_path):
     (tmp_path / "precious").write_text("data")
     with pytest.raises(Problem, match="neither empty nor a devnet"):
-        manifest.open_folder(tmp_path, 4, 0, None)
+        manifest.open_folder(tmp_path, 4, [], None)
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
     (tmp_path / manifest.MANIFEST_NAME).write_text("{}")
     with pytest.raises(Problem, match="not a devnet's file"):
-        manifest.open_folder(tmp_path, 4, 0, None)
+        manifest.open_folder(tmp_path, 4, [], None)
 
 
 @pytest.mark.parametrize(("nodes", "liars"), [(2, 0), (21, 0), (4, 2), (6, 2), (4, -1)])

@@ -78,5 +78,5 @@ def test_liars_agree_on_a_wrong_answer_of_the_right_form():
 
 
 def test_the_requester_never_lies():
-    assert roles.assign_roles(4, 1) == ("requester", "agent", "agent", "liar")
-    assert roles.assign_roles(7, 2)[0] == "requester"
+    assert roles.assign_roles(4, ["liar"]) == ("requester", "agent", "agent", "liar")
+    assert roles.assign_roles(7, ["liar", "liar"])[0] == "requester"

@@ -191,13 +191,13 @@ class Runner:
         return [self.tell_fact(fact) for fact in child.genesis_facts()]
 
     def do_join(self, name: str, bond: str) -> list[str]:
-        return self.submit(name, JoinCommittee(int(bond), f"/dns4/{name}.example/tcp/1"))
+        return self.submit(name, JoinCommittee(int(bond)))
 
     def do_leave(self, name: str) -> list[str]:
         return self.submit(name, LeaveCommittee())
 
     def do_both(self, verb: str, *names: str) -> list[str]:
-        body = LeaveCommittee() if verb == "leave" else JoinCommittee(10_000, "")
+        body = LeaveCommittee() if verb == "leave" else JoinCommittee(10_000)
         pairs: list[tuple[str, Body]] = [(name, body) for name in names]
         return self.tell(self.world.run(*self.world.sign_all(pairs)))
 

@@ -15,6 +15,7 @@ from protocols.economy.operations import (
     OPERATION_KIND,
     RECEIPT_KIND,
     AnyBody,
+    JoinCommittee,
     Offer,
     OpenTasks,
     Operation,
@@ -36,7 +37,9 @@ from protocols.step import ChunkFetched, Snapshot, TransferBegun, Transferred
 
 CREATED_MS = 1_700_000_000_000
 CAPABILITY = hashlib.sha256(b"capability").digest()
+JOINERS = [keys.PrivateKey(hashlib.sha256(b"joiner%d" % i).digest()) for i in range(3)]
 MEMBERS = [keys.PrivateKey(hashlib.sha256(b"member%d" % i).digest()) for i in range(4)]
+KEYS = {key.public: key for key in (*MEMBERS, *JOINERS)}
 
 
 def make_genesis(name: str = "test") -> Genesis:
@@ -58,7 +61,9 @@ class Network:
         main = Committee(self.id, committee_id, 0, self.genesis.get_member_keys())
         self.founding, self.committee = formed or (self.genesis, main)
         self.chain = make_chain(self.founding, self.committee)
-        self._nonces = dict.fromkeys(self.committee.members, 0)
+        self.epochs = {0: self.committee}
+        """Who ordered each position."""
+        self._nonces = dict.fromkeys((*KEYS, *self.committee.members), 0)
 
     def make_genesis_batch(self) -> ExecutedBatch:
         return make_genesis_batch(self.id, self.chain.genesis_entry)
@@ -85,6 +90,16 @@ class Network:
             self.order((MEMBERS[0], OpenTasks((spec, spec), receipts))),
         ]
 
+    def make_epochs(self) -> list[ExecutedBatch]:
+        """Batches through three changes of the members, with one more in each epoch."""
+        batches = [
+            self.order(*((MEMBERS[0], Transfer(key.public, 20_000)) for key in JOINERS)),
+        ]
+        for key in JOINERS:
+            batches.append(self.order((key, JoinCommittee(10_000))))
+            batches.append(self.make_batch(1))
+        return batches
+
     def order(self, *bodies: tuple[keys.PrivateKey, AnyBody]) -> ExecutedBatch:
         """The batch of these operations, ordered, executed and proven."""
         position = self.chain.get_position() + 1
@@ -92,20 +107,23 @@ class Network:
         operations = tuple(self._sign(key, body) for key, body in bodies)
         requests = [parse_request(data, self.committee)[0] for data in operations]
         digest = compute_batch_digest(time_ms, [request.digest for request in requests])
-        place = Context(self.id, self.committee.id, 0, COMMIT_KIND)
+        committee = self.chain.get_committee()
+        place = Context(self.id, committee.id, committee.epoch, COMMIT_KIND)
         commit = encode(Commit(0, position, digest, time_ms))
-        signers = MEMBERS[: self.committee.q]
-        proof = tuple(envelope.sign(key, place, commit).data for key in signers)
+        signers = committee.members[: committee.q]
+        proof = tuple(envelope.sign(KEYS[key], place, commit).data for key in signers)
+        self.epochs[position] = committee
         entry = self.chain.execute(position, time_ms, digest, requests).entry
         return ExecutedBatch(self.committee.id, position, digest, time_ms, operations, proof, entry)
 
     def certify(self, entry: log.Entry) -> bytes:
         header = entry.header
         payload = encode(log.Head(header.author, header.position, header.hash()))
-        place = Context(self.id, self.committee.id, 0, log.HEAD_KIND)
+        committee = self.epochs[header.position]
+        place = Context(self.id, committee.id, committee.epoch, log.HEAD_KIND)
         signatures = {
-            key.public: envelope.sign(key, place, payload).signature
-            for key in MEMBERS[1 : 1 + self.committee.q]
+            key: envelope.sign(KEYS[key], place, payload).signature
+            for key in committee.members[-committee.q :]
         }
         return Certificate.collect(place, payload, signatures).encode()
 

@@ -133,6 +133,7 @@ class Teller:
                 return f"{call(signer)}'s {self.tell_statement(hop.statement)}"
             case Status():
                 flags = ("active" if hop.active else "left") + (" waiting" if hop.waiting else "")
+                flags += " complains" if hop.complains else ""
                 return (
                     f"status v{hop.view} {flags} executed={hop.executed}"
                     f" certified={hop.certified} stable={hop.stable}"

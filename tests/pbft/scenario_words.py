@@ -127,7 +127,7 @@ class Words:
         network = OTHER_NETWORK if name.endswith("@") else NETWORK
         body: Body = Transfer(to=self.keys["a"].public, amount=2 if name.endswith("'") else 1)
         if name.endswith("+"):
-            body = JoinCommittee(bond=0, address="")
+            body = JoinCommittee(bond=0)
         elif name.endswith("-"):
             body = LeaveCommittee()
         place = Context(network, COMMITTEE, 0, OPERATION_KIND)

@@ -7,7 +7,9 @@
     say SIGNER,.. KIND field=value ... [by=PEER] [to=REAL] [times=N]  deliver one
     say NAME,.. [by=PEER]                                   deliver kept ones
     propose SIGNER BATCH v=0 s=1 [by=PEER] [body=BATCH] [d=..] [noclock=1]
-    submit x1,x2 [by=PEER]           status a,c executed=5 [waiting=1] [v=] [left=1] [..]
+    submit x1,x2 [by=PEER]
+    status a,c executed=5 [waiting=1] [complains=1] [v=] [left=1] [..]
+    link PEER down|up                the real member's link to a puppet breaks, or is there
     fetch PEER s=1                   batches PEER 1:BATCH,2:null proof=acd [proof_d=] [views=0,0,1]
     ask_memory PEER                  give_memory PEER,.. highest=5 [shows=NAME,..] [change=NAME]
     fetch_body PEER s=1 d=BATCH      give_body PEER BATCH s=1 [d=..]
@@ -142,12 +144,11 @@ class Commands:
             return next(node for node in self.world.nodes if node.is_up)
         return self.world.get(self.words.keys[name].public)
 
+    def is_up(self, name: str) -> bool:
+        return self.real(name).is_up
+
     def puppets(self) -> list[str]:
-        return [
-            name
-            for name, node in zip(self.words.members, self.world.nodes, strict=True)
-            if not node.is_up
-        ]
+        return [name for name in self.words.members if not self.is_up(name)]
 
     def hand(self, peer: str, hop: Hop, to: str | None = None) -> None:
         self.world.deliver(self.words.keys[peer].public, self.real(to), encode_frame(hop))
@@ -200,6 +201,11 @@ class Commands:
         for node in self.world.nodes:
             if node.is_up:
                 node.drive(node.seat.on_timer(self.world.now_ms))
+
+    def do_link(self, peer: str, state: str) -> None:
+        node = self.real()
+        key = self.words.keys[peer].public
+        node.drive(node.seat.on_link(key, state == "up", self.world.now_ms))
 
     def do_durable(self) -> None:
         node = self.real()
@@ -282,11 +288,8 @@ class Commands:
         found = names(which)
         operations = tuple(self.words.operation(name) for name in found)
         peer = by or found[0][0]
-        if to is None and not self.puppets():
-            for name in self.words.members:
-                self.hand(peer, Submit(committee=COMMITTEE, operations=operations), name)
-        else:
-            self.hand(peer, Submit(committee=COMMITTEE, operations=operations), to)
+        for name in [to] if to else [name for name in self.words.members if self.is_up(name)]:
+            self.hand(peer, Submit(committee=COMMITTEE, operations=operations), name)
 
     def do_status(self, who: str, to: str | None = None, **options: str) -> None:
         for name in names(who):
@@ -299,6 +302,7 @@ class Commands:
                 executed=int(options.get("executed", "0")),
                 certified=int(options.get("certified", "0")),
                 waiting="waiting" in options,
+                complains="complains" in options,
             )
             self.hand(name, status, to)
 
@@ -429,14 +433,13 @@ class Commands:
 
     def do_settle(self, ms: str = "") -> None:
         """Deliver until nothing is under way (with `ms=`, over so much time); of the trace only
-        what the world is told: executions, views, faults and evidence."""
+        what the world is told, member by member: executions, views, faults and evidence."""
         if ms:
             self.world.tick(int(ms))
         self.world.settle()
         shown = ("execute", "persist view", "fault", "evidence", "stop")
-        self.world.lines = [
-            line for line in self.world.lines if line.split(": ", 1)[-1].startswith(shown)
-        ]
+        told = [t for t in self.world.lines if t.split(": ", 1)[-1].startswith(shown)]
+        self.world.lines = sorted(told, key=lambda line: line.split(": ", 1)[0])
 
     def do_crash(self, who: str) -> None:
         for name in names(who):

@@ -12,7 +12,7 @@ from protocols.pbft.evidence import check_equivocation
 from protocols.step import Step
 from tests.pbft.world import COMMITTEE, NETWORK, World
 
-JOIN = JoinCommittee(bond=0, address="")
+JOIN = JoinCommittee(bond=0)
 
 
 def run(world, rounds=20):
@@ -83,13 +83,15 @@ def test_the_end_is_certified_by_the_former_quorum():
 def test_nobody_enters_before_its_ledger_is_durable():
     world = World(4, spare=1)
     run(world, 3)
-    world.is_durable = False
+    for node in world.nodes:
+        node.is_durable_at_once = False
     world.submit_body(4, JOIN)
     run(world, 5)
     for node in world.nodes[:4]:
         assert node.core.end == node.application.position
         assert node.core.committee.epoch == 0
-    world.is_durable = True
+    for node in world.nodes:
+        node.is_durable_at_once = True
     for node in world.nodes:
         if node.ledger:
             node.drive(node.seat.on_durable(node.ledger[-1].seq, world.now_ms))
@@ -160,12 +162,14 @@ def test_a_crash_in_the_change(at, who):
 def test_all_crash_after_the_end_and_before_its_certificate():
     world = World(4, spare=1)
     submit_and_run(world, 1)
-    world.is_durable = False
+    for node in world.nodes:
+        node.is_durable_at_once = False
     world.submit_body(4, JOIN)
     run(world, 5)
     for node in world.nodes:
         node.crash()
-    world.is_durable = True
+    for node in world.nodes:
+        node.is_durable_at_once = True
     for node in world.nodes:
         node.start()
         assert node.core.committee.epoch == 0

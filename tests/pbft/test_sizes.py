@@ -120,5 +120,6 @@ def test_dead_leaders_in_a_row_are_passed_over(n: int, leaders: int) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 def test_ten_dead_leaders_in_a_row_are_passed_over_at_n_31() -> None:
     pass_over(31, 10)

@@ -151,3 +151,20 @@ def test_a_primary_that_left_its_view_proposes_nothing_of_it_any_more() -> None:
     step = node.router.handle(world.nodes[1].key.public, answer, world.now_ms)
     assert not step.votes
     assert not step.sends
+
+
+def test_one_that_went_on_and_two_that_forgot_its_view_change_find_together() -> None:
+    """Three of four are left, all of which must be in one view; VIEW-CHANGEs of others are not
+    durable, and who went on repeats its newest only."""
+    world = World(4)
+    submit_and_wait(world, 2, 3_000)
+    world.nodes[3].crash()
+    for node, views in zip(world.nodes, ((1, 2), (1,), (1,)), strict=False):
+        for view in views:
+            step = Step()
+            node.seat.core.views._leave(view, world.now_ms, step)
+            step.sends.clear()
+            node.drive(step)
+    submit_and_wait(world, 2, 30_000)
+    assert len(orders(world)) == 1
+    assert len(orders(world).pop()) == 4

@@ -245,7 +245,7 @@ class Node:
                 self.world.serve_state(self, serve)
         reached = [executed.seq for executed in step.executed]
         reached += [s.position for s in step.states if isinstance(s, Transferred)]
-        if reached and self.is_durable_at_once and self.world.is_durable:
+        if reached and self.is_durable_at_once:
             self.drive(self.seat.on_durable(max(reached), self.world.now_ms))
         self.world.evidence += step.evidence
         self.world.faults += step.faults
@@ -286,8 +286,6 @@ class World:
         members = tuple(key.public for key in self.keys)
         self.committee = Committee(NETWORK, COMMITTEE, 0, members[:n])
         self.now_ms = 1_000_000
-        self.is_durable = True
-        """False while no ledger gets anything to its disk."""
         self.queues: dict[tuple[bytes, bytes], deque[bytes]] = {
             (a, b): deque() for a in members for b in members if a != b
         }

@@ -152,12 +152,12 @@ def test_a_member_that_was_away_finds_what_was_formed(network):
 
 def test_a_proposal_that_nobody_answers_lapses(network):
     nodes = network.nodes
-    named = [part for node in nodes[:4] for part in ("--member", node.peer_id)]
-    do(nodes[0], "form", "late", *named, "--duration", "4s")
+    peers = [node.peer_id for node in nodes[:4]]
     before = nodes[1].client.stake(nodes[1].peer_id).accounts[0]
+    proposed = nodes[0].client.form_committee("late", peers, BOND, FREE, 8_000)
     wait_until(lambda: find(nodes[1], "late"), "late is proposed")
-    do(nodes[1], "consent", "late")
-    assert find(nodes[1], "late").consented == (nodes[1].peer_id,)
+    done = nodes[1].client.consent_committee(proposed.fact["committee"])
+    assert done.fact["kind"] == "committee_consented"
     wait_until(lambda: find(nodes[1], "late") is None, "it lapses without another operation")
     after = nodes[1].client.stake(nodes[1].peer_id).accounts[0]
     assert (after.transit, after.free) == (before.transit, before.free - 1)
@@ -175,3 +175,6 @@ def test_every_committee_of_a_ledger_is_verified(network):
     founded = log["entries"][0]["facts"][0]
     assert founded["kind"] == "founded"
     assert founded["parent"] == parts["main"]["id"]
+    by_id = ("--committee", parts["west"]["id"], "--limit", 1, "--json")
+    assert stopped.econode("ledger", "log", *by_id).document == log
+    assert stopped.econode("ledger", "log", "--committee", "north", "--json").code == 1

@@ -1,0 +1,125 @@
+"""Light proofs out of this node's ledger file: see `protocols/light.py`. Reads, writes nothing."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from crdt import log
+from crdt.facts import decode_fact, find_epoch_began
+from crdt.tasks import get_task
+from identity.errors import EconodeError
+from node.ledger_file import damaged, open_readonly
+from node.problem import Problem, not_found
+from protocols.light import EPOCHS_MAX, HEADERS_MAX, Bundle, EpochEnd, ProvenEntry, prove_items
+
+
+def prove(
+    path: Path, network: bytes, committee: bytes, *, task: str = "", position: int = 0
+) -> Bundle:
+    """The proof of how a task ended (`task` holds first hex digits of its id), or of everything at
+    a position. Raises Problem when that is not there, or not certified yet."""
+    with open_readonly(path) as connection:
+        connection.execute("BEGIN")  # one state of the file for all the questions
+        reader = _Reader(connection, path, committee)
+        try:
+            return reader.prove(network, task, position)
+        except (EconodeError, TypeError) as error:
+            if isinstance(error, Problem):
+                raise
+            raise damaged(path, str(error)) from None
+
+
+class _Reader:
+    def __init__(self, connection: sqlite3.Connection, path: Path, committee: bytes) -> None:
+        self._connection, self._path, self._committee = connection, path, committee
+
+    def prove(self, network: bytes, task: str, position: int) -> Bundle:
+        id_ = None
+        if task:
+            id_, position = self._find_task(task)
+        entry = self._prove_entry(position, id_)
+        certified, certificate = self._find_certificate(position)
+        if certified - position > HEADERS_MAX:
+            raise _not_certified(position)
+        headers = self._read_headers(position + 1, certified)
+        epochs = tuple(self._prove_epoch(end) for end in self._list_epoch_ends(certified))
+        return Bundle(network, self._committee, epochs, entry, tuple(headers), certificate)
+
+    def _find_task(self, prefix: str) -> tuple[bytes, int]:
+        """The task, and the position of the last fact about it."""
+        rows = self._connection.execute(
+            "SELECT task, max(position) FROM records WHERE committee = ? AND task IS NOT NULL "
+            "AND hex(task) LIKE ? || '%' GROUP BY task LIMIT 2",
+            (self._committee, prefix),
+        ).fetchall()
+        if not rows:
+            raise not_found("task", prefix, "`econode task list` shows those that are known here")
+        if len(rows) > 1:
+            raise Problem("ambiguous", f"several tasks begin with {prefix}", status=409)
+        return rows[0][0], rows[0][1]
+
+    def _prove_entry(self, position: int, task: bytes | None) -> ProvenEntry:
+        items = self._read_items(position)
+        facts = enumerate(decode_fact(item) for item in items)
+        chosen = [index for index, fact in facts if task is None or get_task(fact) == task]
+        return prove_items(self._read_headers(position, position)[0], items, chosen)
+
+    def _prove_epoch(self, end: int) -> EpochEnd:
+        items = self._read_items(end)
+        certified, certificate = self._find_certificate(end)
+        if certified != end or find_epoch_began(items) is None:
+            raise _not_certified(end)
+        entry = prove_items(self._read_headers(end, end)[0], items, [len(items) - 1])
+        return EpochEnd(entry, certificate)
+
+    def _list_epoch_ends(self, certified: int) -> list[int]:
+        """Where the epochs before the one of the position `certified` ended."""
+        rows = self._connection.execute(
+            "SELECT position FROM records WHERE committee = ? AND kind = 'epoch_began' "
+            "AND position < ? ORDER BY position LIMIT ?",
+            (self._committee, certified, EPOCHS_MAX + 1),
+        ).fetchall()
+        if len(rows) > EPOCHS_MAX:
+            raise Problem(
+                "too-many-epochs",
+                f"more than {EPOCHS_MAX} epochs lie between the genesis and position {certified}",
+                remedy="have the other check this ledger once: econode ledger verify",
+            )
+        return [row[0] for row in rows]
+
+    def _find_certificate(self, position: int) -> tuple[int, bytes]:
+        """The first certified position from here on, with its certificate."""
+        row = self._connection.execute(
+            "SELECT position, data FROM certificates WHERE committee = ? AND position >= ? "
+            "ORDER BY position LIMIT 1",
+            (self._committee, position),
+        ).fetchone()
+        if row is None:
+            raise _not_certified(position)
+        return row[0], row[1]
+
+    def _read_headers(self, first: int, last: int) -> Sequence[log.Header]:
+        rows = self._connection.execute(
+            "SELECT position, previous, time_ms, root FROM entries WHERE committee = ? "
+            "AND position BETWEEN ? AND ? ORDER BY position",
+            (self._committee, first, last),
+        ).fetchall()
+        if len(rows) != max(0, last - first + 1):
+            raise not_found("position", str(first), "`econode ledger log` shows what there is")
+        return [log.Header(self._committee, *row) for row in rows]
+
+    def _read_items(self, position: int) -> list[bytes]:
+        rows = self._connection.execute(
+            "SELECT data FROM records WHERE committee = ? AND position = ? ORDER BY item",
+            (self._committee, position),
+        )
+        return [row[0] for row in rows]
+
+
+def _not_certified(position: int) -> Problem:
+    return Problem(
+        "not-certified",
+        f"no quorum's signature over position {position} is in this ledger yet",
+        remedy="try again in a few seconds with the node running, or on another node",
+        status=409,
+    )
