@@ -219,8 +219,16 @@ def _send_away(random: Random, plan: Plan) -> Plan:
         detail="idle",
     )
     faults = tuple(sorted((away, *plan.faults), key=lambda f: (f.at_ms, f.until_ms, f.kind)))
+    liars = plan.byzantine
+    if liars and liars[0].behaviour == "mutate" and random.random() < 0.7:
+        liars = (msgspec.structs.replace(liars[0], habit="false_state"), *liars[1:])
     return msgspec.structs.replace(
-        plan, faults=faults, transfer_batches_min=1, chunk_bytes=random.choice((256, 1_024))
+        plan,
+        faults=faults,
+        byzantine=liars,
+        checkpoint_batches=random.choice((5, 10)),
+        transfer_batches_min=1,
+        chunk_bytes=random.choice((256, 1_024)),
     )
 
 
