@@ -127,9 +127,7 @@ class StateTransfer:
     def on_timer(self, now_ms: int, step: Step) -> None:
         if not self.is_active:
             return
-        if self._target is not None and self._target.checkpoint.seq <= self._core.executed:
-            self._target, self._chunks = None, {}  # it has come as batches
-            self._rest(0)
+        if self._is_overtaken():
             return
         for source in self._sources.values():
             if source.asked and now_ms >= source.deadline_ms:
@@ -262,7 +260,7 @@ class StateTransfer:
         step, target, source = Step(), self._target, self._sources.get(peer)
         if target is None or source is None or not self._is_fetching:
             return step
-        if given.position != target.checkpoint.seq:
+        if given.position != target.checkpoint.seq or self._is_overtaken():
             return step
         if not given.data:  # it has made room for a newer one
             source.target = None
@@ -277,6 +275,14 @@ class StateTransfer:
         else:
             self._take(source, given, now_ms, step)
         return step
+
+    def _is_overtaken(self) -> bool:
+        """True, and nothing is fetched any more, once what is fetched has come as batches."""
+        if self._target is None or self._target.checkpoint.seq > self._core.executed:
+            return False
+        self._target, self._chunks = None, {}
+        self._rest(0)
+        return True
 
     def _take(self, source: _Source, given: GiveState, now_ms: int, step: Step) -> None:
         """A chunk that is proven. It may be late: it is good all the same, and so is its source."""

@@ -36,8 +36,11 @@ DEFECTS = (
     make(
         "transferred_backwards",
         "a state is loaded although its positions have come as batches",
-        (f"{_TRANSFER}.on_timer", "self._target.checkpoint.seq <= self._core.executed", "False"),
-        (f"{_TRANSFER}._choose", "self._core.executed + self._gain_min", "0"),
+        (
+            f"{_TRANSFER}._is_overtaken",
+            "self._target.checkpoint.seq > self._core.executed",
+            "True",
+        ),
         shows=transfers,
     ),
 )
