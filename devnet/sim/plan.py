@@ -24,6 +24,7 @@ FaultKind = Literal[
     "corrupt_burst",
     "delay_burst",
     "deaf",
+    "link_drop",
 ]
 PowerLoss = Literal["idle", "before_sync", "torn", "after_sync", "half_sent"]
 Behaviour = Literal["twins", "mutate", "silent", "slow", "selective", "equivocate", "censor"]
@@ -175,6 +176,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     spares: int = 0
     changes: tuple[Change, ...] = ()
+    tells_links: bool = False
+    """Whether members are told when the process of another one ends or starts."""
     accuses: bool = False
     """Whether who sees evidence has it ordered, so that the offender is expelled."""
 
@@ -205,6 +208,7 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
         transfer_batches_min=random.choice((0, 1, 5)),
     )
     plan = plan if plan.has_tasks else _change_members(random, plan)
+    plan = msgspec.structs.replace(plan, tells_links=random.random() < 0.6)
     return _send_away(random, plan) if random.random() < AWAY_SHARE else plan
 
 
@@ -335,7 +339,7 @@ def _choose_fault(random: Random, n: int, at_ms: int, safety_ms: int, jumpers: l
     kinds: tuple[FaultKind, ...] = (
         *("power_loss", "power_loss", "power_loss", "cut", "cut", "partition", "partition"),
         *("pause", "disk_full", "loss_burst", "corrupt_burst", "delay_burst"),
-        *("deaf", "deaf", "deaf"),
+        *("deaf", "deaf", "deaf", "link_drop"),
         *(("clock_jump",) if jumpers else ()),
     )
     kind = random.choice(kinds)
@@ -346,7 +350,7 @@ def _choose_fault(random: Random, n: int, at_ms: int, safety_ms: int, jumpers: l
             nodes = tuple(range(n)) if everyone else (node,)
             detail: str = random.choice(POWER_LOSSES)
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes, detail=detail)
-        case "cut":
+        case "cut" | "link_drop":
             other = random.randrange(n)
             nodes = random.choice(((node, other), (other, node)))
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes)

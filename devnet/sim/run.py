@@ -76,7 +76,9 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     view_changes: int
     faults: int
     faults_by_kind: dict[str, int]
-    failure_probability_max: float
+    same_traces: int | None = None
+    """Seeds that gave the same trace in another process; None when that was not tried."""
+    bound_p_95: float
     """0 failures in N seeds: less than this, at 95 % (3/N)."""
 
 
@@ -187,7 +189,7 @@ def _make_report(
         view_changes=sum(result.view_changes for result in results),
         faults=sum(kinds.values()),
         faults_by_kind=dict(sorted(kinds.items())),
-        failure_probability_max=round(3 / max(1, len(results)), 6) if not failed else 1.0,
+        bound_p_95=round(3 / max(1, len(results)), 6) if not failed else 1.0,
     )
 
 

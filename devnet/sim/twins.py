@@ -123,7 +123,7 @@ class TwinsReport(msgspec.Struct, frozen=True, kw_only=True):
     commits: int
     view_changes: int
     sim_seconds: float
-    failure_probability_max: float
+    bound_p_95: float
     """0 failures in N scenarios: less than this, at 95 % (3/N)."""
     failures: tuple[ScenarioResult, ...]
 
@@ -333,7 +333,7 @@ def run_scenarios(
         commits=commits,
         view_changes=view_changes,
         sim_seconds=sim_ms / 1000,
-        failure_probability_max=1.0 if failed else round(3 / max(1, count), 6),
+        bound_p_95=1.0 if failed else round(3 / max(1, count), 6),
         failures=tuple(failures),
     )
 
