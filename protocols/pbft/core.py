@@ -207,18 +207,8 @@ class Core:
                 if not requests and (in_flight or not is_due):
                     return
             time_ms, clock = reading or (0, ())
-            self._propose(requests, time_ms, clock, now_ms, step)
-
-    def _propose(
-        self,
-        requests: Sequence[Request],
-        time_ms: int,
-        clock: tuple[bytes, ...],
-        now_ms: int,
-        step: Step,
-    ) -> None:
-        seq, self.next_seq = self.next_seq, self.next_seq + 1
-        self.propose_at(seq, requests, time_ms, clock, now_ms, step)
+            seq, self.next_seq = self.next_seq, self.next_seq + 1
+            self.propose_at(seq, requests, time_ms, clock, now_ms, step)
 
     def propose_at(
         self,

@@ -125,9 +125,7 @@ class StateTransfer:
             self._ask(now_ms, step)
 
     def on_timer(self, now_ms: int, step: Step) -> None:
-        if not self.is_active:
-            return
-        if self._is_overtaken():
+        if not self.is_active or self._is_reached():
             return
         for source in self._sources.values():
             if source.asked and now_ms >= source.deadline_ms:
@@ -138,6 +136,14 @@ class StateTransfer:
             self._choose(now_ms, step)
         elif self._is_fetching:
             self._request(now_ms, step)
+
+    def _is_reached(self) -> bool:
+        """True when what is fetched has come as batches meanwhile: it is forgotten."""
+        if self._target is None or self._target.checkpoint.seq > self._core.executed:
+            return False
+        self._target, self._chunks = None, {}
+        self._rest(0)
+        return True
 
     # --- offers -------------------------------------------------------------------------------
 
@@ -257,10 +263,12 @@ class StateTransfer:
             self._ask(now_ms, step)
 
     def on_chunk(self, peer: bytes, given: GiveState, now_ms: int) -> Step:
-        step, target, source = Step(), self._target, self._sources.get(peer)
-        if target is None or source is None or not self._is_fetching:
+        step, source = Step(), self._sources.get(peer)
+        if source is None or self._is_reached() or not self._is_fetching:
             return step
-        if given.position != target.checkpoint.seq or self._is_overtaken():
+        target = self._target
+        assert target is not None
+        if given.position != target.checkpoint.seq:
             return step
         if not given.data:  # it has made room for a newer one
             source.target = None
@@ -275,14 +283,6 @@ class StateTransfer:
         else:
             self._take(source, given, now_ms, step)
         return step
-
-    def _is_overtaken(self) -> bool:
-        """True, and nothing is fetched any more, once what is fetched has come as batches."""
-        if self._target is None or self._target.checkpoint.seq > self._core.executed:
-            return False
-        self._target, self._chunks = None, {}
-        self._rest(0)
-        return True
 
     def _take(self, source: _Source, given: GiveState, now_ms: int, step: Step) -> None:
         """A chunk that is proven. It may be late: it is good all the same, and so is its source."""

@@ -18,7 +18,13 @@ from identity import cbor, envelope, keys, schema
 from identity.envelope import Context
 from identity.errors import InvalidBytes, InvalidCbor, InvalidSchema
 from identity.schema import U63_MAX
-from protocols.economy.operations import Accuse, Operation, Transfer, decode_operation
+from protocols.economy.operations import (
+    Accuse,
+    LeaveCommittee,
+    Operation,
+    Transfer,
+    decode_operation,
+)
 from protocols.economy.state import EconomyState
 from protocols.messages import PREPARE_KIND, Prepare
 from tests.economy.world import BOND, FREE, World, check_receipt, digest
@@ -198,4 +204,36 @@ def test_contradicting_votes_cost_a_member_its_bond_once() -> None:
     assert isinstance(again, Rejected)
     assert again.reason == "already_punished"
     assert world.state.stake.is_conserved()
+    assert load(world, world.state.dump()).dump() == world.state.dump()
+
+
+def test_contradicting_votes_of_an_ended_epoch_are_punished_once() -> None:
+    """Also by whoever has left since; of an epoch that nobody remembers they prove nothing."""
+    world = World(5)
+    key = next(
+        secret
+        for secret in (keys.PrivateKey(digest(f"m{i}")) for i in range(5))
+        if secret.public == world.keys["m2"]
+    )
+
+    def sign_both(epoch: int) -> list[bytes]:
+        place = Context(world.committee.network, world.committee.id, epoch, PREPARE_KIND)
+        votes = (Prepare(0, 7, digest(text)) for text in ("one", "other"))
+        return [envelope.sign(key, place, schema.encode(vote)).data for vote in votes]
+
+    world.run(world.sign("m2", LeaveCommittee()))
+    assert world.state.committee.epoch == 1
+    for epoch in (1, 2):  # it is no member of the first, and nobody is of the second
+        (refused,) = world.run(world.sign("alice", Accuse(*sign_both(epoch))))
+        assert isinstance(refused, Rejected)
+        assert refused.reason == "no_evidence"
+    first, second = sign_both(0)
+    mixed = world.run(world.sign("alice", Accuse(first, sign_both(1)[1])))
+    assert isinstance(mixed[0], Rejected)
+    facts = world.run(world.sign("alice", Accuse(first, second)))
+    assert [type(fact) for fact in facts] == [Slashed]  # the members stay: it had left
+    (again,) = world.run(world.sign("alice", Accuse(second, first)))
+    assert isinstance(again, Rejected)
+    assert again.reason == "already_punished"
+    assert world.state.committee.epoch == 1
     assert load(world, world.state.dump()).dump() == world.state.dump()

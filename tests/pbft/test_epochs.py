@@ -113,7 +113,8 @@ def test_what_is_pipelined_beyond_the_end_is_ordered_again():
         reading = primary.clock.propose(primary.next_seq - primary.checkpoints.window)
         requests = primary.pool.take(8, 1 << 20)
         if requests and reading is not None:
-            primary._propose(requests, *reading, world.now_ms, step)
+            seq, primary.next_seq = primary.next_seq, primary.next_seq + 1
+            primary.propose_at(seq, requests, *reading, world.now_ms, step)
         world.get(primary.me).drive(step)
     assert primary.next_seq > primary.executed + 2
     run(world)

@@ -37,7 +37,7 @@ DEFECTS = (
         "transferred_backwards",
         "a state is loaded although its positions have come as batches",
         (
-            f"{_TRANSFER}._is_overtaken",
+            f"{_TRANSFER}._is_reached",
             "self._target.checkpoint.seq > self._core.executed",
             "True",
         ),
