@@ -189,7 +189,7 @@ def _make_report(
         view_changes=sum(result.view_changes for result in results),
         faults=sum(kinds.values()),
         faults_by_kind=dict(sorted(kinds.items())),
-        bound_p_95=round(3 / max(1, len(results)), 6) if not failed else 1.0,
+        bound_p_95=1.0 if failed else round(min(1.0, 3 / max(1, len(results))), 6),
     )
 
 

@@ -333,7 +333,7 @@ def run_scenarios(
         commits=commits,
         view_changes=view_changes,
         sim_seconds=sim_ms / 1000,
-        bound_p_95=1.0 if failed else round(3 / max(1, count), 6),
+        bound_p_95=1.0 if failed else round(min(1.0, 3 / max(1, count)), 6),
         failures=tuple(failures),
     )
 

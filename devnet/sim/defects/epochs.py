@@ -3,23 +3,25 @@
 from devnet.sim.defects.patch import make
 from devnet.sim.defects.relevance import both, changes_members, habit
 
-_CORE = "protocols.pbft.core:Core"
-
 DEFECTS = (
     make(
         "enters_uncertified",
         "the next epoch begins before a quorum of the former one has signed its end",
         (
-            f"{_CORE}.is_over",
-            "min(self.heads.certified, self._durable) >= self.end",
-            "self.heads.certificate is not None",
+            "protocols.pbft.epoch:is_over",
+            "min(core.heads.certified, core.durable) >= core.end",
+            "core.heads.certificate is not None",
         ),
         shows=changes_members,
     ),
     make(
         "orders_beyond_the_end",
         "an epoch goes on after the batch that ended it",
-        (f"{_CORE}.end_epoch", "self.end = seq", "return"),
+        (
+            "protocols.pbft.epoch:note_end",
+            "core.end = find_end(core.committee, core.application)",
+            "return",
+        ),
         shows=changes_members,
     ),
     make(

@@ -183,12 +183,6 @@ DEFECTS = (
         shows=lies("censor"),
     ),
     make(
-        "blames_for_former_views",
-        "a new primary answers for what waited before its view",
-        (f"{_CORE}.is_starving", "max(oldest, since_ms)", "oldest"),
-        shows=changes_views,
-    ),
-    make(
         "view_changes_sent_once",
         "a VIEW-CHANGE is not repeated",
         (f"{_VIEWS}._broadcast_own", "if self._own is not None:", "if False:"),
