@@ -47,13 +47,16 @@ class Epochs:
             return f"an offender of position {position} stays a member"
         return None
 
-    def count_missing(self, epoch: int, position: int, signers: set[bytes]) -> int:
-        """How many signers a quorum of the epoch lacks; outside of it nobody counts."""
+    def count_missing(self, epoch: int, position: int | None, signers: set[bytes]) -> int:
+        """How many signers a quorum of the epoch lacks; for a position outside of it nobody
+        counts."""
         if epoch >= len(self._epochs):
             return 1
         end, members = self.find_end(epoch), self._epochs[epoch].members
-        if not self._epochs[epoch].start < position or (end is not None and position > end):
-            return 1
+        if position is not None:
+            is_later = end is not None and position > end
+            if is_later or position <= self._epochs[epoch].start:
+                return 1
         n = len(members)
         quorum = min(size for size in range(1, n + 1) if 2 * size - n > (n - 1) // 3)
         return max(0, quorum - len(signers & members))

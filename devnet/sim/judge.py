@@ -40,6 +40,7 @@ from protocols.messages import (
     Hop,
     compute_batch_digest,
 )
+from protocols.pbft.view_change import ViewRow
 from protocols.step import Certified, Equivocation, Executed, Fault, Persist, Transferred
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class Judge:
             elif row.kind == "stable":
                 self._check_stable(member, row)
             elif row.kind == VIEW_KIND:
+                self._check_view(member, row)
                 self._left[place] = max(row.view, self._left.get(place, 0))
             elif row.view < self._left.get(place, 0):
                 detail = f"{row.kind} {row.view}, {row.seq} after leaving for a later view"
@@ -310,6 +312,15 @@ class Judge:
             or row.seq != checkpoint.seq
         ):
             self._report("S5 stable checkpoints agree", member, f"no quorum at {row.seq}")
+
+    def _check_view(self, member: "Member", row: Persist) -> None:
+        """A view that has begun stands on the VIEW-CHANGEs of q members."""
+        said = schema.decode(row.data, ViewRow, size_max=1 << 24)
+        statements = [envelope.parse(data, size_max=1 << 20) for data in said.support]
+        signers = {statement.signer for statement in statements}
+        if said.new_view and self._epochs.count_missing(row.epoch, None, signers):
+            detail = f"view {row.view} with {len(signers)} VIEW-CHANGEs"
+            self._report("S2 a view begins with q VIEW-CHANGEs", member, detail)
 
     def _check_entered(self, member: "Member", row: Persist) -> None:
         """An epoch is entered with the certificate of the former one's end."""

@@ -9,7 +9,6 @@ from devnet.sim.defects.relevance import (
     lies,
     no_plan,
     pipelines,
-    starts_again,
 )
 from devnet.sim.plan import VIEW_LIES
 
@@ -225,12 +224,6 @@ DEFECTS = (
         "proposed_once_and_for_all",
         "operations that a former primary proposed are not proposed again",
         ("protocols.pbft.pool:Pool.begin_view", "self._proposed.clear()", "pass"),
-    ),
-    make(
-        "joins_before_it_may_sign",
-        "VIEW-CHANGEs that came while a member might not sign are not looked at again",
-        (f"{_VIEWS}.on_timer", "self._join(now_ms, step)", "pass"),
-        shows=starts_again,
     ),
     # --- catching up --------------------------------------------------------------------------
     make(
