@@ -65,6 +65,7 @@ DEFECTS = (
             "return step  # no blame",
             'raise InvalidSchema("a proposal other than announced")  #',
         ),
+        shows=no_plan,
     ),
     make(
         "lowest_base",
@@ -199,16 +200,6 @@ DEFECTS = (
         (f"{_VIEWS}._leave", "core.again.clear()", "pass"),
         equivalent_because="a member that is not active in its view proposes nothing, and "
         "entering the next view begins the list anew",
-    ),
-    make(
-        "bodies_never_fetched",
-        "a primary that lacks a batch of O does not ask for it",
-        (
-            "protocols.pbft.reproposals:Reproposals.go_on",
-            "step.sends.append(Send(None, fetch))",
-            "pass",
-        ),
-        shows=changes_views,
     ),
     make(
         "fetched_bodies_unchecked",
