@@ -14,19 +14,24 @@ import msgspec
 
 from devnet.sim.mutate import (
     equivocate,
+    falsify_state,
     leave_out,
     leave_views,
     mutate,
     prepare_own,
     propose_another,
     usurp,
+    weaken_certificates,
 )
 from devnet.sim.plan import VIEW_LIES, Byzantine, Habit
 from node.router import AnyHop
 from protocols.messages import (
+    Batches,
     CarryNewView,
     CarryViewChange,
+    GiveState,
     Hop,
+    OfferState,
     Propose,
     Status,
     Submit,
@@ -112,8 +117,9 @@ class _Mutator(_Liar):
     """Changes some of what it says, signs it anew, and repeats old words.
 
     Its habit, if it has one: the same lie about each view that it leaves or leads; boasting of
-    batches that nobody has while it proposes nothing; leaving its view again and again; or
-    proposing other batches than its NEW-VIEW announced.
+    batches that nobody has while it proposes nothing; leaving its view again and again;
+    proposing other batches than its NEW-VIEW announced; handing on epochs without a quorum; or
+    states that no quorum certified.
     """
 
     def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
@@ -157,6 +163,10 @@ class _Mutator(_Liar):
         key, committee = self._member.key, self._member.core.committee
         if self._lie is not None:
             return self._lie_of_views(message, self._lie)
+        if self._habit == "weak_proofs" and isinstance(message, Batches):
+            return [weaken_certificates(message)]
+        if self._habit == "false_state" and isinstance(message, OfferState | GiveState):
+            return [falsify_state(self._random, key, committee, message)]
         if self._habit == "boast" and isinstance(message, Status):
             return [msgspec.structs.replace(message, executed=message.executed + 1_000)]
         if self._habit == "boast" and isinstance(message, Propose):

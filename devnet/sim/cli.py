@@ -27,6 +27,12 @@ def run(
     start: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
     nodes: NodesOption = 4,
     jobs: JobsOption = 1,
+    check_determinism: Annotated[
+        bool,
+        typer.Option(
+            "--check-determinism", help="Run all again, with other hashes: the traces are the same."
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Run seeds: a safety phase with faults, a healed phase, every invariant after each step.
@@ -38,12 +44,26 @@ def run(
     Example:
       econode sim run --seeds 1000 --nodes 7 --jobs 2
     """
+    import msgspec
+
+    from devnet.sim.determinism import hash_again
     from devnet.sim.run import run_seeds
 
+    hashes: list[str] = []
     with _open_progress("seeds", seeds, json) as advance:
-        report = run_seeds(start, seeds, nodes, jobs, advance)
+
+        def on_done(result: "SeedResult") -> None:
+            hashes.append(result.trace_hash)
+            advance(result)
+
+        report = run_seeds(start, seeds, nodes, jobs, on_done)
+    if check_determinism:
+        again = hash_again(start, seeds, nodes, jobs)
+        same = sum(one == other for one, other in zip(hashes, again, strict=True))
+        report = msgspec.structs.replace(report, same_traces=same)
     show(report, json, lambda: _render_run(report))
-    raise typer.Exit(1 if report.violations else 0)
+    differs = check_determinism and report.same_traces != seeds
+    raise typer.Exit(1 if report.violations or differs else 0)
 
 
 @app.command("replay")
@@ -214,8 +234,11 @@ def _render_run(report: "RunReport") -> list[str]:
             ("trace hash", report.trace_hash_all),
         ]
     )
+    if report.same_traces is not None:
+        text = f"{report.same_traces} of {report.seeds} seeds again, with other hashes"
+        lines += render_pairs([("same trace", text)])
     if not report.violations:
-        bound = report.failure_probability_max
+        bound = report.bound_p_95
         return [*lines, f"A seed fails with a probability below {bound:.2g} (95 %)."]
     for failure in report.failures:
         lines += ["", f"seed {failure.seed}: {failure.violations[0]}"]
@@ -237,7 +260,7 @@ def _render_twins(report: "TwinsReport") -> list[str]:
     for result in report.failures:
         lines += ["", result.violations[0], f"  {result.scenario}"]
     if not report.violations:
-        bound = report.failure_probability_max
+        bound = report.bound_p_95
         lines.append(f"A scenario fails with a probability below {bound:.2g} (95 %).")
     return lines
 

@@ -105,6 +105,8 @@ def _disturb(world: "World", fault: Fault, sign: int) -> None:
                 for b in world.members:
                     if (a.index in inside) != (b.index in inside):
                         links.cut(a.id, b.id, sign)
+        case "link_drop":
+            world.connections.drop(fault.nodes, is_up=sign < 0)
         case "deaf":
             ids = [member.id for member in _members(world, fault)]
             world.deafness.add(fault.detail, ids, sign)

@@ -9,7 +9,6 @@ breach ends the run.
 import hashlib
 from typing import TYPE_CHECKING
 
-from crdt.facts import EpochBegan
 from crdt.log import HEAD_KIND, Head
 from crdt.stake import StakeView
 from devnet.history import History, HistoryEntry, Ordered
@@ -24,6 +23,7 @@ from devnet.invariants import (
 from devnet.sim import statements
 from devnet.sim.books import LiveBooks
 from devnet.sim.disk import VIEW_KIND
+from devnet.sim.epochs import Epochs
 from devnet.sim.member import describe_error
 from devnet.sim.memberships import check_light
 from devnet.sim.promises import Promises
@@ -40,6 +40,7 @@ from protocols.messages import (
     Hop,
     compute_batch_digest,
 )
+from protocols.pbft.view_change import ViewRow
 from protocols.step import Certified, Equivocation, Executed, Fault, Persist, Transferred
 
 if TYPE_CHECKING:
@@ -81,9 +82,8 @@ class Judge:
         """Epoch and view of each process by id."""
         self._view_since_ms = 0
         self._books: LiveBooks | None = None
-        self._epochs = [(0, frozenset(world.committee.members))]
-        """Start and members of each epoch, as the facts tell them."""
-        self._promises = Promises(self._report, self._find_end)
+        self._epochs = Epochs(world.committee)
+        self._promises = Promises(self._report, self._epochs.find_end)
 
     # --- what members do ----------------------------------------------------------------------
 
@@ -130,10 +130,11 @@ class Judge:
         for row in rows:
             place = member.public, row.epoch
             if row.kind == "epoch":
-                continue
-            if row.kind == "stable":
+                self._check_entered(member, row)
+            elif row.kind == "stable":
                 self._check_stable(member, row)
             elif row.kind == VIEW_KIND:
+                self._check_view(member, row)
                 self._left[place] = max(row.view, self._left.get(place, 0))
             elif row.view < self._left.get(place, 0):
                 detail = f"{row.kind} {row.view}, {row.seq} after leaving for a later view"
@@ -176,7 +177,7 @@ class Judge:
         known = self._digests.get(transferred.position)
         head = None if known is None else known[1]
         position = transferred.position
-        is_certified = self._is_certified(certificate, "checkpoint", position)
+        is_certified = self._epochs.is_certified(certificate, "checkpoint", position)
         if not is_certified or checkpoint.seq != position or head != checkpoint.head:
             detail = f"goes on from a state at {transferred.position} that is not certified"
             self._report("S5 stable checkpoints agree", member, detail)
@@ -192,7 +193,7 @@ class Judge:
         certificate = certified.certificate
         head = schema.decode(certificate.payload, Head, size_max=VOTE_BYTES_MAX)
         known = self._digests.get(certified.position)
-        if not self._is_certified(certificate, HEAD_KIND, head.position) or (
+        if not self._epochs.is_certified(certificate, HEAD_KIND, head.position) or (
             head.position != certified.position or known is None or head.hash != known[1]
         ):
             detail = f"a false certificate of position {certified.position}"
@@ -265,34 +266,10 @@ class Judge:
             self._report("agreed time", member, detail)
         assert self._books is not None
         self._books.apply(member, entry, executed.entry)
-        self._note_epoch(member, executed)
+        problem = self._epochs.note(executed.seq, executed.facts)
+        if problem is not None:
+            self._report("an epoch follows another", member, problem)
         self.operations = self._books.operations
-
-    def _note_epoch(self, member: "Member", executed: Executed) -> None:
-        """The last fact of a batch may begin an epoch, the next one and with other members."""
-        began = [fact for fact in executed.facts if isinstance(fact, EpochBegan)]
-        if not began:
-            return
-        members, last = frozenset(began[0].members), executed.facts[-1]
-        if began != [last] or began[0].epoch != len(self._epochs) or members == self._epochs[-1][1]:
-            self._report("an epoch follows another", member, f"{began} at {executed.seq}")
-        self._epochs.append((executed.seq, members))
-
-    def _find_end(self, epoch: int) -> int | None:
-        """The position that ended an epoch; None while it goes on."""
-        return self._epochs[epoch + 1][0] if epoch + 1 < len(self._epochs) else None
-
-    def _count_missing(self, epoch: int, position: int, signers: set[bytes]) -> int:
-        """How many signers a quorum of the epoch lacks; outside of it nobody counts."""
-        if epoch >= len(self._epochs):
-            return 1
-        start, members = self._epochs[epoch]
-        ends = [end for end, _ in self._epochs[epoch + 1 : epoch + 2]]
-        if not start < position or any(position > end for end in ends):
-            return 1
-        n = len(members)
-        quorum = min(size for size in range(1, n + 1) if 2 * size - n > (n - 1) // 3)
-        return max(0, quorum - len(signers & members))
 
     def _read_operation(self, data: bytes) -> Ordered:
         statement = envelope.parse(data, size_max=1 << 20)
@@ -317,7 +294,7 @@ class Judge:
                 views.add((statement.epoch, commit.view))
         except InvalidBytes:
             is_valid = False
-        missing = self._count_missing(min(views, default=(0, 0))[0], executed.seq, signers)
+        missing = self._epochs.count_missing(min(views, default=(0, 0))[0], executed.seq, signers)
         if not is_valid or missing or len(views) != 1:
             detail = f"position {executed.seq} with {len(signers)} signers"
             self._report("S3 executed means q votes", member, detail)
@@ -331,20 +308,28 @@ class Judge:
         if known != certificate.payload:
             self._report("S5 stable checkpoints agree", member, f"at {checkpoint.seq}")
         if (
-            not self._is_certified(certificate, "checkpoint", checkpoint.seq)
+            not self._epochs.is_certified(certificate, "checkpoint", checkpoint.seq)
             or row.seq != checkpoint.seq
         ):
             self._report("S5 stable checkpoints agree", member, f"no quorum at {row.seq}")
 
-    def _is_certified(self, certificate: Certificate, kind: str, position: int) -> bool:
-        signers = {signer for signer, _ in certificate.signatures}
-        try:
-            for statement in certificate.rebuild_statements():
-                statement.check(self.world.network)
-        except InvalidBytes:
-            return False
-        missing = self._count_missing(certificate.context.epoch, position, signers)
-        return certificate.context.kind == kind and not missing
+    def _check_view(self, member: "Member", row: Persist) -> None:
+        """A view that has begun stands on the VIEW-CHANGEs of q members."""
+        said = schema.decode(row.data, ViewRow, size_max=1 << 24)
+        statements = [envelope.parse(data, size_max=1 << 20) for data in said.support]
+        signers = {statement.signer for statement in statements}
+        if said.new_view and self._epochs.count_missing(row.epoch, None, signers):
+            detail = f"view {row.view} with {len(signers)} VIEW-CHANGEs"
+            self._report("S2 a view begins with q VIEW-CHANGEs", member, detail)
+
+    def _check_entered(self, member: "Member", row: Persist) -> None:
+        """An epoch is entered with the certificate of the former one's end."""
+        certificate = Certificate.decode(row.data, self.world.network, size_max=1 << 20)
+        head = schema.decode(certificate.payload, Head, size_max=VOTE_BYTES_MAX)
+        is_end = head.position == row.seq == self._epochs.find_end(row.epoch - 1)
+        if not is_end or not self._epochs.is_certified(certificate, HEAD_KIND, head.position):
+            detail = f"enters epoch {row.epoch} at {row.seq} with a certificate of {head.position}"
+            self._report("an epoch follows another", member, detail)
 
     def count_healed(self) -> int:
         """Batches that were committed since the world was healed."""
@@ -392,9 +377,9 @@ class Judge:
         if world.now_ms - self._view_since_ms < REST_MS:
             return "L2 views stop rising", f"{sorted(self._views.values())}"
         last = len(self.entries) - 1
-        members = [member for member in honest if member.public in self._epochs[-1][1]]
+        members = [member for member in honest if self._epochs.is_member(member.public)]
         slow = [m.name for m in members if self._reached[m.id] < last - 4]
-        slow += [m.name for m in members if m.core.committee.epoch != len(self._epochs) - 1]
+        slow += [m.name for m in members if m.core.committee.epoch != self._epochs.get_last()]
         if slow or not all(member.is_up for member in honest):
             return "L3 laggards catch up", f"{', '.join(slow)} below position {last}"
         if self.commits < world.plan.commits_min or self.count_healed() < 1:

@@ -71,6 +71,8 @@ class Member:
         self.life = 0
         self._random = Random(world.plan.seed * 1_009 + id_)
         self._inbox: deque[tuple[bytes, bytes]] = deque()
+        self._links: list[tuple[bytes, bool]] = []
+        """What was told of links while a step was being written."""
         self._writing: Step | None = None
         self._wake_ms: int | None = None
         self._timer_at_ms: int | None = None
@@ -136,6 +138,8 @@ class Member:
 
     def _end(self) -> None:
         self.is_up = False
+        self._links.clear()
+        self.world.connections.on_process(self, False)
         self.life += 1
         self.ends_at = None
         self._inbox.clear()
@@ -175,6 +179,18 @@ class Member:
         self._timer_at_ms = None
         if self.is_up and self._writing is None and not self.is_paused:
             self._run(())
+
+    def on_link(self, peer: bytes, is_up: bool) -> None:
+        """The link to `peer` is there, or broke."""
+        if self.is_up:
+            self._links.append((peer, is_up))
+            if self._writing is None and not self.is_paused:
+                self._take_links()
+
+    def _take_links(self) -> None:
+        told, self._links = self._links, []
+        for peer, is_up in told:
+            self.drive(self.router.on_link(peer, is_up, self.read_timer_ms()))
 
     def post(self, step: Step) -> None:
         """Drive something that this node itself asked its core for."""
@@ -328,6 +344,8 @@ class Member:
 
     def _go_on(self) -> None:
         """After a sync or a pause: what waited is handled in chunks."""
+        if self._writing is None and not self.is_paused:
+            self._take_links()
         while self._inbox and self.is_up and self._writing is None and not self.is_paused:
             count = min(len(self._inbox), CHUNK_FRAMES_MAX)
             self._run(tuple(self._inbox.popleft() for _ in range(count)))

@@ -13,7 +13,8 @@ import msgspec
 from devnet.sim.forge import CLOCK_JUMPS_MS, change_field, resign
 from devnet.sim.mutate_views import mutate_carried
 from devnet.sim.plan import Habit
-from identity import envelope, schema
+from identity import cbor, envelope, schema
+from identity.certificate import Certificate
 from identity.envelope import Context, Statement
 from identity.errors import InvalidBytes
 from identity.keys import PrivateKey
@@ -28,7 +29,9 @@ from protocols.messages import (
     Batches,
     CarryNewView,
     CarryViewChange,
+    Checkpoint,
     Commit,
+    CommittedBatch,
     GiveState,
     Hop,
     NewView,
@@ -211,7 +214,7 @@ def _mutate_hop(random: Random, message: Hop) -> Hop:
             changed = list(batches)
             place = random.randrange(len(changed))
             batch = changed[place]
-            match random.randrange(4):
+            match random.randrange(5):
                 case 0:
                     changed[place] = msgspec.structs.replace(batch, operations=())
                 case 1:
@@ -221,8 +224,40 @@ def _mutate_hop(random: Random, message: Hop) -> Hop:
                     changed[place] = msgspec.structs.replace(batch, proof=proof)
                 case 3:
                     changed[place] = change_field(random, batch)
+                case 4:
+                    return weaken_certificates(message)
             return Batches(committee=message.committee, batches=tuple(changed))
     return message
+
+
+def falsify_state(
+    random: Random, key: PrivateKey, committee: Committee, message: OfferState | GiveState
+) -> Hop:
+    """A certified state under another head, which this key alone signed; or another chunk."""
+    if isinstance(message, GiveState):
+        data = message.data[:-1] + bytes([message.data[-1] ^ 1]) if message.data else b""
+        return msgspec.structs.replace(message, data=data)
+    if random.random() < 0.5:
+        return message  # whom it lets choose it may lie to about the chunks
+    certificate = Certificate.decode(message.certificate, committee.network, size_max=BYTES_MAX)
+    said = schema.decode(certificate.payload, Checkpoint, size_max=BYTES_MAX)
+    if random.random() < 0.5:
+        said = msgspec.structs.replace(said, head=hashlib.sha256(said.head).digest())
+    payload = schema.encode(said)
+    signature = envelope.sign(key, certificate.context, payload).signature
+    alone = Certificate.collect(certificate.context, payload, {key.public: signature})
+    return msgspec.structs.replace(message, certificate=alone.encode())
+
+
+def weaken_certificates(message: Batches) -> Batches:
+    """The certificates of the ends of epochs have one signature only."""
+    weak = tuple(_weaken(batch) if batch.certificate else batch for batch in message.batches)
+    return msgspec.structs.replace(message, batches=weak)
+
+
+def _weaken(batch: CommittedBatch) -> CommittedBatch:
+    *place, signatures = cbor.decode(batch.certificate, size_max=BYTES_MAX)
+    return msgspec.structs.replace(batch, certificate=cbor.encode([*place, signatures[:1]]))
 
 
 def _propose_other(key: PrivateKey, committee: Committee, hop: Propose) -> Propose:

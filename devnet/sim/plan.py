@@ -24,6 +24,7 @@ FaultKind = Literal[
     "corrupt_burst",
     "delay_burst",
     "deaf",
+    "link_drop",
 ]
 PowerLoss = Literal["idle", "before_sync", "torn", "after_sync", "half_sent"]
 Behaviour = Literal["twins", "mutate", "silent", "slow", "selective", "equivocate", "censor"]
@@ -37,6 +38,8 @@ Habit = Literal[
     "boast",
     "restless",
     "another_batch",
+    "weak_proofs",
+    "false_state",
 ]
 VIEW_LIES: tuple[Habit, ...] = (
     "no_certificates",
@@ -47,7 +50,9 @@ VIEW_LIES: tuple[Habit, ...] = (
     "repeated",
 )
 """Lies in VIEW-CHANGEs and NEW-VIEWs (`mutate_views.py`)."""
-HABITS: tuple[Habit, ...] = (*VIEW_LIES, "boast", "restless", "another_batch")
+HABITS: tuple[Habit, ...] = (
+    *(*VIEW_LIES, "boast", "restless", "another_batch", "weak_proofs", "false_state"),
+)
 
 POWER_LOSSES: tuple[PowerLoss, ...] = ("idle", "before_sync", "torn", "after_sync", "half_sent")
 BEHAVIOURS: tuple[Behaviour, ...] = (
@@ -87,6 +92,7 @@ FAULTS_MAX = 10
 STORM_MS = 3_500
 STORM_SHARE = 0.2
 CHANGES_SHARE = 0.2
+AWAY_SHARE = 0.12
 SKEW_MS_MAX = 50
 JUMP_MS_MAX = 3_600_000
 
@@ -161,6 +167,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Paying clients; each submits `operations_at_once` every pause."""
     has_tasks: bool = False
     checkpoint_batches: int = 20
+    chunk_bytes: int = 0
+    """Size of the chunks of states; 0 is the product's."""
     transfer_batches_min: int = 0
     """Who is further behind fetches a state, which is kept at every checkpoint then; 0 is the
     product's own choice."""
@@ -168,6 +176,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     spares: int = 0
     changes: tuple[Change, ...] = ()
+    tells_links: bool = False
+    """Whether members are told when the process of another one ends or starts."""
     accuses: bool = False
     """Whether who sees evidence has it ordered, so that the offender is expelled."""
 
@@ -197,7 +207,33 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
         faults=_choose_faults(random, n, safety_ms, {b.node for b in byzantine}),
         transfer_batches_min=random.choice((0, 1, 5)),
     )
-    return plan if plan.has_tasks else _change_members(random, plan)
+    plan = plan if plan.has_tasks else _change_members(random, plan)
+    plan = msgspec.structs.replace(plan, tells_links=random.random() < 0.6)
+    return _send_away(random, plan) if random.random() < AWAY_SHARE else plan
+
+
+def _send_away(random: Random, plan: Plan) -> Plan:
+    """One member is down for long, and fetches a state of many small chunks when it comes back."""
+    honest = sorted(set(range(plan.n)) - {liar.node for liar in plan.byzantine})
+    away = Fault(
+        kind="power_loss",
+        at_ms=random.choice((200, 5_000)),
+        until_ms=random.randrange(plan.safety_ms // 2, plan.safety_ms),
+        nodes=(random.choice(honest),),
+        detail="idle",
+    )
+    faults = tuple(sorted((away, *plan.faults), key=lambda f: (f.at_ms, f.until_ms, f.kind)))
+    liars = plan.byzantine
+    if liars and liars[0].behaviour == "mutate" and random.random() < 0.7:
+        liars = (msgspec.structs.replace(liars[0], habit="false_state"), *liars[1:])
+    return msgspec.structs.replace(
+        plan,
+        faults=faults,
+        byzantine=liars,
+        checkpoint_batches=random.choice((5, 10)),
+        transfer_batches_min=1,
+        chunk_bytes=random.choice((256, 1_024)),
+    )
 
 
 def _change_members(random: Random, plan: Plan) -> Plan:
@@ -303,7 +339,7 @@ def _choose_fault(random: Random, n: int, at_ms: int, safety_ms: int, jumpers: l
     kinds: tuple[FaultKind, ...] = (
         *("power_loss", "power_loss", "power_loss", "cut", "cut", "partition", "partition"),
         *("pause", "disk_full", "loss_burst", "corrupt_burst", "delay_burst"),
-        *("deaf", "deaf", "deaf"),
+        *("deaf", "deaf", "deaf", "link_drop"),
         *(("clock_jump",) if jumpers else ()),
     )
     kind = random.choice(kinds)
@@ -314,7 +350,7 @@ def _choose_fault(random: Random, n: int, at_ms: int, safety_ms: int, jumpers: l
             nodes = tuple(range(n)) if everyone else (node,)
             detail: str = random.choice(POWER_LOSSES)
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes, detail=detail)
-        case "cut":
+        case "cut" | "link_drop":
             other = random.randrange(n)
             nodes = random.choice(((node, other), (other, node)))
             return Fault(kind=kind, at_ms=at_ms, until_ms=until_ms, nodes=nodes)

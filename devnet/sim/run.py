@@ -17,6 +17,7 @@ import msgspec
 from devnet.sim.memo import Memory, patched, quick_signatures, shortcuts
 from devnet.sim.plan import Byzantine, Fault, Plan, make_plan
 from devnet.sim.world import World, run_plan
+from protocols import state_tree
 from protocols.pbft import core
 
 Shortcut = Literal["all", "signatures", "none"]
@@ -75,7 +76,9 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     view_changes: int
     faults: int
     faults_by_kind: dict[str, int]
-    failure_probability_max: float
+    same_traces: int | None = None
+    """Seeds that gave the same trace in another process; None when that was not tried."""
+    bound_p_95: float
     """0 failures in N seeds: less than this, at 95 % (3/N)."""
 
 
@@ -89,8 +92,12 @@ def run_world(plan: Plan, *, shortcut: Shortcut = "all", lines: list[str] | None
     With the shortcut "signatures" nothing is remembered; with "none" members sign with Ed25519,
     too, and then digests of operations are others.
     """
-    early = [(core, "PIPELINE_EARLY_OPERATIONS", 1)] if plan.pipelines else []
-    with _SHORTCUTS[shortcut]() as memory, patched(early):
+    changed: list[tuple[Any, str, Any]] = []
+    if plan.pipelines:
+        changed.append((core, "PIPELINE_EARLY_OPERATIONS", 1))
+    if plan.chunk_bytes:
+        changed.append((state_tree, "STATE_CHUNK_BYTES", plan.chunk_bytes))
+    with _SHORTCUTS[shortcut]() as memory, patched(changed):
         return run_plan(plan, memory, lines)
 
 
@@ -182,7 +189,7 @@ def _make_report(
         view_changes=sum(result.view_changes for result in results),
         faults=sum(kinds.values()),
         faults_by_kind=dict(sorted(kinds.items())),
-        failure_probability_max=round(3 / max(1, len(results)), 6) if not failed else 1.0,
+        bound_p_95=1.0 if failed else round(min(1.0, 3 / max(1, len(results))), 6),
     )
 
 

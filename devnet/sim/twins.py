@@ -32,6 +32,7 @@ ROUNDS_MAX = 7
 GROUPS_MAX = 4
 APART_SHARE = 0.3
 """Scenarios in which one process knows more than the others."""
+LOST_ALL_ALONG: tuple[LostKind, ...] = ("head", "view_change")
 PIPELINES_SHARE = 0.25
 USUAL_SHARE = 0.7
 """Rounds that follow the usual order of a scenario of that kind."""
@@ -122,7 +123,7 @@ class TwinsReport(msgspec.Struct, frozen=True, kw_only=True):
     commits: int
     view_changes: int
     sim_seconds: float
-    failure_probability_max: float
+    bound_p_95: float
     """0 failures in N scenarios: less than this, at 95 % (3/N)."""
     failures: tuple[ScenarioResult, ...]
 
@@ -230,7 +231,7 @@ def make_scenario(number: int, n: int | None = None) -> Scenario:
         return Scenario(seed=number, n=size, twins=twins, rounds=rounds, pipelines=pipelines)
     # Leaders are mostly the twins: two honest leaders that contradict each other.
     leaders = [*range(size), *(twins * size)]
-    all_along = _lose(random, processes, ("head",)) if random.random() < 0.3 else ()
+    all_along = _lose(random, processes, LOST_ALL_ALONG) if random.random() < 0.3 else ()
     rounds = tuple(
         Round(
             random.choice(leaders),
@@ -332,7 +333,7 @@ def run_scenarios(
         commits=commits,
         view_changes=view_changes,
         sim_seconds=sim_ms / 1000,
-        failure_probability_max=1.0 if failed else round(3 / max(1, count), 6),
+        bound_p_95=1.0 if failed else round(min(1.0, 3 / max(1, count)), 6),
         failures=tuple(failures),
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from devnet.sim.byzantine import make_sender
 from devnet.sim.clients import Client, TaskClient
+from devnet.sim.connections import Connections
 from devnet.sim.deafness import Deafness
 from devnet.sim.describe import describe_frame
 from devnet.sim.faults import schedule_faults
@@ -68,6 +69,7 @@ class World:
         self._counter = count()
         self._hash = hashlib.blake2b(digest_size=16)
         self.deafness = Deafness()
+        self.connections = Connections(self)
         self.links = Network(Random(plan.seed ^ 0x5EED), plan.link, self._push_frame)
         liars = {item.node for item in plan.byzantine}
         self.judge = Judge(self, {self.committee.members[node] for node in liars})
@@ -223,6 +225,7 @@ class World:
     def on_started(self, member: Member) -> None:
         self.trace(f"{member.name} starts at position {member.core.executed}")
         self.judge.on_started(member)
+        self.connections.on_process(member, True)
 
     def on_executed(self, member: Member) -> None:
         if self.workers and member.is_up:

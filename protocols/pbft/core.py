@@ -23,7 +23,7 @@ import msgspec
 from crdt.log import Head
 from identity import envelope, schema
 from identity.envelope import Context, Statement
-from identity.errors import InvalidSchema
+from identity.errors import InvalidBytes, InvalidSchema
 from identity.keys import PrivateKey
 from protocols.committee import Committee
 from protocols.messages import (
@@ -156,7 +156,12 @@ class Core:
         if message.digest != compute_batch_digest(hop.time_ms, [r.digest for r in requests]):
             raise InvalidSchema("the proposal's digest is not its batch's")
         if expected is None:
-            self.clock.check(hop, message.seq, self.checkpoints.window, self.check)
+            try:
+                self.clock.check(hop, message.seq, self.checkpoints.window, self.check)
+            except InvalidBytes:
+                if self.view == 0:
+                    raise
+                return step  # no blame, either: under another NEW-VIEW it needs no readings
         slot.proposal = Proposal(message, statement, hop, requests)
         self.pool.note_proposed(requests)
         self._accept(slot, message, step)

@@ -186,8 +186,7 @@ class StateTransfer:
         if checkpoint.state != compute_digest(size, root):
             raise InvalidSchema("size and root do not give the digest of the checkpoint")
         target = Target(checkpoint, certificate, size, root)
-        known = (source.target for source in self._sources.values())
-        if not any(other is not None and other.place == target.place for other in known):
+        if all(source.target != target for source in self._sources.values()):
             certificate.check(committee.members, committee.q)
         return target
 

@@ -1,5 +1,6 @@
 """The same seed gives the same trace, whatever the process, the hash seed and the shortcuts."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from devnet.sim.cli import app
 from devnet.sim.plan import Byzantine, Plan, make_plan
 from devnet.sim.run import run_world
 
@@ -37,6 +40,21 @@ def test_two_processes_give_the_same_traces():
     assert first == run_process("4242")
     hashes = first.split()
     assert len(hashes) == len(set(hashes)) == 11
+
+
+def test_the_command_compares_traces_across_processes():
+    done = CliRunner().invoke(app, ["run", "--seeds", "3", "--check-determinism", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["same_traces"] == 3
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3_600)
+def test_a_thousand_seeds_give_the_same_traces():
+    arguments = ["run", "--seeds", "1000", "--jobs", "2", "--check-determinism", "--json"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["same_traces"] == 1_000
 
 
 @pytest.mark.parametrize("behaviour", [None, "mutate", "equivocate", "twins"])

@@ -1,4 +1,8 @@
-"""Seeds hold every invariant; a failure is shrunk and can be replayed; the commands say so."""
+"""Seeds hold every invariant; a failure is shrunk and can be replayed; the commands say so.
+
+`make test` runs 160 seeds here and 840 Twins scenarios in test_twins.py, within 2 minutes on 2
+cores; `make test-full` 1,541 seeds more and 20,000 scenarios, within an hour.
+"""
 
 import json
 
@@ -12,10 +16,11 @@ from devnet.sim.plan import COMMITS_MIN, make_plan
 from devnet.sim.run import run_seeds, run_world, shrink
 
 
-@pytest.mark.parametrize(("n", "count"), [(4, 30), (5, 8), (6, 6), (7, 6), (10, 2), (1, 2)])
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("n", "count"), [(4, 110), (5, 20), (6, 14), (7, 10), (10, 4), (1, 2)])
 def test_seeds_hold_every_invariant(n, count):
     done = []
-    report = run_seeds(100, count, n, 1, done.append)
+    report = run_seeds(100, count, n, 2, done.append)
     assert [str(failure) for failure in report.failures] == []
     assert report.seeds == len(done) == count
     assert report.commits_min >= COMMITS_MIN
@@ -59,6 +64,7 @@ def test_run_prints_one_document():
     assert report["seeds"] == 2
     assert report["violations"] == 0
     assert {"sim_seconds_per_second", "trace_hash_all", "commits", "view_changes"} <= set(report)
+    assert report["bound_p_95"] == 1.0  # 3/N, and two seeds say nothing
 
 
 def test_a_failure_prints_its_seed_and_how_to_see_it_again():

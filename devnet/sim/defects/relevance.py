@@ -50,6 +50,16 @@ def changes_views(plan: Plan) -> bool:
     )
 
 
+def changes_members(plan: Plan) -> bool:
+    """Somebody joins, leaves or is expelled."""
+    return bool(plan.changes) or plan.accuses
+
+
+def transfers(plan: Plan) -> bool:
+    """Who is behind asks for a state, not only for batches."""
+    return plan.chunk_bytes > 0
+
+
 def no_plan(plan: Plan) -> bool:
     """Only Twins scenarios show it."""
     return False

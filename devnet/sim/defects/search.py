@@ -5,14 +5,16 @@ from typing import Any
 
 import msgspec
 
-from devnet.sim.defects import normal_case, views
+from devnet.sim.defects import epochs, normal_case, transfer, views
 from devnet.sim.defects.patch import Defect, applied
 from devnet.sim.plan import make_plan
 from devnet.sim.run import map_in_processes, run_seed
 from devnet.sim.twins import make_scenario, run_scenario
 
 SEEDS_MAX = 10_000
-DEFECTS: tuple[Defect, ...] = (*normal_case.DEFECTS, *views.DEFECTS)
+DEFECTS: tuple[Defect, ...] = (
+    *(*normal_case.DEFECTS, *views.DEFECTS, *epochs.DEFECTS, *transfer.DEFECTS),
+)
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ from devnet.sim.defects.relevance import (
     lies,
     no_plan,
     pipelines,
-    starts_again,
 )
 from devnet.sim.plan import VIEW_LIES
 
@@ -66,6 +65,7 @@ DEFECTS = (
             "return step  # no blame",
             'raise InvalidSchema("a proposal other than announced")  #',
         ),
+        shows=no_plan,
     ),
     make(
         "lowest_base",
@@ -183,12 +183,6 @@ DEFECTS = (
         shows=lies("censor"),
     ),
     make(
-        "blames_for_former_views",
-        "a new primary answers for what waited before its view",
-        (f"{_CORE}.is_starving", "max(oldest, since_ms)", "oldest"),
-        shows=changes_views,
-    ),
-    make(
         "view_changes_sent_once",
         "a VIEW-CHANGE is not repeated",
         (f"{_VIEWS}._broadcast_own", "if self._own is not None:", "if False:"),
@@ -208,16 +202,6 @@ DEFECTS = (
         "entering the next view begins the list anew",
     ),
     make(
-        "bodies_never_fetched",
-        "a primary that lacks a batch of O does not ask for it",
-        (
-            "protocols.pbft.reproposals:Reproposals.go_on",
-            "step.sends.append(Send(None, fetch))",
-            "pass",
-        ),
-        shows=changes_views,
-    ),
-    make(
         "fetched_bodies_unchecked",
         "a fetched batch may have another digest",
         (
@@ -231,12 +215,6 @@ DEFECTS = (
         "proposed_once_and_for_all",
         "operations that a former primary proposed are not proposed again",
         ("protocols.pbft.pool:Pool.begin_view", "self._proposed.clear()", "pass"),
-    ),
-    make(
-        "joins_before_it_may_sign",
-        "VIEW-CHANGEs that came while a member might not sign are not looked at again",
-        (f"{_VIEWS}.on_timer", "self._join(now_ms, step)", "pass"),
-        shows=starts_again,
     ),
     # --- catching up --------------------------------------------------------------------------
     make(
@@ -269,9 +247,9 @@ DEFECTS = (
         "believes_claimed_heights",
         "one member's claim makes another think it is behind",
         (
-            f"{_CATCH_UP}.is_behind",
-            "claims[f] > self._core.executed",
-            "claims[0] > self._core.executed",
+            f"{_CATCH_UP}._get_lead",
+            "claims[f] - self._core.executed if len(claims) > f else 0",
+            "claims[0] - self._core.executed if claims else 0",
         ),
         shows=habit("boast"),
     ),
