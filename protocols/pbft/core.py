@@ -426,13 +426,15 @@ class Core:
 
     # --- between views ------------------------------------------------------------------------
 
+    @property
+    def base(self) -> int:
+        """The highest position of the log that a quorum signed."""
+        return max(self.heads.certified, self.checkpoints.low)
+
     def get_base(self) -> tuple[int, bytes]:
-        """The highest position of the log that a quorum signed, with the certificate."""
-        if self.heads.certificate is not None and self.heads.certified > self.checkpoints.low:
-            return self.heads.certified, self.heads.certificate.encode()
-        if self.checkpoints.certificate is not None:
-            return self.checkpoints.low, self.checkpoints.certificate.encode()
-        return self.committee.start, b""
+        """`base` with its certificate; an epoch's start has none."""
+        holder = self.heads if self.heads.certified > self.checkpoints.low else self.checkpoints
+        return self.base, b"" if holder.certificate is None else holder.certificate.encode()
 
     def is_waiting(self, now_ms: int) -> bool:
         """True while the primary owes something."""
@@ -490,8 +492,6 @@ class Core:
         for seq in sorted(self.slots):
             if seq > self.executed:
                 self._advance(self.slots[seq], now_ms, step)
-
-    # --- small ones ---------------------------------------------------------------------------
 
     def _vote(self, statement: Statement, step: Step) -> None:
         step.votes.append((self.committee.id, statement.data))

@@ -58,7 +58,7 @@ class Memory:
 
     def may_sign(self) -> bool:
         """True once nothing that this member signs can contradict what it has signed before."""
-        return self.is_settled and self._core.get_base()[0] >= self._observe_until
+        return self.is_settled and self._core.base >= self._observe_until
 
     def is_observing(self) -> bool:
         """True while this member has found that it forgot some of its own statements."""
