@@ -258,6 +258,7 @@ async def test_forged_and_foreign_votes(siege, key):
             ),
             Status(
                 committee=committee.id,
+                epoch=0,
                 view=9,
                 active=False,
                 stable=1 << 40,
