@@ -38,6 +38,7 @@ from protocols.messages import (
     Checkpoint,
     Commit,
     Hop,
+    ViewChange,
     compute_batch_digest,
 )
 from protocols.pbft.view_change import ViewRow
@@ -314,13 +315,21 @@ class Judge:
             self._report("S5 stable checkpoints agree", member, f"no quorum at {row.seq}")
 
     def _check_view(self, member: "Member", row: Persist) -> None:
-        """A view that has begun stands on the VIEW-CHANGEs of q members."""
+        """A view that has begun stands on the VIEW-CHANGEs of q members, whose bases q signed."""
         said = schema.decode(row.data, ViewRow, size_max=1 << 24)
         statements = [envelope.parse(data, size_max=1 << 20) for data in said.support]
         signers = {statement.signer for statement in statements}
         if said.new_view and self._epochs.count_missing(row.epoch, None, signers):
             detail = f"view {row.view} with {len(signers)} VIEW-CHANGEs"
             self._report("S2 a view begins with q VIEW-CHANGEs", member, detail)
+        for statement in statements:
+            change = schema.decode(statement.payload, ViewChange, size_max=1 << 20)
+            if not change.certificate:
+                continue
+            base = Certificate.decode(change.certificate, self.world.network, size_max=1 << 20)
+            if not self._epochs.is_certified(base, base.context.kind, change.base):
+                detail = f"view {row.view} on a false base at {change.base}"
+                self._report("S2 a view begins with q VIEW-CHANGEs", member, detail)
 
     def _check_entered(self, member: "Member", row: Persist) -> None:
         """An epoch is entered with the certificate of the former one's end."""

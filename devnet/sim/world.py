@@ -13,6 +13,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
+from devnet.invariants import Violation
 from devnet.sim.byzantine import make_sender
 from devnet.sim.clients import Client, TaskClient
 from devnet.sim.connections import Connections
@@ -35,6 +36,9 @@ CLIENT_ID = 1_000
 """Ids of processes from here on are clients."""
 REST_MS = 5_000
 """Time at the end of the healed phase in which no view may change."""
+EVENTS_AT_ONCE_MAX = 50_000
+"""Events without any time passing; more only when something wakes itself for ever."""
+SPINS = f"{EVENTS_AT_ONCE_MAX} events and no time passes"
 Event = tuple[int, int, Callable[..., None], tuple[Any, ...]]
 
 
@@ -136,11 +140,15 @@ class World:
 
     def run_until(self, end_ms: int) -> None:
         events, violations, pop = self._events, self.judge.violations, heapq.heappop
+        at_once = 0
         while events and not violations:
             at_ms = events[0][0]
             if at_ms > end_ms:
                 break
             _, _, call, arguments = pop(events)
+            at_once = at_once + 1 if at_ms == self.now_ms else 0
+            if at_once > EVENTS_AT_ONCE_MAX:
+                self.judge.violations.append(Violation("L4 everything is bounded", "all", SPINS))
             self.now_ms = at_ms
             call(*arguments)
         if not violations:

@@ -5,8 +5,9 @@ import dataclasses
 import msgspec
 import pytest
 
-from crdt.facts import COMMON, Charged, Move, Paid
-from crdt.log import HEAD_KIND
+from crdt.facts import COMMON, Charged, EpochBegan, Move, Paid, Slashed
+from crdt.log import HEAD_KIND, Head
+from devnet.sim.epochs import Epochs
 from devnet.sim.memo import shortcuts
 from devnet.sim.plan import Plan
 from devnet.sim.world import World
@@ -16,12 +17,22 @@ from identity.envelope import Context
 from protocols.messages import (
     CHECKPOINT_KIND,
     COMMIT_KIND,
+    NEW_VIEW_KIND,
+    PRE_PREPARE_KIND,
     PREPARE_KIND,
+    VIEW_CHANGE_KIND,
+    Assigned,
+    CarryNewView,
+    CarryViewChange,
     Checkpoint,
     Commit,
+    NewView,
     Prepare,
+    PrePrepare,
+    ViewChange,
     Votes,
 )
+from protocols.pbft.view_change import ViewRow
 from protocols.step import Certified, Equivocation, Fault, Persist
 
 OTHER = bytes(range(32))
@@ -117,7 +128,8 @@ def test_s4_two_digests_for_a_slot(world):
 
 def test_s4_a_vote_in_a_view_that_was_left(world):
     member, committee = world.members[0], world.committee.id
-    world.judge.on_persisted(member, [Persist(committee, "view", 5, 0, b"", 0)])
+    left = schema.encode(ViewRow(view=5, view_change=b"", new_view=b"", support=()))
+    world.judge.on_persisted(member, [Persist(committee, "view", 5, 0, left, 0)])
     world.judge.on_persisted(member, [Persist(committee, "accepted", 4, 900, b"", 0)])
     assert names(world) == {"S4 no vote in a view that was left"}
 
@@ -244,3 +256,59 @@ def test_l4_slots_without_bound(world):
         member.core.get_slot(seq)
     again(world, last(world))
     assert names(world) == {"L4 everything is bounded"}
+
+
+def tell(world, kind, payload):
+    """An honest member says something."""
+    member, committee = world.members[0], world.committee
+    place = Context(committee.network, committee.id, 0, kind)
+    data = envelope.sign(member.key, place, schema.encode(payload)).data
+    if kind == VIEW_CHANGE_KIND:
+        message = CarryViewChange(committee=committee.id, statement=data)
+    elif kind == NEW_VIEW_KIND:
+        message = CarryNewView(committee=committee.id, statement=data)
+    else:
+        message = Votes(committee=committee.id, statements=(data,))
+    world.judge.on_sent(member, message)
+
+
+def test_s1_another_batch_is_prepared_in_a_later_view(world):
+    seq = last(world).seq
+    tell(world, COMMIT_KIND, Commit(7, seq, OTHER, 0))
+    assert names(world) == {"S1 one digest per position"}
+
+
+def test_s7_a_view_change_hides_a_certificate(world):
+    tell(world, COMMIT_KIND, Commit(0, 900, OTHER, 0))
+    tell(world, VIEW_CHANGE_KIND, ViewChange(1, 0, b"", ()))
+    assert "S7 a VIEW-CHANGE hides nothing" in names(world)
+
+
+def test_s7_a_head_that_may_be_lost(world):
+    member = world.members[0]
+    tell(world, HEAD_KIND, Head(world.committee.id, member.disk.durable + 1, OTHER))
+    assert names(world) == {"S7 a head covers what is durable"}
+
+
+def test_s2_a_proposal_that_was_not_announced(world):
+    tell(world, NEW_VIEW_KIND, NewView(9, (), (Assigned(900, OTHER),)))
+    tell(world, PRE_PREPARE_KIND, PrePrepare(9, 900, bytes(32)))
+    assert names(world) == {"S2 a primary proposes what its NEW-VIEW says"}
+
+
+def test_s2_a_view_without_a_quorum(world):
+    member, committee = world.members[0], world.committee.id
+    begun = schema.encode(ViewRow(view=5, view_change=b"", new_view=b"x", support=()))
+    world.judge.on_persisted(member, [Persist(committee, "view", 5, 0, begun, 0)])
+    assert names(world) == {"S2 a view begins with q VIEW-CHANGEs"}
+
+
+def test_an_offender_stays(world):
+    member = world.members[0].public
+    slashed = Slashed(offender=member, offence=OTHER, task=None, amount=1, moves=())
+    epochs = Epochs(world.committee)
+    assert "stays a member" in epochs.note(3, (slashed,))
+    others = tuple(sorted(set(world.committee.members) - {member}))
+    began = EpochBegan(epoch=1, members=others, joined=(), left=(), expelled=(member,))
+    assert Epochs(world.committee).note(3, (slashed, began)) is None
+    assert Epochs(world.committee).note(3, (began, slashed)) is not None

@@ -189,12 +189,6 @@ DEFECTS = (
         (f"{_VIEWS}.resend", "elif self._own is not None:", "elif False:"),
     ),
     make(
-        "new_view_not_repeated",
-        "whoever missed a NEW-VIEW never gets it",
-        (f"{_VIEWS}.resend", "if self.is_active:", "if False:"),
-        shows=changes_views,
-    ),
-    make(
         "proposes_again_after_leaving",
         "what the former view was to propose again is proposed in the next",
         (f"{_VIEWS}._leave", "core.again.clear()", "pass"),
