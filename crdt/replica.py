@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from crdt import log
 from crdt.heads import ForkProof, Prover, check_fork, get_head
+from crdt.ranges import Ranges
 from identity import cbor
 from identity.errors import EconodeError, InvalidSchema
 
@@ -30,6 +31,9 @@ ORPHANS_AUTHOR_MAX = 256
 ORPHANS_BYTES_AUTHOR_MAX = 2 * 1024 * 1024
 ORPHANS_MAX = 10_000
 ORPHANS_BYTES_MAX = 32 * 1024 * 1024
+FORK_WEIGHT = 1 << 32
+"""A fork proof weighs more than any chain it cuts off."""
+FORK_WEIGHT_POSITIONS = 1 << 30
 
 
 class ReplicaFull(EconodeError):
@@ -79,10 +83,22 @@ class _Author:
             return self.chain[position].proof
         return self.orphans[position][1].proof
 
+    def weigh(self) -> int:
+        """Grows whenever merging changes the state: a lower fork adds more than it cuts off."""
+        weight = len(self.chain)
+        if self.fork is not None:
+            weight += FORK_WEIGHT - 2 * min(self.fork.position, FORK_WEIGHT_POSITIONS)
+        return weight
+
+    def digest(self, key: bytes) -> bytes:
+        tip = self.hashes[-1] if self.hashes else log.GENESIS_PREVIOUS
+        fork = self.fork.position if self.fork else None
+        return hashlib.sha256(cbor.encode([key, fork, len(self.chain), tip])).digest()
+
 
 class Replica:
     """All logs of one peer. Every method is bounded in time by the size of its argument, the
-    orphans of one author, and for `get_root` the number of authors."""
+    orphans of one author, and for `get_root` and `get_ranges` the authors that changed."""
 
     def __init__(self, prover: Prover) -> None:
         self._prover = prover
@@ -90,7 +106,9 @@ class Replica:
         self._bytes = 0
         self._orphans = 0
         self._orphan_bytes = 0
-        self._root: bytes | None = None
+        self._weight = 0
+        self._ranges = Ranges()
+        self._changed: set[bytes] = set()
 
     def merge(self, proven: ProvenEntry) -> Change:
         """Take one entry. Raises InvalidBytes for one that no honest author wrote, ReplicaFull
@@ -121,16 +139,19 @@ class Replica:
         return self._freeze(author, fork)
 
     def get_root(self) -> bytes:
-        """The digest of all authors with their heads: equal where the entries are."""
-        if self._root is None:
-            lines = [
-                [key, author.fork.position if author.fork else None, len(author.chain), tip]
-                for key, author in sorted(self._authors.items())
-                if author.chain or author.fork
-                for tip in (author.hashes[-1] if author.hashes else log.GENESIS_PREVIOUS,)
-            ]
-            self._root = hashlib.sha256(cbor.encode(lines)).digest()
-        return self._root
+        """The fingerprint of all authors with their heads: equal where the entries are."""
+        return self.get_ranges().fingerprint("")
+
+    def get_ranges(self) -> Ranges:
+        """The authors with their heads, by ranges. To be read only."""
+        for key in self._changed:
+            self._ranges.put(key, self._authors[key].digest(key))
+        self._changed.clear()
+        return self._ranges
+
+    def get_weight(self) -> int:
+        """A number that grows with every change: who holds less than another weighs less."""
+        return self._weight
 
     def get_authors(self) -> list[bytes]:
         """Every author with an entry or a fork proof, ascending."""
@@ -235,7 +256,8 @@ class Replica:
         author.chain.append(proven)
         author.hashes.append(digest)
         self._bytes += proven.count_bytes()
-        self._root = None
+        self._weight += 1
+        self._changed.add(proven.entry.header.author)
 
     @staticmethod
     def _tip(author: _Author) -> bytes:
@@ -267,11 +289,13 @@ class Replica:
         self._orphan_bytes -= size
 
     def _freeze(self, author: _Author, fork: ForkProof) -> Change:
+        self._weight -= author.weigh()
         author.fork = fork
         for proven in author.chain[fork.position :]:
             self._bytes -= proven.count_bytes()
         del author.chain[fork.position :], author.hashes[fork.position :]
         for position in [each for each in author.orphans if each >= fork.position]:
             self._drop_orphan(author, position)
-        self._root = None
+        self._weight += author.weigh()
+        self._changed.add(fork.author)
         return Change(fork=fork)

@@ -9,14 +9,16 @@ they hold beyond our own has been pulled back.
 """
 
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 
 import trio
 
 from crdt import log
-from crdt.antientropy import LINES_MAX, AntiEntropy, AntiEntropyMessage, LogEntries, LogHeads
-from crdt.antientropy import CarriedEntry as Carried
+from crdt.antientropy import AntiEntropy, read_count
 from crdt.directory import Directory
+from crdt.exchange import AntiEntropyMessage, HeadLine, LogEntries, LogHeads, LogRanges, Range
+from crdt.exchange import CarriedEntry as Carried
 from crdt.heads import Prover, sign_head
 from crdt.items import Item, encode_item
 from crdt.replica import Change, ProvenEntry, Replica, ReplicaFull
@@ -59,7 +61,7 @@ class Logs:
         self._ledger = ledger
         self._transport = transport
         self._is_account = is_account
-        self._exchange = AntiEntropy(self.replica, self._on_change)
+        self._exchange = AntiEntropy(self.replica, self._on_change, secrets.token_bytes(32))
         self._topic = f"/econode/1/{network.hex()[:16]}/logs"
         self._items: list[Item] = []
         self._heard: set[bytes] = set()
@@ -85,19 +87,32 @@ class Logs:
                     if member != self._key.public:
                         self._exchange.add_peer(member)
                 self._write()
+                self._ask_members()
                 self._send(self._exchange.tick())
                 await trio.sleep(TICK_SECONDS)
 
     def handle(self, peer: bytes, message: AntiEntropyMessage) -> None:
         """Raises InvalidBytes for what no honest peer sends."""
-        if isinstance(message, LogHeads):
-            self._exchange.add_peer(peer)
-            self._note_heads(peer, message)
-            lines = tuple(line for line in message.lines if self._is_account(line.author))
-            message = LogHeads(message.root, lines)
-        elif isinstance(message, LogEntries) and not self._is_account(message.author):
-            return
+        match message:
+            case LogHeads():
+                self._exchange.add_peer(peer)
+                if message.root == self.replica.get_root():
+                    self._note_held(peer, self.replica.get_count(self._key.public))
+                lines = self._choose(message.lines)
+                message = LogHeads(message.root, message.weight, lines)
+            case LogRanges():
+                self._note_held(peer, read_count(message, self._key.public))
+                message = LogRanges(tuple(map(self._choose_range, message.ranges)))
+            case LogEntries():
+                if not self._is_account(message.author):
+                    return
         self._send(self._exchange.handle(peer, message))
+
+    def _choose(self, lines: tuple[HeadLine, ...]) -> tuple[HeadLine, ...]:
+        return tuple(line for line in lines if self._is_account(line.author))
+
+    def _choose_range(self, told: Range) -> Range:
+        return Range(told.prefix, told.shorts, self._choose(told.lines))
 
     def append(self, items: Sequence[Item]) -> None:
         """Write items to the own log, as soon as that is safe; beyond a bound the oldest that
@@ -131,19 +146,19 @@ class Logs:
         committee = self._get_committee()
         return len(self._heard) >= min(committee.f + 1, committee.n - 1)
 
-    def _note_heads(self, peer: bytes, message: LogHeads) -> None:
-        """A member whose root or whose line of our log shows nothing that we lack."""
-        if not self._get_committee().is_member(peer):
+    def _ask_members(self) -> None:
+        """How much of our log do you hold? Asked while too few have answered."""
+        if self._may_write():
             return
-        me, lines = self._key.public, message.lines
-        held = next((line.count for line in lines if line.author == me), None)
-        if held is None:
-            # A page tells of every author from its first to its last, and a short one of all after.
-            is_told = bool(lines) and lines[0].author < me
-            is_told = is_told and (me < lines[-1].author or len(lines) < LINES_MAX)
-        else:
-            is_told = held <= self.replica.get_count(me)
-        if is_told or message.root == self.replica.get_root():
+        for member in self._get_committee().members:
+            if member != self._key.public and member not in self._heard:
+                self._send([(member, self._exchange.ask_for(self._key.public))])
+
+    def _note_held(self, peer: bytes, held: int | None) -> None:
+        """A member that holds no more of our log than we do was heard."""
+        if held is None or not self._get_committee().is_member(peer):
+            return
+        if held <= self.replica.get_count(self._key.public):
             self._heard.add(peer)
 
     async def _listen(self) -> None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from crdt.antientropy import LogEntries, LogHeads, LogWant
+from crdt.exchange import AntiEntropyMessage
 from identity.keys import PrivateKey, parse_peer_id
 from node.agent import list_capabilities
 from node.blob_store import AsyncBlobStore, BlobStore
@@ -111,7 +111,7 @@ class Node:
                 place = self.places.get(message.committee)
                 if place is not None:
                     place.receipts.handle(peer, message)
-            case LogHeads() | LogWant() | LogEntries():
+            case _ if isinstance(message, AntiEntropyMessage):
                 self.logs.handle(peer, message)
 
     def list_peers(self) -> list[PeerAddress]:

@@ -8,7 +8,7 @@ changes a core's state and never ends the process.
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
-from crdt.antientropy import AntiEntropyMessage
+from crdt.exchange import AntiEntropyMessage
 from identity import cbor, envelope, schema
 from identity.certificate import Certificate
 from identity.envelope import Statement

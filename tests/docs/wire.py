@@ -16,7 +16,7 @@ MODULES = (
     "protocols.blob_messages",
     "crdt.facts",
     "crdt.log",
-    "crdt.antientropy",
+    "crdt.exchange",
     "crdt.items",
 )
 U63_MAX = (1 << 63) - 1
