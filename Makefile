@@ -1,7 +1,7 @@
 # Everything a person or CI does with Econode; `make` lists it. Needs Python 3.11 to 3.13 with venv.
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev test test-full lint types check devnet bench sim-nightly lock debian-test clean
+.PHONY: help setup setup-dev test test-full lint types check devnet bench sim-nightly fuzz-nightly lock debian-test clean
 
 BIN = .venv/bin
 ARGS =
@@ -55,6 +55,9 @@ sim-nightly: setup ## Simulate all night: seeds, Twins scenarios, defects; ends 
 	    $(BIN)/econode sim run --seeds 3000 --nodes $$nodes --jobs 2 $(ARGS) || exit 1; done
 	$(BIN)/econode sim twins --scenarios 200000 --jobs 2 $(ARGS)
 	$(BIN)/econode sim defects --jobs 2 $(ARGS)
+
+fuzz-nightly: setup-dev ## A million mutated messages of anti-entropy
+	ECONODE_FUZZ_MESSAGES=1000000 $(BIN)/python -m pytest tests/crdt/test_fuzz.py $(ARGS)
 
 lock: ## Resolve requirements/*.in into the locks; ARGS=--upgrade lifts pins
 	@sh requirements/lock.sh $(ARGS)

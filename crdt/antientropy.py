@@ -49,15 +49,18 @@ LIST_ALWAYS = 16
 """Authors of a range that are listed rather than fingerprinted."""
 REPLY_BYTES_MAX = ENTRY_BYTES_MAX
 ANSWER_BYTES_MAX = 64 * 1024
-PEER_BYTES_TICK_MAX = 16 * 1024 * 1024
+PEER_BYTES_TICK_MAX = 8 * 1024 * 1024
 """Answered to one peer between two ticks; what it asks beyond that is dropped."""
 STACK_MAX = 4_096
 """Ranges of a descent still to be asked for; the next descent finds what does not fit."""
 TODO_MAX = 1_024
 TODO_PAUSE = 256
 """Authors still to be pulled from a peer; a descent waits from TODO_PAUSE on."""
-WANTS_OPEN_MAX = 128
-"""Wants that one peer has not answered yet."""
+WANTS_OPEN_MAX = 512
+WANTS_OPEN_FIRST = 64
+WANTS_OPEN_MIN = 8
+"""Wants that one peer has not answered yet: as many as it answers in time, from the first number
+up or down by a factor of two a tick."""
 CONFLICTS_MAX = 16
 """Lines with all marks that answer one message."""
 WANT_TICKS = 2
@@ -87,6 +90,7 @@ class _Peer:
     salt: bytes = b""
     todo: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     open: int = 0
+    open_max: int = WANTS_OPEN_FIRST
     pause: int = 0
     has_given: bool = False
     given_tick: int = 0
@@ -131,8 +135,7 @@ class AntiEntropy:
         self._ticks += 1
         self._strangers.bytes_sent = 0
         oldest = self._ticks - WANT_TICKS
-        for author in [each for each in self._open if self._is_overdue(each)]:
-            self._close(author)
+        self._close_overdue()
         heads = self._make_heads(())
         sends: Sends = []
         for key, peer in self._peers.items():
@@ -246,7 +249,7 @@ class AntiEntropy:
     def _advance(self, peer: bytes, state: _Peer) -> Sends:
         """Ask for the next entries and the next ranges, as far as the bounds allow."""
         sends: Sends = []
-        if state.todo and 2 * state.open <= WANTS_OPEN_MAX and (wants := self._pick(peer, state)):
+        if state.todo and 2 * state.open <= state.open_max and (wants := self._pick(peer, state)):
             sends.append((peer, LogWant(tuple(wants))))
         if state.stack and not state.asked and len(state.todo) < TODO_PAUSE:
             state.asked = state.stack[-RANGES_MAX:]
@@ -259,7 +262,7 @@ class AntiEntropy:
 
     def _pick(self, peer: bytes, state: _Peer) -> list[Want]:
         wants: list[Want] = []
-        while state.todo and state.open < WANTS_OPEN_MAX and len(wants) < WANTS_MAX:
+        while state.todo and state.open < state.open_max and len(wants) < WANTS_MAX:
             author = next(iter(state.todo))
             start, count = state.todo.pop(author)
             if count != _ANYWAY:
@@ -270,11 +273,23 @@ class AntiEntropy:
 
     def _ask(self, peer: bytes, state: _Peer, author: bytes) -> bool:
         """Note an open want; False while somebody else owes us this author."""
-        if author in self._open or state.open >= WANTS_OPEN_MAX:
+        if author in self._open or state.open >= state.open_max:
             return False
         self._open[author] = (peer, self._ticks)
         state.open += 1
         return True
+
+    def _close_overdue(self) -> None:
+        """Whoever has it may be asked again; whoever was late is asked for less at once."""
+        overdue = [author for author in self._open if self._is_overdue(author)]
+        late = {self._open[author][0] for author in overdue}
+        for author in overdue:
+            self._close(author)
+        for key, peer in self._peers.items():
+            if key in late:
+                peer.open_max = max(peer.open_max // 2, WANTS_OPEN_MIN)
+            elif peer.given_tick == self._ticks - 1:
+                peer.open_max = min(2 * peer.open_max, WANTS_OPEN_MAX)
 
     def _is_overdue(self, author: bytes) -> bool:
         peer, tick = self._open[author]

@@ -138,6 +138,25 @@ def recovery(
     _show(report, json)
 
 
+@app.command("data")
+def data(
+    authors: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Whose logs are replicated.")
+    ] = 10_000,
+    entries: Annotated[int, typer.Option(min=1, max=1_000, help="Of each, to begin with.")] = 10,
+    json: JsonOption = False,
+) -> None:
+    """Two replicas agree on many logs: bytes, round trips, time; the views at that size.
+
+    \b
+    Example:
+      econode bench data --authors 1000
+    """
+    from devnet.bench.data import measure_data
+
+    _show(measure_data(authors, entries, lambda text: hint(f"... {text}", json)), json)
+
+
 def _show(report: "Report", as_json: bool) -> None:
     from devnet.bench.report import render
 

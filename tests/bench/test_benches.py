@@ -7,6 +7,7 @@ import pytest
 
 from devnet.bench.cli import app
 from devnet.bench.consensus import PHASES, compute_signature_ceiling, evaluate, measure_consensus
+from devnet.bench.data import measure_data
 from devnet.bench.endurance import compute_slope, measure_endurance
 from devnet.bench.failover import evaluate as evaluate_failover
 from devnet.bench.failover import measure_failover
@@ -37,6 +38,15 @@ def test_limits(tmp_path):
     assert report.get("link_one_way") > 0
     assert report.machine.cpus >= 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_replicated_data():
+    report = measure_data(60, 3)
+    check_figures(report)
+    for name in ("cold", "different", "one_entry", "equal"):
+        assert report.get(f"{name}_ticks") >= 1
+    assert report.get("cold_bytes") > report.get("different_bytes") > report.get("equal_bytes")
+    assert report.get("one_entry_overhead") < report.get("plain_heads")
 
 
 def test_a_real_committee_orders_the_load(tmp_path):

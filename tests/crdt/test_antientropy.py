@@ -174,13 +174,17 @@ def test_many_authors_that_differ_in_some_both_ways(loss: float) -> None:
 
 
 def test_every_bound_at_its_lowest_still_converges(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LIST_ALWAYS", "RANGES_MAX", "WANTS_MAX", "WANTS_OPEN_MAX", "TODO_MAX"):
+    for name in ("LIST_ALWAYS", "RANGES_MAX", "WANTS_MAX", "WANTS_OPEN_MIN", "TODO_MAX"):
         monkeypatch.setattr(antientropy, name, 1)
     monkeypatch.setattr(antientropy, "STACK_MAX", 4)
     monkeypatch.setattr(antientropy, "LINES_MAX", 1)
+    monkeypatch.setattr(antientropy, "WANTS_OPEN_MAX", 1)
     world = World(3, 0, loss=0.2)
     for index, proven in enumerate(make_crowd(30)):
         world.replicas[index % 3].merge(proven)
+    for node in world.nodes:
+        for peer in node._peers.values():
+            peer.open_max = 1
     assert world.run(400)
     assert len(world.replicas[0].heads()) == 30
 
