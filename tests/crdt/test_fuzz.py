@@ -168,6 +168,7 @@ def fuzz(count: int, seed: int) -> tuple[int, int]:
         frame = draw.choice(mutators)(draw.choice(frames))
         try:
             refused += not target.take(draw.choice(PEERS), frame)
+        # Anything else is a defect, and whoever looks for it wants the message.
         except Exception as error:
             error.add_note(f"seed {seed}, message {number}: {frame.hex()}")
             raise

@@ -59,6 +59,8 @@ class Logs(RuleBasedStateMachine):
         self.written: list[ProvenEntry] = []
         self.tips: dict[bytes, ProvenEntry] = {}
         self.forks: dict[bytes, int] = {}
+        self.proofs: list[bytes] = []
+        self.frozen: dict[tuple[int, bytes], int] = {}
         self.queue: list[tuple[int, int, bytes]] = []
 
     def fold(self, index: int, change: Change) -> None:
@@ -67,6 +69,7 @@ class Logs(RuleBasedStateMachine):
             header = proven.entry.header
             self.folded[index].setdefault(header.author, []).append(header.hash())
         if change.fork is not None:
+            self.proofs.append(change.fork.encode())
             author = change.fork.author
             held = self.replicas[index].iterate(author)
             self.folded[index][author] = [entry.header.hash() for entry in held]
@@ -113,6 +116,11 @@ class Logs(RuleBasedStateMachine):
         self.refuse(which, prove(entry, key))
         self.refuse(which, prove(log.append(FOREIGN, 0, bytes(32), 0, []), None))
 
+    @precondition(lambda self: self.proofs)
+    @rule(which=WHICH, index=INDEX)
+    def any_fork_proof_arrives(self, which: int, index: int) -> None:
+        self.fold(which, self.replicas[which].merge_fork(self.proofs[index % len(self.proofs)]))
+
     @rule(which=WHICH)
     def a_tick(self, which: int) -> None:
         self.send(which, self.nodes[which].tick())
@@ -133,13 +141,19 @@ class Logs(RuleBasedStateMachine):
     def chains_link_and_end_below_their_forks(self) -> None:
         for which, held in enumerate(self.replicas):
             for author in held.get_authors():
-                hashes = [log_entry.header.hash() for log_entry in held.iterate(author)]
+                headers = [entry.header for entry in held.iterate(author)]
+                hashes = [header.hash() for header in headers]
                 assert self.folded[which].get(author, []) == hashes
+                links = [log.GENESIS_PREVIOUS, *hashes[:-1]] if hashes else []
+                assert [header.previous for header in headers] == links
                 fork = held.get_fork(author)
                 if fork is not None:
                     assert author in self.forks
                     assert self.forks[author] <= fork.position
                     assert len(hashes) <= fork.position
+                    before = self.frozen.get((which, author), fork.position)
+                    assert fork.position <= before
+                    self.frozen[which, author] = fork.position
 
     def give(self, which: int, proven: ProvenEntry) -> None:
         self.fold(which, self.replicas[which].merge(proven))
@@ -206,6 +220,10 @@ class Logs(RuleBasedStateMachine):
             if len({each.get_root() for each in all_replicas}) == 1:
                 break
         assert len({each.get_root() for each in all_replicas}) == 1
+        for author, position in self.forks.items():
+            fork = fresh.get_fork(author)
+            assert fork is not None
+            assert fork.position == position == fresh.get_count(author)
         for author, tip in self.tips.items():
             assert fresh.get_count(author) == tip.entry.header.position + 1
 
