@@ -142,10 +142,8 @@ class _Mutator(_Liar):
 
     def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
         random = self._random
-        if len(self._said) < 64:
-            self._said.append(message)
-        elif random.random() < 0.1:
-            self._said[random.randrange(64)] = message
+        if self._habit != "boast" or not isinstance(message, Status):
+            self._remember(message)  # who boasts never takes it back by repeating the truth
         if self._habit == "false_state" and isinstance(message, OfferState):
             return self._offer(message)
         indulged = self._indulge(message)
@@ -162,6 +160,12 @@ class _Mutator(_Liar):
             return ((usurp(random, key, committee, self._member.core), 0), (message, 0))
         changed = mutate(random, key, committee, message, self._lie)
         return ((changed, 0), (message, 0)) if random.random() < 0.3 else ((changed, 0),)
+
+    def _remember(self, message: Hop) -> None:
+        if len(self._said) < 64:
+            self._said.append(message)
+        elif self._random.random() < 0.1:
+            self._said[self._random.randrange(64)] = message
 
     def _indulge(self, message: Hop) -> list[Hop] | None:
         """What its habits make of a message; None when they do not concern it."""
