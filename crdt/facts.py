@@ -82,6 +82,28 @@ class Paid(Fact, frozen=True, tag="paid"):
     amount: Amount
 
 
+class Bonded(Fact, frozen=True, tag="bonded"):
+    """Free credits became a bond."""
+
+    account: Key
+    amount: Amount
+
+
+class UnbondingBegan(Fact, frozen=True, tag="unbonding_began"):
+    """A part of a bond is on its way out: free from `due_ms` on, and slashed until then."""
+
+    account: Key
+    amount: Amount
+    due_ms: TimeMs
+
+
+class Unbonded(Fact, frozen=True, tag="unbonded"):
+    """What was on its way out is free."""
+
+    account: Key
+    amount: Amount
+
+
 class OfferedCapability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One capability of an agent: its id and the name that people use."""
 
@@ -359,6 +381,9 @@ AnyFact = (
     | Charged
     | Rejected
     | Paid
+    | Bonded
+    | UnbondingBegan
+    | Unbonded
     | Offered
     | Paused
     | TaskOpened

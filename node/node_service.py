@@ -247,7 +247,7 @@ class PlaceService:
     async def join_committee(self, bond: int | None) -> service.Executed:
         node, state = self._node, self._place.chain.state
         if bond is None:
-            bonded = state.stake.get(node.key.public, "bonded")
+            bonded = state.get_standing_bond(node.key.public)
             bond = max(0, state.parameters.member_bond_min - bonded)
         ordered = await self.order(JoinCommittee(bond=bond))
         return self._describe_own(ordered, facts.MemberJoined)

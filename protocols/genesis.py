@@ -68,7 +68,8 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     epoch_changes_max: Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)] = 1
     """Members that may join or leave by their own will at one change of epoch."""
     unbonding_ms: Positive = 14 * 24 * 3_600_000
-    """A light client trusts nothing older: former members may have taken their bonds by then."""
+    """How long a bond that is taken back can still be slashed. A light client trusts nothing older:
+    former members may have taken their bonds by then."""
     checkpoint_batches: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 100
     """Batches between two checkpoints (K); the watermark window is twice that."""
 

@@ -77,7 +77,7 @@ def offer(books: Books, ordered: OrderedOperation, body: Offer) -> None:
     former = books.agents.get(signer)
     if former is not None and former.banned:
         raise Refused("banned")
-    if books.stake.get(signer, "bonded") < books.parameters.bond_min:
+    if books.get_standing_bond(signer) < books.parameters.bond_min:
         raise Refused("bond_too_small")
     if len({capability.id for capability in body.capabilities}) < len(body.capabilities):
         raise Refused("duplicate_capability")

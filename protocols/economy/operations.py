@@ -43,6 +43,18 @@ class Transfer(Body, frozen=True, tag="transfer"):
     amount: Positive
 
 
+class Bond(Body, frozen=True, tag="bond"):
+    """Bond `amount` free credits."""
+
+    amount: Positive
+
+
+class Unbond(Body, frozen=True, tag="unbond"):
+    """Take `amount` of one's bond back: it is free `unbonding_ms` of agreed time later."""
+
+    amount: Positive
+
+
 class Offer(Body, frozen=True, tag="offer"):
     """The capabilities this agent offers from now on; an empty list withdraws it."""
 
@@ -176,11 +188,13 @@ class JoinCommittee(Body, frozen=True, tag="join_committee"):
 
 
 class LeaveCommittee(Body, frozen=True, tag="leave_committee"):
-    """Be a member no longer. What is bonded stays bonded."""
+    """Be a member no longer. What is bonded stays bonded until it is taken back (`Unbond`)."""
 
 
 AnyBody = (
     Transfer
+    | Bond
+    | Unbond
     | Offer
     | OpenTasks
     | CommitBids

@@ -16,6 +16,7 @@ from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy import (
     accounts,
+    bonds,
     committees,
     contracts,
     lifecycle,
@@ -38,6 +39,7 @@ from protocols.economy.model import (
 )
 from protocols.economy.operations import (
     Accuse,
+    Bond,
     CommitBids,
     CommitWork,
     ConsentCommittee,
@@ -51,8 +53,10 @@ from protocols.economy.operations import (
     RevealBids,
     RevealWork,
     Transfer,
+    Unbond,
 )
 from protocols.economy.task_rows import make_task_row
+from protocols.economy.unbondings import Unbonding
 from protocols.genesis import Founding, Parameters
 
 __all__ = ["EconomyState", "OrderedOperation"]
@@ -176,6 +180,14 @@ class EconomyState:
         """The earliest agreed time at which something is due; None when nothing is under way."""
         return self._books.next_due_ms()
 
+    def get_standing_bond(self, account: bytes) -> int:
+        """What the account has bonded without a way out: this much opens doors."""
+        return self._books.get_standing_bond(account)
+
+    def unbondings(self, account: bytes) -> list[Unbonding]:
+        """The parts of the account's bond that are on their way out, in the order they are due."""
+        return self._books.unbondings.list_of(account)
+
     def duties(self, me: bytes) -> list[Duty]:
         """What `me` should submit now. It follows from the state alone, so a node that was
         restarted resumes; a duty stays until its operation was executed or its stage is over."""
@@ -265,6 +277,10 @@ class EconomyState:
                 slashing.accuse(books, body)
             case Transfer() as body:
                 accounts.transfer(books, ordered, body)
+            case Bond() as body:
+                bonds.bond(books, ordered, body)
+            case Unbond() as body:
+                bonds.unbond(books, ordered, body)
             case FormCommittee() as body:
                 committees.propose(books, ordered, body)
             case ConsentCommittee() as body:

@@ -15,9 +15,10 @@ from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy.books import Books
 from protocols.economy.model import Agent, Bid, Formed, Proposal, Stage, Task, Work
+from protocols.economy.unbondings import Unbonding, Unbondings
 from protocols.state_tree import STATE_BYTES_MAX
 
-VERSION = 1
+VERSION = 2
 
 
 class AgentRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -95,6 +96,7 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: tuple[AgentRecord, ...]
     tasks: tuple[TaskRecord, ...]
     queued: tuple[bytes, ...]
+    unbondings: tuple[Unbonding, ...]
     proposals: tuple[Proposal, ...]
     formed: tuple[Formed, ...]
 
@@ -118,6 +120,7 @@ def dump(books: Books) -> bytes:
         ),
         tasks=tuple(_dump_task(task) for task in books.tasks.values()),
         queued=tuple(queued),
+        unbondings=tuple(books.unbondings),
         proposals=tuple(proposal for _, proposal in sorted(books.proposals.items())),
         formed=tuple(books.formed.values()),
     )
@@ -141,6 +144,7 @@ def load(data: bytes, books: Books) -> None:
     books.agents = {
         agent.key: Agent(agent.capabilities, agent.paused, agent.banned) for agent in record.agents
     }
+    books.unbondings = Unbondings(record.unbondings)
     books.proposals = {proposal.committee: proposal for proposal in record.proposals}
     books.formed = {formed.committee: formed for formed in record.formed}
     books.tasks = {task.id: _load_task(task) for task in record.tasks}
