@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from crdt.facts import is_transit_account
 from identity import keys, schema
 from identity.errors import EconodeError
 from identity.schema import Amount, Name, Positive, TimeMs
@@ -99,6 +100,11 @@ class Founding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accounts: Annotated[tuple[Allotment, ...], msgspec.Meta(max_length=ACCOUNTS_MAX)] = ()
     parameters: Parameters = msgspec.field(default_factory=Parameters)
 
+    def compute_supply(self) -> int:
+        """All credits of the network that this committee belongs to."""
+        members = sum(member.bond + member.free for member in self.members)
+        return members + sum(allotment.free for allotment in self.accounts)
+
     def get_member_keys(self) -> tuple[bytes, ...]:
         """Public keys of the founding members, ascending."""
         return tuple(sorted(keys.parse_peer_id(member.peer) for member in self.members))
@@ -140,11 +146,12 @@ def parse_genesis(text: str | bytes) -> Genesis:
             keys.check_public_key(key)
         except EconodeError as error:
             raise InvalidGenesis(f"peer {peer[:64]!r}: {error}") from None
+        if is_transit_account(key):
+            raise InvalidGenesis(f"peer {peer} stands for credits in transit")
         if key in seen:
             raise InvalidGenesis(f"peer {peer} stands twice")
         seen.add(key)
-    supply = sum(m.bond + m.free for m in genesis.members) + sum(a.free for a in genesis.accounts)
-    if supply > schema.U63_MAX:
+    if genesis.compute_supply() > schema.U63_MAX:
         raise InvalidGenesis("the credits add up to more than 2^63 - 1")
     return genesis
 

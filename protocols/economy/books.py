@@ -16,6 +16,7 @@ from crdt.stake import StakeView
 from protocols.committee import Committee
 from protocols.economy.model import (
     Agent,
+    Border,
     Duty,
     DutyKind,
     Formed,
@@ -54,6 +55,8 @@ class Books:
         self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
     ) -> None:
         self.parameters = genesis.parameters
+        self.supply = genesis.compute_supply()
+        """All credits of the network; no committee ever mints more."""
         self.committee = committee
         """The members of the epoch that orders the next batch."""
         self.epochs = [committee]
@@ -81,6 +84,8 @@ class Books:
         self.proposals: dict[bytes, Proposal] = {}
         self.formed: dict[bytes, Formed] = {}
         """Committees that this one formed, by id, in the order they were formed."""
+        self.borders: dict[bytes, Border] = {}
+        """Committees that credits cross to and from, by id."""
         self.facts: list[Fact] = []
         self._offering: dict[bytes, list[bytes]] = {}
         self._todo: dict[bytes, dict[int, Task]] = {}

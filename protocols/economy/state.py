@@ -17,6 +17,7 @@ from protocols.committee import Committee
 from protocols.economy import (
     accounts,
     bonds,
+    borders,
     committees,
     contracts,
     lifecycle,
@@ -28,6 +29,7 @@ from protocols.economy import (
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
     AgentView,
+    Border,
     Duty,
     Formed,
     OrderedOperation,
@@ -39,11 +41,14 @@ from protocols.economy.model import (
 )
 from protocols.economy.operations import (
     Accuse,
+    AccuseCommittee,
     Bond,
     CommitBids,
     CommitWork,
     ConsentCommittee,
+    Export,
     FormCommittee,
+    Import,
     Inventory,
     JoinCommittee,
     LeaveCommittee,
@@ -79,6 +84,8 @@ class EconomyState:
     ) -> None:
         self._genesis = genesis
         self._books = Books(genesis, committee, check_receipt)
+        if isinstance(genesis, committees.FormedGenesis):
+            self._books.borders[genesis.border.committee] = genesis.border
         self._genesis_facts = tuple(accounts.mint(genesis))
         for fact in self._genesis_facts:
             self._books.emit(fact)
@@ -221,6 +228,13 @@ class EconomyState:
         """Committees that this one formed, in that order."""
         return iter(self._books.formed.values())
 
+    def borders(self) -> Iterator[Border]:
+        """Committees that credits cross to and from, in ascending order of their ids."""
+        return (border for _, border in sorted(self._books.borders.items()))
+
+    def get_border(self, committee: bytes) -> Border | None:
+        return self._books.borders.get(committee)
+
     def dump(self) -> bytes:
         """The whole state in deterministic CBOR."""
         return statefile.dump(self._books)
@@ -285,6 +299,12 @@ class EconomyState:
                 committees.propose(books, ordered, body)
             case ConsentCommittee() as body:
                 committees.consent(books, ordered, body)
+            case Export() as body:
+                borders.export(books, ordered, body)
+            case Import() as body:
+                borders.import_transfers(books, ordered, body)
+            case AccuseCommittee() as body:
+                borders.accuse(books, ordered, body)
             case JoinCommittee() as body:
                 membership.join(books, ordered, body)
             case LeaveCommittee():

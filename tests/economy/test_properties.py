@@ -6,7 +6,16 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crdt.facts import Accepted, Awarded, Settled, Slashed, TaskEnded, TaskOpened, Unbonded
+from crdt.facts import (
+    Accepted,
+    Awarded,
+    Settled,
+    Slashed,
+    TaskEnded,
+    TaskOpened,
+    Unbonded,
+    compute_transit_account,
+)
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from identity.schema import U63_MAX
@@ -90,7 +99,9 @@ class Checker:
             assert set(proposal.consented) < set(proposal.members)
             transit.update(dict.fromkeys(proposal.consented, proposal.bond + proposal.free))
         for formed in state.formed():
-            transit.update(dict.fromkeys(formed.members, formed.bond + formed.free))
+            share = len(formed.members) * (formed.bond + formed.free)
+            pot = compute_transit_account(formed.committee)
+            assert state.stake.get(pot, "transit") == share
         for key in self.world.keys.values():
             assert state.stake.get(key, "transit") == transit[key]
             assert state.stake.get(key, "locked") == locked[key]

@@ -48,6 +48,7 @@ from crdt.facts import (
     Snapshot,
     TaskOpened,
     WorkCommitted,
+    compute_transit_account,
 )
 from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
 from protocols.economy.committees import derive_founding, make_formed_fact
@@ -287,7 +288,18 @@ class Runner:
         if isinstance(fact, CommitteeProposed):
             self.committees[fact.name] = fact.committee
             self.words[fact.committee] = fact.name
-        hidden = {"moves", "operation", "seed", "offence", "capability", "input", "root", "scores"}
+            self.words[compute_transit_account(fact.committee)] = f"to:{fact.name}"
+        hidden = {
+            "moves",
+            "link",
+            "operation",
+            "seed",
+            "offence",
+            "capability",
+            "input",
+            "root",
+            "scores",
+        }
         if not isinstance(fact, BidCommitted | WorkCommitted):
             hidden.add("commitment")
         parts = [fact.__struct_config__.tag]
