@@ -36,8 +36,8 @@ Arrival = tuple[int, service.LogEntry]
 class Follower(threading.Thread):
     """Reads entries in order, status, and (`detailed`) stakes, scores and capabilities.
 
-    `sight`, `heads` and `roots` may be read by other threads: the thread replaces or adds to
-    them whole. Entries go into `arrivals`; only their hashes are kept here.
+    `sight`, `heads`, `processes_seen` and `roots` may be read by other threads: the thread
+    replaces or adds to them whole. Entries go into `arrivals`; only their hashes are kept here.
     """
 
     def __init__(
@@ -48,6 +48,8 @@ class Follower(threading.Thread):
         self.sight = Sight()
         self.heads: dict[int, bytes] = {}
         """Head by position, as the node reported them."""
+        self.processes_seen = 0
+        """How often a process of the node answered for the first time."""
         self.roots: dict[int, bytes] = {}
         self._home = home
         self._arrivals = arrivals
@@ -76,7 +78,9 @@ class Follower(threading.Thread):
 
     def _follow(self, node: NodeClient) -> None:
         self._frames_before, self._frames = self.frames_sent, 0
-        next_status_s = 0.0
+        self._look(node)
+        self.processes_seen += 1
+        next_status_s = time.monotonic() + STATUS_EVERY_S
         while not self._stopping.is_set():
             if time.monotonic() >= next_status_s:
                 self._look(node)

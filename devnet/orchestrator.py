@@ -78,7 +78,8 @@ class Devnet:
         self._step = ""
         self._victim: Follower | None = None
         self._killed_s = 0.0
-        self._mark = 0
+        self._processes_before = 0
+        self._goal: int | None = None
         self._setup_s = self._job_s = 0.0
 
     # --- the run ----------------------------------------------------------------------------------
@@ -113,7 +114,6 @@ class Devnet:
         while not self._is_at_rest() and time.monotonic() < deadline:
             self.tick()
             self._note_caught_up()
-        self._note_caught_up()  # the others may have ended the job without it
 
     def set_step(self, step: str, reporter: Reporter) -> None:
         """Say what goes on from now, and where it is shown."""
@@ -223,7 +223,7 @@ class Devnet:
         self.restarted = Restarted(
             node=f"node-{follower.number}", was=kind, position=max(follower.heads, default=-1)
         )
-        self._victim, self._mark = follower, self._next_position
+        self._victim, self._processes_before = follower, follower.processes_seen
         process = self.processes[follower.number - 1]
         process.kill()
         process.start()
@@ -243,12 +243,15 @@ class Devnet:
         return self._followers[number - 1]
 
     def _note_caught_up(self) -> None:
-        """The victim has caught up once it tells of an entry that was made after its death."""
-        if self.restarted is None or self._victim is None:
+        """The victim has caught up once it tells of all entries that any node told of when its
+        new process first answered."""
+        if self.restarted is None or self._victim is None or self.restarted.caught_up_s:
             return
-        if self.restarted.caught_up_s is not None:
+        if self._victim.processes_seen <= self._processes_before:
             return
-        if max(self._victim.heads, default=-1) > self._mark and not self._victim.sight.error:
+        if self._goal is None:
+            self._goal = max(max(follower.heads, default=-1) for follower in self._followers)
+        if max(self._victim.heads, default=-1) >= self._goal:
             self.restarted = Restarted(
                 node=self.restarted.node,
                 was=self.restarted.was,
@@ -275,6 +278,7 @@ class Devnet:
         }
         heads = {max(follower.heads, default=-1) for follower in self._followers}
         answering = all(not follower.sight.error for follower in self._followers)
+        answering &= self.restarted is None or self.restarted.caught_up_s is not None
         return answering and len(ends) == 1 and len(heads) == 1 and None not in ends
 
     def describe(self) -> Scene:

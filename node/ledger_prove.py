@@ -7,10 +7,12 @@ from pathlib import Path
 from crdt import log
 from crdt.facts import decode_fact, find_epoch_began
 from crdt.tasks import get_task
+from identity.certificate import Certificate
 from identity.errors import EconodeError
 from node.ledger_file import damaged, open_readonly
 from node.problem import Problem, not_found
 from protocols.light import EPOCHS_MAX, HEADERS_MAX, Bundle, EpochEnd, ProvenEntry, prove_items
+from protocols.messages import CERTIFICATE_BYTES_MAX
 
 
 def prove(
@@ -42,7 +44,11 @@ class _Reader:
         if certified - position > HEADERS_MAX:
             raise _not_certified(position)
         headers = self._read_headers(position + 1, certified)
-        epochs = tuple(self._prove_epoch(end) for end in self._list_epoch_ends(certified))
+        ends = self._list_epoch_ends(certified)
+        epoch = Certificate.decode(certificate, network, size_max=CERTIFICATE_BYTES_MAX)
+        if len(ends) != epoch.context.epoch:
+            raise _not_whole(position)
+        epochs = tuple(map(self._prove_epoch, ends))
         return Bundle(network, self._committee, epochs, entry, tuple(headers), certificate)
 
     def _find_task(self, prefix: str) -> tuple[bytes, int]:
@@ -114,6 +120,16 @@ class _Reader:
             (self._committee, position),
         )
         return [row[0] for row in rows]
+
+
+def _not_whole(position: int) -> Problem:
+    return Problem(
+        "epoch-not-held",
+        f"an epoch before position {position} ended where this node went on from a fetched state: "
+        "its ledger cannot show how the members came to be",
+        remedy="ask a node that holds the whole log: `econode ledger verify` shows what is held",
+        status=409,
+    )
 
 
 def _not_certified(position: int) -> Problem:

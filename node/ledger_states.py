@@ -17,7 +17,7 @@ from identity.errors import InvalidBytes, InvalidCertificate, InvalidSchema
 from node.ledger_rows import INSERTS, LedgerError, build_task_row
 from protocols.committee import Committee
 from protocols.messages import (
-    CHECKPOINT_CERTIFICATE_BYTES_MAX,
+    CERTIFICATE_BYTES_MAX,
     CHECKPOINT_KIND,
     VOTE_BYTES_MAX,
     Checkpoint,
@@ -88,18 +88,16 @@ class StoredState:
         if committee is None:
             raise InvalidCertificate("a checkpoint of an unknown epoch")
         certificate = Certificate.decode(
-            self.certificate, committee.network, size_max=CHECKPOINT_CERTIFICATE_BYTES_MAX
+            self.certificate, committee.network, size_max=CERTIFICATE_BYTES_MAX
         )
         place = certificate.context
-        if (place.kind, place.committee, place.epoch) != (
-            *(CHECKPOINT_KIND, committee.id, committee.epoch),
-        ):
+        wanted = (CHECKPOINT_KIND, committee.id, committee.epoch)
+        if (place.kind, place.committee, place.epoch) != wanted:
             raise InvalidCertificate("not the certificate of a checkpoint of this committee")
         certificate.check(committee.members, committee.q)
         checkpoint = schema.decode(certificate.payload, Checkpoint, size_max=VOTE_BYTES_MAX)
-        if (checkpoint.seq, checkpoint.state) != (
-            *(self.position, compute_digest(self.size, self.root)),
-        ):
+        held = (self.position, compute_digest(self.size, self.root))
+        if (checkpoint.seq, checkpoint.state) != held:
             raise InvalidSchema("the certificate is of another state")
         return checkpoint
 
@@ -126,7 +124,7 @@ def read_checkpoint(certificate: bytes) -> Checkpoint:
 
 def _decode(certificate: bytes) -> Certificate:
     try:
-        return Certificate.decode(certificate, bytes(32), size_max=CHECKPOINT_CERTIFICATE_BYTES_MAX)
+        return Certificate.decode(certificate, bytes(32), size_max=CERTIFICATE_BYTES_MAX)
     except InvalidBytes as error:
         raise LedgerError(f"a damaged certificate of a checkpoint: {error}") from None
 

@@ -7,10 +7,10 @@ from protocols.messages import (
     FRAME_BYTES_MAX,
     Batches,
     CommittedBatch,
-    GiveState,
     Hop,
     OfferState,
 )
+from protocols.pbft.state_server import give_chunks
 from protocols.state_tree import StateTree
 from protocols.step import Serve, ServeBatches, ServeChunks, ServeOffer
 
@@ -75,16 +75,7 @@ class Serving:
         place = (serve.committee, serve.position)
         tree = await self._get_tree(*place)
         held = {} if tree is None else await self._ledger.read_chunks(*place, serve.chunks)
-        return [
-            GiveState(
-                committee=serve.committee,
-                position=serve.position,
-                chunk=index,
-                data=held.get(index, b""),
-                path=tree.get_path(index) if tree is not None and index in held else (),
-            )
-            for index in serve.chunks
-        ]
+        return list(give_chunks(serve, tree, held))
 
     async def _get_tree(self, committee: bytes, position: int) -> StateTree | None:
         tree = self._trees.get((committee, position))

@@ -27,7 +27,6 @@ BATCHES_MAX = 256
 PREPARED_MAX = 1_024
 CERTIFICATE_BYTES_MAX = 64 * 1024
 VIEW_CHANGE_BYTES_MAX = FRAME_BYTES_MAX - 1_024
-CHECKPOINT_CERTIFICATE_BYTES_MAX = 64 * 1024
 CHUNKS_PER_FETCH_MAX = 8
 
 VoteBytes = Annotated[bytes, msgspec.Meta(max_length=VOTE_BYTES_MAX)]
@@ -216,7 +215,7 @@ class OfferState(Hop, frozen=True, tag="offer_state"):
     """The newest certified state that the sender holds: the checkpoint's certificate, and the size
     and the root that give the digest in it."""
 
-    certificate: Annotated[bytes, msgspec.Meta(max_length=CHECKPOINT_CERTIFICATE_BYTES_MAX)]
+    certificate: Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
     size: Annotated[int, msgspec.Meta(ge=1, le=STATE_BYTES_MAX)]
     root: Digest
 

@@ -14,7 +14,8 @@ import msgspec
 
 from devnet.sim.mutate import (
     equivocate,
-    falsify_state,
+    falsify_chunk,
+    falsify_offer,
     leave_out,
     leave_views,
     mutate,
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 MUTATED_SHARE = 0.25
 SLOW_MS = (150, 700, 1_500, 1_900)
 """How long a slow member holds back what it says: under the timeout of the others."""
+AFTER_OFFER_MS = (0, 50, 200, 400)
+"""How long after its offer of a state a liar follows it up: before `OFFER_WAIT_MS` is over."""
 BOTH = 2
 
 
@@ -119,7 +122,7 @@ class _Mutator(_Liar):
     Its habit, if it has one: the same lie about each view that it leaves or leads; boasting of
     batches that nobody has while it proposes nothing; leaving its view again and again;
     proposing other batches than its NEW-VIEW announced; handing on epochs without a quorum; or
-    states that no quorum certified.
+    states that no quorum certified, some after an honest offer of the same.
     """
 
     def __init__(self, world: "World", member: "Member", liar: Byzantine) -> None:
@@ -139,10 +142,10 @@ class _Mutator(_Liar):
 
     def choose(self, to: bytes, message: Hop) -> Iterable[tuple[Hop, int]]:
         random = self._random
-        if len(self._said) < 64:
-            self._said.append(message)
-        elif random.random() < 0.1:
-            self._said[random.randrange(64)] = message
+        if self._habit != "boast" or not isinstance(message, Status):
+            self._remember(message)  # who boasts never takes it back by repeating the truth
+        if self._habit == "false_state" and isinstance(message, OfferState):
+            return self._offer(message)
         indulged = self._indulge(message)
         if indulged is not None:
             self._count("mutate")
@@ -158,6 +161,12 @@ class _Mutator(_Liar):
         changed = mutate(random, key, committee, message, self._lie)
         return ((changed, 0), (message, 0)) if random.random() < 0.3 else ((changed, 0),)
 
+    def _remember(self, message: Hop) -> None:
+        if len(self._said) < 64:
+            self._said.append(message)
+        elif self._random.random() < 0.1:
+            self._said[self._random.randrange(64)] = message
+
     def _indulge(self, message: Hop) -> list[Hop] | None:
         """What its habits make of a message; None when they do not concern it."""
         key, committee = self._member.key, self._member.core.committee
@@ -165,8 +174,8 @@ class _Mutator(_Liar):
             return self._lie_of_views(message, self._lie)
         if self._habit == "weak_proofs" and isinstance(message, Batches):
             return [weaken_certificates(message)]
-        if self._habit == "false_state" and isinstance(message, OfferState | GiveState):
-            return [falsify_state(self._random, key, committee, message)]
+        if self._habit == "false_state" and isinstance(message, GiveState):
+            return [falsify_chunk(message)]
         if self._habit == "boast" and isinstance(message, Status):
             return [msgspec.structs.replace(message, executed=message.executed + 1_000)]
         if self._habit == "boast" and isinstance(message, Propose):
@@ -178,6 +187,20 @@ class _Mutator(_Liar):
             core = self._member.core
             return [message, leave_views(key, committee, core, core.view + 1)]
         return None
+
+    def _offer(self, message: OfferState) -> Iterable[tuple[Hop, int]]:
+        """A false offer; or the true one, which stands among the sources, and a false one of the
+        same state after it; or only the true one: whom it lets choose it may lie to about the
+        chunks."""
+        self._count("mutate")
+        random, committee = self._random, self._member.core.committee
+        false = falsify_offer(random, self._member.key, committee, message)
+        match random.randrange(3):
+            case 0:
+                return ((false, 0),)
+            case 1:
+                return ((message, 0),)
+        return ((message, 0), (false, random.choice(AFTER_OFFER_MS)))
 
     def _lie_of_views(self, message: Hop, lie: Habit) -> list[Hop] | None:
         """One lie in every view change; told early, so that the next primary builds on it."""

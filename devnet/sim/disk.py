@@ -6,9 +6,10 @@ holds what it was given in order: batches, snapshots, and the chunks of fetched 
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from protocols.messages import GiveState, OfferState
+from protocols.pbft.state_server import give_chunks
 from protocols.state_tree import StateTree, cut, hash_chunks
 from protocols.step import (
     ChunkFetched,
@@ -108,35 +109,7 @@ class Disk:
 
     def answer(self, serve: ServeOffer | ServeChunks) -> list[OfferState | GiveState]:
         """What a node tells a peer that asks for a state."""
-        if isinstance(serve, ServeChunks):
-            return self._give(serve)
-        newest = max(self.snapshots, default=0)
-        if newest <= serve.after:
-            return []
-        held = self.snapshots[newest]
-        root = StateTree(hash_chunks(cut(held.state))).root
-        offer = OfferState(
-            committee=serve.committee,
-            certificate=held.certificate,
-            size=len(held.state),
-            root=root,
-        )
-        return [offer]
-
-    def _give(self, serve: ServeChunks) -> list[OfferState | GiveState]:
-        held = self.snapshots.get(serve.position)
-        chunks = [] if held is None else cut(held.state)
-        tree = StateTree(hash_chunks(chunks))
-        return [
-            GiveState(
-                committee=serve.committee,
-                position=serve.position,
-                chunk=index,
-                data=chunks[index] if index < len(chunks) else b"",
-                path=tree.get_path(index) if index < len(chunks) else (),
-            )
-            for index in serve.chunks
-        ]
+        return answer_from(self.snapshots, serve)
 
     def _apply(self, event: History) -> None:
         match event:
@@ -173,3 +146,25 @@ class Disk:
                 self._apply(event)
         if torn and not self.is_full:
             self.write_rows(torn)
+
+
+def answer_from(
+    snapshots: Mapping[int, Snapshot], serve: ServeOffer | ServeChunks
+) -> list[OfferState | GiveState]:
+    """What whoever holds `snapshots`, by position, tells a peer that asks for a state."""
+    position = max(snapshots, default=0) if isinstance(serve, ServeOffer) else serve.position
+    held = snapshots.get(position)
+    chunks = {} if held is None else dict(enumerate(cut(held.state)))
+    tree = StateTree(hash_chunks(list(chunks.values()))) if chunks else None
+    if isinstance(serve, ServeChunks):
+        return [*give_chunks(serve, tree, chunks)]
+    if held is None or tree is None or position <= serve.after:
+        return []
+    return [
+        OfferState(
+            committee=serve.committee,
+            certificate=held.certificate,
+            size=len(held.state),
+            root=tree.root,
+        )
+    ]

@@ -17,7 +17,7 @@ from node.router import Router, Seat, pack_votes
 from protocols.economy.chain import Chain
 from protocols.messages import (
     BATCHES_MAX,
-    CHECKPOINT_CERTIFICATE_BYTES_MAX,
+    CERTIFICATE_BYTES_MAX,
     FRAME_BYTES_MAX,
     VOTE_BYTES_MAX,
     Batches,
@@ -123,7 +123,7 @@ class Member:
             return []
         held = self.disk.snapshots[max(self.disk.snapshots)]
         certificate = Certificate.decode(
-            held.certificate, self.world.network, size_max=CHECKPOINT_CERTIFICATE_BYTES_MAX
+            held.certificate, self.world.network, size_max=CERTIFICATE_BYTES_MAX
         )
         checkpoint = schema.decode(certificate.payload, Checkpoint, size_max=VOTE_BYTES_MAX)
         self.chain.load_state(held.state, held.position, checkpoint.head)

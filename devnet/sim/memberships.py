@@ -96,6 +96,8 @@ def check_light(member: "Member", now_ms: int) -> str | None:
         last = executed.facts[-1:]
         if not last or not isinstance(last[0], EpochBegan):
             continue
+        if last[0].epoch != len(ends) + 1:
+            break  # a fetched state began at the end of an epoch: its entry is not held here
         certificate = member.disk.certificates.get(executed.seq)
         if certificate is None:
             break  # this epoch has ended, but the next one was not entered before the end

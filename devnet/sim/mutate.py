@@ -230,15 +230,17 @@ def _mutate_hop(random: Random, message: Hop) -> Hop:
     return message
 
 
-def falsify_state(
-    random: Random, key: PrivateKey, committee: Committee, message: OfferState | GiveState
-) -> Hop:
-    """A certified state under another head, which this key alone signed; or another chunk."""
-    if isinstance(message, GiveState):
-        data = message.data[:-1] + bytes([message.data[-1] ^ 1]) if message.data else b""
-        return msgspec.structs.replace(message, data=data)
-    if random.random() < 0.5:
-        return message  # whom it lets choose it may lie to about the chunks
+def falsify_chunk(message: GiveState) -> GiveState:
+    """A chunk whose last byte is another."""
+    data = message.data[:-1] + bytes([message.data[-1] ^ 1]) if message.data else b""
+    return msgspec.structs.replace(message, data=data)
+
+
+def falsify_offer(
+    random: Random, key: PrivateKey, committee: Committee, message: OfferState
+) -> OfferState:
+    """The offered state under a certificate that this key alone signed; half of them have another
+    head, too."""
     certificate = Certificate.decode(message.certificate, committee.network, size_max=BYTES_MAX)
     said = schema.decode(certificate.payload, Checkpoint, size_max=BYTES_MAX)
     if random.random() < 0.5:

@@ -7,7 +7,7 @@ members stay what they are.
 """
 
 from random import Random
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -28,42 +28,15 @@ FaultKind = Literal[
 ]
 PowerLoss = Literal["idle", "before_sync", "torn", "after_sync", "half_sent"]
 Behaviour = Literal["twins", "mutate", "silent", "slow", "selective", "equivocate", "censor"]
-Habit = Literal[
-    "no_certificates",
-    "one_less",
-    "nulls",
-    "false_base",
-    "false_certificates",
-    "repeated",
-    "boast",
-    "restless",
-    "another_batch",
-    "weak_proofs",
-    "false_state",
+ViewLie = Literal[
+    "no_certificates", "one_less", "nulls", "false_base", "false_certificates", "repeated"
 ]
-VIEW_LIES: tuple[Habit, ...] = (
-    "no_certificates",
-    "one_less",
-    "nulls",
-    "false_base",
-    "false_certificates",
-    "repeated",
-)
 """Lies in VIEW-CHANGEs and NEW-VIEWs (`mutate_views.py`)."""
-HABITS: tuple[Habit, ...] = (
-    *(*VIEW_LIES, "boast", "restless", "another_batch", "weak_proofs", "false_state"),
-)
-
-POWER_LOSSES: tuple[PowerLoss, ...] = ("idle", "before_sync", "torn", "after_sync", "half_sent")
-BEHAVIOURS: tuple[Behaviour, ...] = (
-    "twins",
-    "mutate",
-    "silent",
-    "slow",
-    "selective",
-    "equivocate",
-    "censor",
-)
+Habit = Literal[ViewLie, "boast", "restless", "another_batch", "weak_proofs", "false_state"]
+VIEW_LIES: tuple[ViewLie, ...] = get_args(ViewLie)
+HABITS: tuple[Habit, ...] = get_args(Habit)
+POWER_LOSSES: tuple[PowerLoss, ...] = get_args(PowerLoss)
+BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
 LostKind = Literal[
     "prepare",
     "odd_prepare",

@@ -1,8 +1,10 @@
 """Serving states to those that fetch them: within bounds, and from the ledger's snapshots."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from protocols.messages import CHUNKS_PER_FETCH_MAX, AskState, FetchState
+from protocols.messages import CHUNKS_PER_FETCH_MAX, AskState, FetchState, GiveState
+from protocols.state_tree import StateTree
 from protocols.step import ServeChunks, ServeOffer, Step
 
 if TYPE_CHECKING:
@@ -58,3 +60,20 @@ def _remember(known: dict[bytes, T], peer: bytes, value: T) -> None:
     known[peer] = value
     if len(known) > PEERS_MAX:
         del known[next(iter(known))]
+
+
+def give_chunks(
+    serve: ServeChunks, tree: StateTree | None, held: Mapping[int, bytes]
+) -> list[GiveState]:
+    """The chunks that were asked for, each with its path in `tree`; without data where it is not
+    among those `held`."""
+    return [
+        GiveState(
+            committee=serve.committee,
+            position=serve.position,
+            chunk=index,
+            data=held.get(index, b""),
+            path=tree.get_path(index) if tree is not None and index in held else (),
+        )
+        for index in serve.chunks
+    ]

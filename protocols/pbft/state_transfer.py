@@ -22,7 +22,7 @@ from identity import schema
 from identity.certificate import Certificate
 from identity.errors import InvalidBytes, InvalidCertificate, InvalidSchema
 from protocols.messages import (
-    CHECKPOINT_CERTIFICATE_BYTES_MAX,
+    CERTIFICATE_BYTES_MAX,
     CHECKPOINT_KIND,
     CHUNKS_PER_FETCH_MAX,
     VOTE_BYTES_MAX,
@@ -174,9 +174,7 @@ class StateTransfer:
     def _parse(self, data: bytes, size: int, root: bytes) -> Target | None:
         """What is offered; None when it is of another epoch. Raises InvalidBytes."""
         committee = self._core.committee
-        certificate = Certificate.decode(
-            data, committee.network, size_max=CHECKPOINT_CERTIFICATE_BYTES_MAX
-        )
+        certificate = Certificate.decode(data, committee.network, size_max=CERTIFICATE_BYTES_MAX)
         place = certificate.context
         if (place.kind, place.committee) != (CHECKPOINT_KIND, committee.id):
             raise InvalidCertificate("not the certificate of a checkpoint of this committee")

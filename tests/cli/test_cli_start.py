@@ -5,9 +5,10 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 
 from people import ROOT, Person, make_environment
+
+from tests.waiting import wait_until
 
 
 def _start(person, *arguments):
@@ -17,10 +18,8 @@ def _start(person, *arguments):
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=ROOT
     )
-    end = time.monotonic() + 60
-    while not (person.home / "node.json").exists() and process.poll() is None:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    info = person.home / "node.json"
+    wait_until(lambda: info.exists() or process.poll() is not None, "the node is ready", 60)
     return process
 
 

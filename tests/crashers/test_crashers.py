@@ -32,6 +32,9 @@ def read(path):
 
 BITING = [path for path in FILES if read(path).defect is not None]
 
+BITING_TWINS = {"batch_passed_on_under_another_new_view": "blames_whoever_passes_on"}
+"""Scenario files and the seeded defect that each fails with."""
+
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_it_holds_now(path):
@@ -50,3 +53,11 @@ def test_it_fails_with_its_defect(path):
 def test_a_twins_scenario_holds_now(path):
     for scenario in load_scenarios(path.read_bytes()):
         assert run_scenario(scenario).violations == ()
+
+
+@pytest.mark.parametrize(("name", "defect"), BITING_TWINS.items())
+def test_a_twins_scenario_fails_with_its_defect(name, defect):
+    (path,) = [path for path in TWINS if path.stem == name]
+    with applied(next(d for d in DEFECTS if d.name == defect)):
+        results = [run_scenario(scenario) for scenario in load_scenarios(path.read_bytes())]
+    assert any(result.violations for result in results)

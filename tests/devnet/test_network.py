@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -13,6 +12,7 @@ import pytest
 
 from devnet import ledger_files, manifest
 from devnet.ledger_files import UnreadableLedger
+from tests.waiting import wait_until
 
 WAIT_S_MAX = 90.0
 
@@ -25,13 +25,6 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
 def finish(devnet: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
     out, err = devnet.communicate(timeout=WAIT_S_MAX)
     return devnet.returncode, out, err
-
-
-def wait_until(is_done, what):
-    deadline = time.monotonic() + WAIT_S_MAX
-    while not is_done():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def find_nodes(folder: Path) -> list[psutil.Process]:
@@ -60,7 +53,9 @@ def make_job(folder: Path, files: int = 8) -> Path:
 def test_a_signal_while_the_nodes_start_leaves_nobody(tmp_path, number):
     folder = tmp_path / "net"
     devnet = start("--home", str(folder), "--nodes", "3")
-    wait_until(lambda: (folder / "node-3" / "node.log").exists(), "the last node was started")
+    wait_until(
+        lambda: (folder / "node-3" / "node.log").exists(), "the last node was started", WAIT_S_MAX
+    )
     devnet.send_signal(number)
     code, out, err = finish(devnet)
     assert (code, out) == (130, b"")
@@ -71,11 +66,11 @@ def test_a_signal_while_the_nodes_start_leaves_nobody(tmp_path, number):
 def test_nobody_outlives_a_devnet_that_was_killed(tmp_path):
     folder = tmp_path / "net"
     devnet = start("--home", str(folder), "--nodes", "3")
-    wait_until(lambda: (folder / "node-3" / "lock").exists(), "the nodes run")
+    wait_until(lambda: (folder / "node-3" / "lock").exists(), "the nodes run", WAIT_S_MAX)
     assert len(find_nodes(folder)) >= 3
     devnet.kill()
     devnet.communicate()
-    wait_until(lambda: not find_nodes(folder), "the nodes are gone")
+    wait_until(lambda: not find_nodes(folder), "the nodes are gone", WAIT_S_MAX)
 
 
 def test_a_liar_and_a_restart(tmp_path):

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import psutil
@@ -13,15 +12,9 @@ import pytest
 
 from devnet import processes
 from devnet.processes import Interrupted, NodeProcess
+from tests.waiting import wait_until
 
 WAIT_S_MAX = 20.0
-
-
-def wait_until(is_done, what):
-    deadline = time.monotonic() + WAIT_S_MAX
-    while not is_done():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def make_node(folder: Path, body: str, name: str = "node-1") -> NodeProcess:
@@ -36,7 +29,7 @@ def make_node(folder: Path, body: str, name: str = "node-1") -> NodeProcess:
 
 def wait_ready(folder: Path, name: str = "node-1") -> int:
     path = folder / f"pid.{name}"
-    wait_until(lambda: path.exists() and path.read_text(), "the process is up")
+    wait_until(lambda: path.exists() and path.read_text(), "the process is up", WAIT_S_MAX)
     return int(path.read_text())
 
 
@@ -116,7 +109,7 @@ def test_no_node_outlives_a_devnet_that_was_killed(tmp_path):
     finally:
         devnet.kill()
         devnet.wait()
-    wait_until(lambda: not _runs(pid), "the node has gone with its devnet")
+    wait_until(lambda: not _runs(pid), "the node has gone with its devnet", WAIT_S_MAX)
 
 
 def _runs(pid: int) -> bool:

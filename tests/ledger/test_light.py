@@ -106,6 +106,18 @@ def test_a_task_is_proven_by_its_id(path):
     assert all(getattr(fact, "task", None) == opened.task for fact in proven.facts)
 
 
+def test_an_epoch_whose_end_is_not_held_is_named(path, tmp_path):
+    """As where a state was fetched: a bundle without it would convince nobody."""
+    copy = tmp_path / "ledger.sqlite3"
+    connection = open_altered(path, copy)
+    end = FIRSTS[0] - 1
+    deleted = connection.execute("DELETE FROM records WHERE position = ?", (end,))
+    assert deleted.rowcount
+    connection.close()
+    with pytest.raises(Problem, match="ended where this node went on"):
+        make(copy, position=BATCHES[-1].position)
+
+
 def decode_items(batch):
     return [decode_fact(item) for item in batch.entry.items]
 

@@ -1,10 +1,11 @@
 """The states that a node of the tests' world keeps, as its ledger would."""
 
+from devnet.sim.disk import answer_from
 from identity import schema
 from identity.certificate import Certificate
-from protocols.messages import Checkpoint, GiveState, Hop, OfferState
+from protocols.messages import Checkpoint, GiveState, OfferState
 from protocols.pbft.application import Application
-from protocols.state_tree import StateTree, cut, digest_state, hash_chunks
+from protocols.state_tree import digest_state
 from protocols.step import (
     ChunkFetched,
     Persist,
@@ -56,29 +57,5 @@ class States:
         place = (newest.committee, "stable", 0, newest.position)
         return [Persist(*place, newest.certificate, epoch)]
 
-    def answer(self, serve: ServeOffer | ServeChunks) -> list[Hop]:
-        if isinstance(serve, ServeOffer):
-            newest = max(self.snapshots, default=0)
-            if newest <= serve.after:
-                return []
-            state = self.snapshots[newest].state
-            root = StateTree(hash_chunks(cut(state))).root
-            certificate = self.snapshots[newest].certificate
-            return [
-                OfferState(
-                    committee=serve.committee, certificate=certificate, size=len(state), root=root
-                )
-            ]
-        held = self.snapshots.get(serve.position)
-        chunks = cut(held.state) if held is not None else []
-        tree = StateTree(hash_chunks(chunks))
-        return [
-            GiveState(
-                committee=serve.committee,
-                position=serve.position,
-                chunk=index,
-                data=chunks[index] if index < len(chunks) else b"",
-                path=tree.get_path(index) if index < len(chunks) else (),
-            )
-            for index in serve.chunks
-        ]
+    def answer(self, serve: ServeOffer | ServeChunks) -> list[OfferState | GiveState]:
+        return answer_from(self.snapshots, serve)
