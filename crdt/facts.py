@@ -10,16 +10,18 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
+from crdt.moves import COMMON as COMMON
+from crdt.moves import Bucket as Bucket
+from crdt.moves import Fact as Fact
+from crdt.moves import Move as Move
+from crdt.moves import compute_transit_account as compute_transit_account
+from crdt.moves import is_transit_account as is_transit_account
 from identity import cbor, schema
 from identity.errors import InvalidSchema
 from identity.schema import U63, Amount, CommitteeId, Digest, Key, Name, Text, TimeMs
 
 FACT_BYTES_MAX = 1 << 20
 ROUND_MAX = 255
-
-Bucket = Literal["free", "bonded", "locked", "escrow", "transit", "treasury", "burned", "minted"]
-COMMON = bytes(32)
-"""The account of the buckets that belong to nobody: treasury, burned, minted."""
 
 Round = Annotated[int, msgspec.Meta(ge=0, le=ROUND_MAX)]
 Grade = Literal["excellent", "satisfactory", "poor", "byzantine"]
@@ -34,22 +36,6 @@ Phase = Literal[
 ]
 """What a task waits for: sealed bids, opened bids, the executor, verifiers' sealed results, opened
 results, and the last two again when the draw was escalated."""
-
-
-class Move(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """`amount` credits from one bucket to another."""
-
-    source: Key
-    source_bucket: Bucket
-    target: Key
-    target_bucket: Bucket
-    amount: Amount
-
-
-class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
-    """Base of all facts."""
-
-    moves: tuple[Move, ...] = ()
 
 
 class Minted(Fact, frozen=True, tag="minted"):
@@ -79,6 +65,28 @@ class Paid(Fact, frozen=True, tag="paid"):
 
     account: Key
     to: Key
+    amount: Amount
+
+
+class Bonded(Fact, frozen=True, tag="bonded"):
+    """Free credits became a bond."""
+
+    account: Key
+    amount: Amount
+
+
+class UnbondingBegan(Fact, frozen=True, tag="unbonding_began"):
+    """A part of a bond is on its way out: free from `due_ms` on, and slashed until then."""
+
+    account: Key
+    amount: Amount
+    due_ms: TimeMs
+
+
+class Unbonded(Fact, frozen=True, tag="unbonded"):
+    """What was on its way out is free."""
+
+    account: Key
     amount: Amount
 
 
@@ -327,8 +335,12 @@ class CommitteeConsented(Fact, frozen=True, tag="committee_consented"):
 
 
 class CommitteeFormed(Fact, frozen=True, tag="committee_formed"):
-    """The last member consented: the committee's genesis follows from this fact alone. It moves
-    nothing: what the members put in transit stays there, and is minted in the new committee."""
+    """The last member consented: the committee's genesis follows from this fact alone. What the
+    members put in transit stays there, now for the committee, and is minted in it.
+
+    `epoch`, `start` and `orderers` are the epoch of this committee that ordered the fact: whose
+    certificates the new one believes first. `supply` is all that the network ever minted.
+    """
 
     committee: CommitteeId
     name: Name
@@ -336,6 +348,10 @@ class CommitteeFormed(Fact, frozen=True, tag="committee_formed"):
     bond: Amount
     free: Amount
     created_ms: TimeMs
+    epoch: U63
+    start: U63
+    orderers: tuple[Key, ...]
+    supply: Amount
 
 
 class CommitteeLapsed(Fact, frozen=True, tag="committee_lapsed"):
@@ -354,11 +370,58 @@ class Founded(Fact, frozen=True, tag="founded"):
     fact: Digest
 
 
+class Exported(Fact, frozen=True, tag="exported"):
+    """Credits left for another committee, the `number`th time. `link` covers this transfer and all
+    before it (`protocols/economy/borders.py`); `operation` is its id."""
+
+    committee: CommitteeId
+    number: U63
+    operation: Digest
+    account: Key
+    to: Key
+    amount: Amount
+    link: Digest
+
+
+class Imported(Fact, frozen=True, tag="imported"):
+    """Credits arrived from another committee: the transfer that it exported by that number."""
+
+    committee: CommitteeId
+    number: U63
+    operation: Digest
+    account: Key
+    to: Key
+    amount: Amount
+
+
+class BorderRenewed(Fact, frozen=True, tag="border_renewed"):
+    """What is known of another committee's members is as new as `time_ms` of its agreed time."""
+
+    committee: CommitteeId
+    epoch: U63
+    time_ms: TimeMs
+
+
+FreezeReason = Literal["two_heads", "two_transfers", "overdrawn"]
+
+
+class BorderFrozen(Fact, frozen=True, tag="border_frozen"):
+    """More than f members of another committee are proven to lie, by the operation with this
+    digest: nothing crosses in either direction any more."""
+
+    committee: CommitteeId
+    reason: FreezeReason
+    operation: Digest
+
+
 AnyFact = (
     Minted
     | Charged
     | Rejected
     | Paid
+    | Bonded
+    | UnbondingBegan
+    | Unbonded
     | Offered
     | Paused
     | TaskOpened
@@ -387,6 +450,10 @@ AnyFact = (
     | CommitteeFormed
     | CommitteeLapsed
     | Founded
+    | Exported
+    | Imported
+    | BorderRenewed
+    | BorderFrozen
 )
 
 

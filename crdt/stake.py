@@ -7,7 +7,7 @@ the same `apply`, and whoever holds a committee's log gets the same numbers from
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from crdt.facts import COMMON, Bucket, Fact, Move
+from crdt.facts import COMMON, Bucket, Fact, Move, is_transit_account
 from identity.errors import EconodeError
 
 OWNED_BUCKETS: tuple[Bucket, ...] = ("free", "bonded", "locked", "escrow", "transit")
@@ -29,7 +29,7 @@ class StakeView:
         return self._balances.get((account, bucket), 0)
 
     def accounts(self) -> Iterable[bytes]:
-        """Every account that ever held credits, in ascending order."""
+        """Every account of somebody that ever held credits, in ascending order."""
         return sorted(self._accounts)
 
     def has(self, account: bytes) -> bool:
@@ -78,6 +78,8 @@ class StakeView:
         ):
             if (account == COMMON) != (bucket in COMMON_BUCKETS):
                 raise Unbalanced(f"bucket {bucket} of account {account.hex()[:8]}")
+            if bucket != "transit" and is_transit_account(account):
+                raise Unbalanced(f"bucket {bucket} of what is in transit")
         if move.target_bucket == "minted":
             raise Unbalanced("nothing is ever moved back to the mint")
         source = (move.source, move.source_bucket)
@@ -91,7 +93,7 @@ class StakeView:
         else:
             self._balances[source] -= move.amount
         self._balances[(move.target, move.target_bucket)] += move.amount
-        if move.target != COMMON:
+        if move.target != COMMON and not is_transit_account(move.target):
             self._accounts.add(move.target)
 
     def _revert(self, move: Move) -> None:

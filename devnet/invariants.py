@@ -118,11 +118,11 @@ def check_equal_ends(histories: Sequence[History]) -> Iterator[Violation]:
 
 def check_conservation(history: History) -> Iterator[Violation]:
     """C1 and C2: at every step each credit ever minted is in one bucket, none is negative, and
-    nothing is minted after genesis."""
+    nothing is minted after genesis but what came from another committee."""
     view = StakeView()
     for entry, fact in history.facts():
         where = f"position {entry.position}, {_kind(fact)}"
-        if entry.position and any(move.source_bucket == "minted" for move in fact.moves):
+        if entry.position and not isinstance(fact, facts.Imported) and _mints(fact):
             yield Violation("C1 conservation", history.node, f"{where}: mints after genesis")
         try:
             view.apply(fact)
@@ -132,6 +132,73 @@ def check_conservation(history: History) -> Iterator[Violation]:
         if not view.is_conserved():
             yield Violation("C1 conservation", history.node, f"{where}: {view.totals()}")
             return
+
+
+def check_crossing(parent: History, child: History) -> Iterator[Violation]:
+    """C1 over a border: what went to the child is in the child, or on its way in one direction.
+
+    Both histories are complete up to one moment; `child` is a committee that `parent` formed.
+    """
+    down, up = _Direction(parent, child), _Direction(child, parent)
+    for direction in (down, up):
+        yield from direction.check()
+    if down.is_ahead() or up.is_ahead():
+        return  # reported, or one history is shorter: the sums below would mean nothing
+    there = _count_in_transit(parent, child.committee)
+    minted = sum(
+        move.amount
+        for _, fact in child.facts()
+        for move in fact.moves
+        if move.source_bucket == "minted"
+    )
+    inside = minted - _count_in_transit(child, parent.committee)
+    if there != inside + down.count_waiting() + up.count_waiting():
+        yield Violation(
+            "C1 conservation",
+            child.node,
+            f"{there} credits went to the committee, {inside} are there, {down.count_waiting()} "
+            f"and {up.count_waiting()} on their way there and back",
+        )
+
+
+class _Direction:
+    """Transfers from one committee to another, in the order of both logs."""
+
+    def __init__(self, source: History, target: History) -> None:
+        self._node = target.node
+        self._sent = [
+            (fact.number, fact.operation, fact.account, fact.to, fact.amount)
+            for _, fact in source.facts()
+            if isinstance(fact, facts.Exported) and fact.committee == target.committee
+        ]
+        self._received = [
+            (fact.number, fact.operation, fact.account, fact.to, fact.amount)
+            for _, fact in target.facts()
+            if isinstance(fact, facts.Imported) and fact.committee == source.committee
+        ]
+
+    def check(self) -> Iterator[Violation]:
+        """Each transfer arrives once, as it was sent, in order."""
+        for number, received in enumerate(self._received, 1):
+            sent = self._sent[number - 1] if number <= len(self._sent) else None
+            if received[0] != number or sent not in (None, received):
+                detail = f"transfer {number} arrived as {received}, sent was {sent}"
+                yield Violation("C1 conservation", self._node, detail)
+                return
+
+    def is_ahead(self) -> bool:
+        """True when more arrived than the source's history has sent."""
+        return self._received != self._sent[: len(self._received)]
+
+    def count_waiting(self) -> int:
+        return sum(transfer[-1] for transfer in self._sent[len(self._received) :])
+
+
+def _count_in_transit(history: History, committee: bytes) -> int:
+    view = StakeView()
+    for _, fact in history.facts():
+        view.apply(fact)
+    return view.get(facts.compute_transit_account(committee), "transit")
 
 
 def check_debits(history: History) -> Iterator[Violation]:
@@ -293,6 +360,10 @@ def _changes(moves: Iterable[Move]) -> Iterator[tuple[tuple[bytes, str], int]]:
         if move.source_bucket in ("locked", "escrow"):
             changes[(move.source, move.source_bucket)] -= move.amount
     yield from changes.items()
+
+
+def _mints(fact: Fact) -> bool:
+    return any(move.source_bucket == "minted" for move in fact.moves)
 
 
 def _is_fee(move: Move) -> bool:

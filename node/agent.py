@@ -88,7 +88,7 @@ class Agent:
         offered = state.get_offer(me)
         if offered == (wanted or None) or state.is_banned(me):
             return
-        if state.stake.get(me, "bonded") < state.parameters.bond_min:
+        if state.get_standing_bond(me) < state.parameters.bond_min:
             return  # refused, for a fee
         if self._place.account.try_submit(Offer(wanted)) is not None:
             self._offered_at = trio.current_time()

@@ -24,7 +24,7 @@ from identity.errors import EconodeError
 from identity.schema import U63_MAX
 from node import service
 from node.api_guard import Guard
-from node.event_stream import EventStream
+from node.event_stream import EventStream, parse_position
 from node.problem import Problem
 from node.service import NodeService
 from protocols.economy.operations import BLOB_BYTES_MAX, OPERATION_BYTES_MAX
@@ -151,6 +151,8 @@ class Api:
         route("GET", "/v1/tasks/{prefix}/result", self._result, bytes)
         route("GET", "/v1/stake", self._stake, service.Stake)
         route("POST", "/v1/transfers", self._transfer, service.Executed)
+        route("POST", "/v1/bonds", self._bond, service.Executed)
+        route("POST", "/v1/unbondings", self._unbond, service.Executed)
         route("GET", "/v1/members", self._members, service.Members)
         route("POST", "/v1/members/join", self._join, service.Executed)
         route("POST", "/v1/members/leave", self._leave, service.Executed)
@@ -225,6 +227,16 @@ class Api:
         done = await self._node.at(committee).transfer(transfer.to, transfer.amount)
         return _answer(done)
 
+    async def _bond(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
+        """Bond credits (body: Bond); answers once it is executed."""
+        bond = _parse(await request.body(), service.Bond)
+        return _answer(await self._node.at(committee).bond(bond.amount))
+
+    async def _unbond(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
+        """Begin to take a bond back (body: Bond); answers once that is executed."""
+        bond = _parse(await request.body(), service.Bond)
+        return _answer(await self._node.at(committee).unbond(bond.amount))
+
     async def _members(self, committee: str = MAIN_COMMITTEE) -> Response:
         return _answer(await self._node.at(committee).members())
 
@@ -269,7 +281,7 @@ class Api:
         node = self._node.at(committee)
         seen = request.headers.get("last-event-id")
         if seen is not None:
-            last = service.parse_position(seen)
+            last = parse_position(seen)
             if last is None:
                 raise _invalid("Last-Event-ID", "a position")
             position = last + 1

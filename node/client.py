@@ -141,6 +141,12 @@ class NodeClient:
         body = service.Transfer(to=to, amount=amount)
         return _decode(self._post("/v1/transfers", body), service.Executed)
 
+    def bond(self, amount: int) -> service.Executed:
+        return _decode(self._post("/v1/bonds", service.Bond(amount=amount)), service.Executed)
+
+    def unbond(self, amount: int) -> service.Executed:
+        return _decode(self._post("/v1/unbondings", service.Bond(amount=amount)), service.Executed)
+
     def members(self) -> service.Members:
         return _decode(self._get("/v1/members"), service.Members)
 

@@ -5,6 +5,7 @@ import trio
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from identity.schema import U63_MAX
 from node.service import CommitteeService
 
 HEARTBEAT_S = 15.0
@@ -67,3 +68,10 @@ class EventStream(Response):
 
 def _make_body(body: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": more}
+
+
+def parse_position(text: str) -> int | None:
+    """A position from outside (a query or Last-Event-ID), None when it is none."""
+    if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= U63_MAX:
+        return int(text)
+    return None

@@ -28,16 +28,19 @@ from node.version import get_version
 from protocols.economy.model import compute_task_id
 from protocols.economy.operations import (
     AnyBody,
+    Bond,
     JoinCommittee,
     LeaveCommittee,
     OpenTasks,
     TaskSpec,
     Transfer,
+    Unbond,
 )
 from protocols.messages import Submit
 from protocols.requests import parse_request
 from protocols.step import Send, Step
 
+OwnFact = facts.MemberJoined | facts.MemberLeft | facts.Bonded | facts.UnbondingBegan
 RESULT_SECONDS_MAX = 60.0
 PAGE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -197,6 +200,10 @@ class PlaceService:
                     locked=view.get(key, "locked"),
                     escrow=view.get(key, "escrow"),
                     transit=view.get(key, "transit"),
+                    unbondings=tuple(
+                        service.Unbonding(amount=each.amount, due_ms=each.due_ms)
+                        for each in self._place.chain.state.unbondings(key)
+                    ),
                 )
                 for key in keys
             ),
@@ -247,7 +254,7 @@ class PlaceService:
     async def join_committee(self, bond: int | None) -> service.Executed:
         node, state = self._node, self._place.chain.state
         if bond is None:
-            bonded = state.stake.get(node.key.public, "bonded")
+            bonded = state.get_standing_bond(node.key.public)
             bond = max(0, state.parameters.member_bond_min - bonded)
         ordered = await self.order(JoinCommittee(bond=bond))
         return self._describe_own(ordered, facts.MemberJoined)
@@ -255,9 +262,7 @@ class PlaceService:
     async def leave_committee(self) -> service.Executed:
         return self._describe_own(await self.order(LeaveCommittee()), facts.MemberLeft)
 
-    def _describe_own(
-        self, ordered: Ordered, kind: type[facts.MemberJoined | facts.MemberLeft]
-    ) -> service.Executed:
+    def _describe_own(self, ordered: Ordered, kind: type[OwnFact]) -> service.Executed:
         me = self._node.key.public
         found = (fact for fact in ordered.facts if isinstance(fact, kind) and fact.account == me)
         return service.Executed(
@@ -265,6 +270,12 @@ class PlaceService:
             position=ordered.position,
             fact=service.describe_fact(next(found)),
         )
+
+    async def bond(self, amount: int) -> service.Executed:
+        return self._describe_own(await self.order(Bond(amount=amount)), facts.Bonded)
+
+    async def unbond(self, amount: int) -> service.Executed:
+        return self._describe_own(await self.order(Unbond(amount=amount)), facts.UnbondingBegan)
 
     async def reputation(self, agent: str | None) -> service.Reputation:
         await trio.lowlevel.checkpoint()

@@ -10,6 +10,18 @@ _EXPLAINED = {
         "the account has too few free credits for it and its fee",
         "see them with `econode stake show`; a task puts budget, bonus and verifiers' fees aside",
     ),
+    "insufficient_bond": (
+        "less is bonded than that, beside what is on its way out already",
+        "see it with `econode stake show`",
+    ),
+    "bond_needed": (
+        "a member keeps member_bond_min, and an agent bond_min while it holds agreements",
+        "take less, leave the committee first (econode member leave), or wait for the agreements",
+    ),
+    "too_many_unbondings": (
+        "an account has eight parts of its bond on their way out at most",
+        "wait until one is free: econode stake show",
+    ),
     "too_few_verifiers": (
         "fewer than max(2, f+1) members beside this one offer that capability to verify results",
         "have it offered by more members ([[capability]] in their config.toml)",

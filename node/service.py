@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Protocol, get_args
 import msgspec
 
 from crdt.facts import COMMON, Fact
+from crdt.moves import TRANSIT_PREFIX, is_transit_account
 from identity import keys
 from identity.schema import U63_MAX, Amount, Positive
 from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
@@ -177,8 +178,15 @@ class TaskPage(Answer, frozen=True):
     next: str | None
 
 
+class Unbonding(Answer, frozen=True):
+    """A part of a bond on its way out, free at the agreed time `due_ms` or soon after."""
+
+    amount: int
+    due_ms: int
+
+
 class Account(Answer, frozen=True):
-    """Credits of one account by bucket."""
+    """Credits of one account by bucket; `bonded` contains what `unbondings` takes back."""
 
     peer_id: str
     free: int
@@ -186,6 +194,7 @@ class Account(Answer, frozen=True):
     locked: int
     escrow: int
     transit: int
+    unbondings: tuple[Unbonding, ...] = ()
 
 
 class Stake(Answer, frozen=True):
@@ -203,6 +212,12 @@ class Transfer(Answer, frozen=True, forbid_unknown_fields=True):
     """A request to pay `amount` free credits of this node's account to `to`, a PeerId."""
 
     to: str
+    amount: Positive
+
+
+class Bond(Answer, frozen=True, forbid_unknown_fields=True):
+    """A request to bond `amount` free credits of this node's account, or to take them back."""
+
     amount: Positive
 
 
@@ -357,6 +372,15 @@ class CommitteeService(Protocol):
 
     async def transfer(self, to: str, amount: int) -> Executed: ...
 
+    async def bond(self, amount: int) -> Executed:
+        """Bond free credits. Problems: banned, insufficient-credits."""
+        ...
+
+    async def unbond(self, amount: int) -> Executed:
+        """Begin to take a bond back. Problems: bond-needed, insufficient-bond,
+        too-many-unbondings."""
+        ...
+
     async def members(self) -> Members: ...
 
     async def join_committee(self, bond: int | None) -> Executed:
@@ -439,13 +463,16 @@ PEER_FIELDS = frozenset(
     {
         *("account", "to", "agent", "requester", "bidder", "bidders", "winner", "party"),
         *("verifiers", "executor", "holders", "offender", "source", "target"),
-        *("members", "joined", "left", "expelled"),
+        *("members", "joined", "left", "expelled", "orderers"),
     }
 )
 """Fields of facts that hold keys; every other field of bytes holds a digest."""
 
 
 def name_account(key: bytes) -> str:
+    """An account for people; one that stands for what went to a committee has no PeerId."""
+    if is_transit_account(key):
+        return "transit:" + key.removeprefix(TRANSIT_PREFIX).hex()
     return "common" if key == COMMON else keys.compute_peer_id(key)
 
 
@@ -467,10 +494,3 @@ def _describe(value: Any, *, key: bool = False) -> Any:
             for name in value.__struct_fields__
         }
     return value
-
-
-def parse_position(text: str) -> int | None:
-    """A position from outside (a query or Last-Event-ID), None when it is none."""
-    if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= U63_MAX:
-        return int(text)
-    return None

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from crdt.facts import is_transit_account
 from identity import keys, schema
 from identity.errors import EconodeError
 from identity.schema import Amount, Name, Positive, TimeMs
@@ -68,7 +69,8 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     epoch_changes_max: Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)] = 1
     """Members that may join or leave by their own will at one change of epoch."""
     unbonding_ms: Positive = 14 * 24 * 3_600_000
-    """A light client trusts nothing older: former members may have taken their bonds by then."""
+    """How long a bond that is taken back can still be slashed. A light client trusts nothing older:
+    former members may have taken their bonds by then."""
     checkpoint_batches: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 100
     """Batches between two checkpoints (K); the watermark window is twice that."""
 
@@ -97,6 +99,11 @@ class Founding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     members: Annotated[tuple[Member, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
     accounts: Annotated[tuple[Allotment, ...], msgspec.Meta(max_length=ACCOUNTS_MAX)] = ()
     parameters: Parameters = msgspec.field(default_factory=Parameters)
+
+    def compute_supply(self) -> int:
+        """All credits of the network that this committee belongs to."""
+        members = sum(member.bond + member.free for member in self.members)
+        return members + sum(allotment.free for allotment in self.accounts)
 
     def get_member_keys(self) -> tuple[bytes, ...]:
         """Public keys of the founding members, ascending."""
@@ -139,11 +146,12 @@ def parse_genesis(text: str | bytes) -> Genesis:
             keys.check_public_key(key)
         except EconodeError as error:
             raise InvalidGenesis(f"peer {peer[:64]!r}: {error}") from None
+        if is_transit_account(key):
+            raise InvalidGenesis(f"peer {peer} stands for credits in transit")
         if key in seen:
             raise InvalidGenesis(f"peer {peer} stands twice")
         seen.add(key)
-    supply = sum(m.bond + m.free for m in genesis.members) + sum(a.free for a in genesis.accounts)
-    if supply > schema.U63_MAX:
+    if genesis.compute_supply() > schema.U63_MAX:
         raise InvalidGenesis("the credits add up to more than 2^63 - 1")
     return genesis
 

@@ -105,6 +105,8 @@ class Proven:
     signers: int
     n: int
     anchor: Anchor
+    followed: tuple[tuple[Committee, int], ...]
+    """The epochs after the trusted one, each with the agreed time at which it began."""
 
 
 def make_anchor(genesis: Genesis) -> Anchor:
@@ -162,11 +164,13 @@ def verify_bundle(bundle: Bundle, anchor: Anchor, now_ms: int) -> Proven:
     if (bundle.network, bundle.committee) != (anchor.network, anchor.committee):
         raise InvalidSchema("a proof of another network or committee than the anchor's")
     committee, time_ms = _read_members(anchor), anchor.time_ms
+    followed: list[tuple[Committee, int]] = []
     for end in bundle.epochs:
         began = _read_began(end)
         if began.epoch <= committee.epoch:
             continue  # the anchor is newer
         committee, time_ms = _follow(committee, end, began)
+        followed.append((committee, time_ms))
     certified = _check_chain(bundle)
     signers = _check_head(committee, certified, bundle.certificate)
     facts = _check_items(bundle.entry)
@@ -182,8 +186,9 @@ def verify_bundle(bundle: Bundle, anchor: Anchor, now_ms: int) -> Proven:
             epoch=committee.epoch,
             start=committee.start,
             members=committee.members,
-            time_ms=max(time_ms, certified.time_ms),
+            time_ms=max(anchor.time_ms, time_ms, certified.time_ms),
         ),
+        followed=tuple(followed),
     )
 
 

@@ -1,5 +1,6 @@
-"""econode stake show, transfer and reputation show: credits and scores."""
+"""econode stake show, transfer, bond, unbond and reputation show: credits and scores."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,10 +16,13 @@ from node.commands.common import (
     render_table,
     show,
 )
+from node.service import Account
 
 AMOUNT_MAX = (1 << 63) - 1
 
-stake_app = make_app("Credits: who has how many, and paying them.")
+stake_app = make_app("Credits: who has how many, paying and bonding them.")
+AmountArgument = Annotated[int, typer.Argument(min=1, max=AMOUNT_MAX, help="Credits.")]
+
 reputation_app = make_app("Scores that agents earned.")
 
 PeerArgument = Annotated[
@@ -41,8 +45,11 @@ def show_stake(
     """
     with open_client(home, committee) as client:
         stake = client.stake(account)
-    head = ("account", "free", "bonded", "locked", "escrow", "transit")
-    rows = [(a.peer_id, a.free, a.bonded, a.locked, a.escrow, a.transit) for a in stake.accounts]
+    head = ("account", "free", "bonded", "leaving", "locked", "escrow", "transit")
+    rows = [
+        (a.peer_id, a.free, a.bonded, count_leaving(a), a.locked, a.escrow, a.transit)
+        for a in stake.accounts
+    ]
     sums = [
         ("treasury", stake.treasury),
         ("burned", stake.burned),
@@ -56,7 +63,7 @@ def show_stake(
 @stake_app.command("transfer")
 def transfer(
     to: Annotated[str, typer.Argument(metavar="PEERID", help="The account to pay.")],
-    amount: Annotated[int, typer.Argument(min=1, max=AMOUNT_MAX, help="Credits.")],
+    amount: AmountArgument,
     committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -73,6 +80,57 @@ def transfer(
         done = client.transfer(to, amount)
     pairs = [("paid", amount), ("to", to), ("position", done.position)]
     show(done, json, lambda: render_pairs(pairs))
+
+
+@stake_app.command("bond")
+def bond(
+    amount: AmountArgument,
+    committee: CommitteeOption = MAIN,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Bond free credits: security for this node's honesty.
+
+    A larger bond opens auctions (bond_min) and membership (member_bond_min). It burns
+    when a lie is proven.
+
+    \b
+    Example:
+      econode stake bond 1000
+    """
+    with open_client(home, committee) as client:
+        done = client.bond(amount)
+    pairs = [("bonded", amount), ("position", done.position)]
+    show(done, json, lambda: render_pairs(pairs))
+
+
+@stake_app.command("unbond")
+def unbond(
+    amount: AmountArgument,
+    committee: CommitteeOption = MAIN,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take a part of the bond back.
+
+    It is free after the network's unbonding_ms, and burns until then if a lie is proven.
+    It counts for nothing else any more.
+
+    \b
+    Example:
+      econode stake unbond 1000
+    """
+    with open_client(home, committee) as client:
+        done = client.unbond(amount)
+    due_s = done.fact["due_ms"] // 1000
+    due = datetime.fromtimestamp(due_s, UTC).isoformat()
+    pairs = [("on its way out", amount), ("free from", due), ("position", done.position)]
+    show(done, json, lambda: render_pairs(pairs))
+
+
+def count_leaving(account: Account) -> int:
+    """How much of the account's bond is on its way out."""
+    return sum(unbonding.amount for unbonding in account.unbondings)
 
 
 @reputation_app.command("show")

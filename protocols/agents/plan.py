@@ -207,7 +207,7 @@ def plan_offer(
         return None
     if any(isinstance(operation.body, Offer) for operation in pending):
         return None
-    if state.stake.get(me, "bonded") < state.parameters.bond_min:
+    if state.get_standing_bond(me) < state.parameters.bond_min:
         return None
     return Offer(capabilities)
 

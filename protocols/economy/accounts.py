@@ -1,6 +1,6 @@
 """Genesis allotments, transfers and offers: what accounts do outside of tasks."""
 
-from crdt.facts import COMMON, Charged, Fact, Minted, Offered, Paid
+from crdt.facts import COMMON, Charged, Fact, Minted, Offered, Paid, is_transit_account
 from identity import keys
 from identity.errors import InvalidKey
 from protocols.economy.books import Books, compute_moves
@@ -58,14 +58,20 @@ def take_nonce(books: Books, signer: bytes, operation: Operation) -> bool:
     return True
 
 
+def check_new_account(key: bytes) -> None:
+    """Raises Refused for a key that nobody can ever sign with: the credits would be lost."""
+    try:
+        keys.check_public_key(key)
+    except InvalidKey:
+        raise Refused("unknown_account") from None
+    if is_transit_account(key):
+        raise Refused("unknown_account")
+
+
 def transfer(books: Books, ordered: OrderedOperation, body: Transfer) -> None:
     signer = ordered.signer
     if not books.stake.has(body.to):
-        try:
-            keys.check_public_key(body.to)
-        except InvalidKey:
-            # Nobody could ever sign for such an account: the credits would be lost.
-            raise Refused("unknown_account") from None
+        check_new_account(body.to)
     books.require_free(signer, body.amount)
     moves = compute_moves((signer, "free", body.to, "free", body.amount))
     books.emit(Paid(account=signer, to=body.to, amount=body.amount, moves=moves))
@@ -77,7 +83,7 @@ def offer(books: Books, ordered: OrderedOperation, body: Offer) -> None:
     former = books.agents.get(signer)
     if former is not None and former.banned:
         raise Refused("banned")
-    if books.stake.get(signer, "bonded") < books.parameters.bond_min:
+    if books.get_standing_bond(signer) < books.parameters.bond_min:
         raise Refused("bond_too_small")
     if len({capability.id for capability in body.capabilities}) < len(body.capabilities):
         raise Refused("duplicate_capability")

@@ -16,6 +16,7 @@ from crdt.stake import StakeView
 from protocols.committee import Committee
 from protocols.economy.model import (
     Agent,
+    Border,
     Duty,
     DutyKind,
     Formed,
@@ -25,6 +26,7 @@ from protocols.economy.model import (
     Task,
 )
 from protocols.economy.operations import Receipt
+from protocols.economy.unbondings import Unbondings
 from protocols.genesis import Founding
 
 CheckReceipt = Callable[[bytes], tuple[bytes, Receipt]]
@@ -53,6 +55,8 @@ class Books:
         self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
     ) -> None:
         self.parameters = genesis.parameters
+        self.supply = genesis.compute_supply()
+        """All credits of the network; no committee ever mints more."""
         self.committee = committee
         """The members of the epoch that orders the next batch."""
         self.epochs = [committee]
@@ -76,9 +80,12 @@ class Books:
         """Tasks waiting for an auction, by capability, in the order they came."""
         self.auctions: dict[int, Task] = {}
         """Tasks whose bids are open, by number."""
+        self.unbondings = Unbondings()
         self.proposals: dict[bytes, Proposal] = {}
         self.formed: dict[bytes, Formed] = {}
         """Committees that this one formed, by id, in the order they were formed."""
+        self.borders: dict[bytes, Border] = {}
+        """Committees that credits cross to and from, by id."""
         self.facts: list[Fact] = []
         self._offering: dict[bytes, list[bytes]] = {}
         self._todo: dict[bytes, dict[int, Task]] = {}
@@ -121,6 +128,10 @@ class Books:
         if self.stake.get(account, "free") < amount + fee:
             raise Refused("insufficient_credits")
 
+    def get_standing_bond(self, account: bytes) -> int:
+        """What the account has bonded and does not take back."""
+        return self.stake.get(account, "bonded") - self.unbondings.get_amount(account)
+
     # --- agents ------------------------------------------------------------------------------
 
     def set_offer(self, key: bytes, agent: Agent) -> None:
@@ -143,7 +154,7 @@ class Books:
             for key in self._offering.get(capability, ())
             if key != requester
             and not self.agents[key].banned
-            and self.stake.get(key, "bonded") >= self.parameters.bond_min
+            and self.get_standing_bond(key) >= self.parameters.bond_min
         ]
 
     def is_banned(self, key: bytes) -> bool:
@@ -250,8 +261,8 @@ class Books:
     def next_due_ms(self) -> int | None:
         """When the agreed time next changes something; None when nothing is under way."""
         due = [proposal.deadline_ms for proposal in self.proposals.values()]
-        task_ms = self._next_task_ms()
-        return min(due if task_ms is None else [*due, task_ms], default=None)
+        others = (self._next_task_ms(), self.unbondings.next_due_ms())
+        return min([*due, *(due_ms for due_ms in others if due_ms is not None)], default=None)
 
     def _next_task_ms(self) -> int | None:
         while self._due:

@@ -3,7 +3,8 @@
 Any account proposes members and terms. Each member consents by an operation of its own, which puts
 its share in transit. With the last consent the committee is formed, and everybody derives its
 genesis from that fact; at the deadline before, the proposal lapses and the shares go back.
-What a formed committee mints is what stays in transit here, so no credit is in two places.
+What a formed committee mints is what stays in transit here, so no credit is in two places; both
+know each other's members from then on, and credits cross between them (`borders.py`).
 """
 
 import hashlib
@@ -17,12 +18,14 @@ from crdt.facts import (
     CommitteeProposed,
     Fact,
     Founded,
+    compute_transit_account,
     encode_fact,
 )
 from identity.keys import compute_peer_id
+from identity.schema import Amount
 from protocols.committee import Committee
 from protocols.economy.books import Books, compute_moves
-from protocols.economy.model import Formed, OrderedOperation, Proposal, Refused
+from protocols.economy.model import Border, BorderEpoch, Formed, OrderedOperation, Proposal, Refused
 from protocols.economy.operations import ConsentCommittee, FormCommittee
 from protocols.genesis import (
     MAIN_COMMITTEE,
@@ -42,9 +45,15 @@ FORMATION_MS_MAX = 30 * 24 * 3_600_000
 
 
 class FormedGenesis(Founding, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The genesis of a formed committee; `origin` is the first fact of its log."""
+    """The genesis of a formed committee; `origin` is the first fact of its log, `border` what it
+    knows of its parent, `supply` all credits of the network."""
 
     origin: Founded
+    border: Border
+    supply: Amount
+
+    def compute_supply(self) -> int:
+        return self.supply
 
 
 def propose(books: Books, ordered: OrderedOperation, body: FormCommittee) -> None:
@@ -111,6 +120,7 @@ def lapse_due(books: Books) -> None:
 
 def make_formed_fact(formed: Formed) -> CommitteeFormed:
     """The fact as it stands in the parent's log."""
+    pot = compute_transit_account(formed.committee)
     return CommitteeFormed(
         committee=formed.committee,
         name=formed.name,
@@ -118,6 +128,13 @@ def make_formed_fact(formed: Formed) -> CommitteeFormed:
         bond=formed.bond,
         free=formed.free,
         created_ms=formed.created_ms,
+        epoch=formed.epoch,
+        start=formed.start,
+        orderers=formed.orderers,
+        supply=formed.supply,
+        moves=compute_moves(
+            *((key, "transit", pot, "transit", formed.bond + formed.free) for key in formed.members)
+        ),
     )
 
 
@@ -132,6 +149,13 @@ def derive_founding(
         members=tuple(Member(compute_peer_id(k), "", fact.bond, fact.free) for k in fact.members),
         parameters=parameters,
         origin=Founded(parent=parent.id, position=position, fact=_hash_fact(fact)),
+        border=Border(
+            committee=parent.id,
+            is_parent=True,
+            epochs=(BorderEpoch(fact.epoch, fact.start, fact.orderers, fact.created_ms),),
+            time_ms=fact.created_ms,
+        ),
+        supply=fact.supply,
     )
     return genesis, Committee(parent.network, fact.committee, 0, fact.members)
 
@@ -149,7 +173,17 @@ def _form(books: Books, proposal: Proposal) -> None:
         bond=proposal.bond,
         free=proposal.free,
         created_ms=books.time_ms,
+        epoch=books.committee.epoch,
+        start=books.committee.start,
+        orderers=books.committee.members,
+        supply=books.supply,
         position=books.position,
+    )
+    books.borders[formed.committee] = Border(
+        committee=formed.committee,
+        is_parent=False,
+        epochs=(BorderEpoch(0, 0, formed.members, formed.created_ms),),
+        time_ms=formed.created_ms,
     )
     books.formed[formed.committee] = formed
     books.emit(make_formed_fact(formed))

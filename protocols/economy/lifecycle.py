@@ -6,7 +6,7 @@ parties once `may_close` holds, or after `inventory_phase_ms`.
 """
 
 from protocols.auction.commit_reveal import may_close
-from protocols.economy import committees, contracts, verification
+from protocols.economy import bonds, committees, contracts, verification
 from protocols.economy.books import Books
 from protocols.economy.model import OrderedOperation, Refused, Task
 from protocols.economy.operations import Held, Inventory
@@ -14,9 +14,10 @@ from protocols.economy.slashing import revoke_lease
 
 
 def pass_time(books: Books) -> None:
-    """Everything that is due at the present time: proposals, then tasks, each in the order of
-    their deadlines."""
+    """Everything that is due at the present time: proposals, then bonds on their way out, then
+    tasks, each in the order of their deadlines."""
     committees.lapse_due(books)
+    bonds.release_due(books)
     while (task := books.take_due()) is not None:
         is_sold = task.stage not in ("queued", "bid_commit", "bid_reveal")
         if not is_sold and books.time_ms >= books.last_auction_ms(task):

@@ -27,7 +27,7 @@ def join(books: Books, ordered: OrderedOperation, body: JoinCommittee) -> None:
         raise Refused("already_member")
     if books.committee.n + len(books.joining) >= MEMBERS_MAX:
         raise Refused("committee_full")
-    if books.stake.get(signer, "bonded") + body.bond < rules.member_bond_min:
+    if books.get_standing_bond(signer) + body.bond < rules.member_bond_min:
         raise Refused("bond_too_small")
     _require_room(books)
     books.require_free(signer, body.bond)

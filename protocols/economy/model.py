@@ -60,7 +60,38 @@ class Formed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     bond: int
     free: int
     created_ms: int
+    epoch: int
+    start: int
+    orderers: tuple[bytes, ...]
+    supply: int
     position: int
+
+
+class BorderEpoch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An epoch of another committee, which began after position `start` at `since_ms`."""
+
+    epoch: int
+    start: int
+    members: tuple[bytes, ...]
+    since_ms: int
+
+
+class Border(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What this committee knows of one that credits cross to and from: the one that formed it
+    (`is_parent`), or one that it formed. See `borders.py`."""
+
+    committee: bytes
+    is_parent: bool
+    epochs: tuple[BorderEpoch, ...]
+    """The newest, the last one present; at most `borders.EPOCHS_MAX`."""
+    time_ms: int
+    """The other's agreed time of the newest certificate."""
+    exported: int = 0
+    exported_link: bytes = bytes(32)
+    imported: int = 0
+    imported_link: bytes = bytes(32)
+    """How many transfers went and came, and the links of the last ones."""
+    frozen: bool = False
 
 
 @dataclass(slots=True)

@@ -29,6 +29,10 @@ BLOB_BYTES_MAX = 64 * 1024 * 1024
 EVIDENCE_BYTES_MAX = 48 * 1024
 """One statement of an accusation: most VIEW-CHANGEs fit, and two of them into an operation."""
 
+IMPORT_PROOF_BYTES_MAX = 96 * 1024
+IMPORT_EPOCHS_MAX = 8
+"""Epochs that one import follows: with 100 members 900 signatures at most, some 40 ms to check."""
+
 BlobBytes = Annotated[int, msgspec.Meta(ge=0, le=BLOB_BYTES_MAX)]
 
 
@@ -40,6 +44,18 @@ class Transfer(Body, frozen=True, tag="transfer"):
     """Pay `amount` free credits to another account."""
 
     to: Key
+    amount: Positive
+
+
+class Bond(Body, frozen=True, tag="bond"):
+    """Bond `amount` free credits."""
+
+    amount: Positive
+
+
+class Unbond(Body, frozen=True, tag="unbond"):
+    """Take `amount` of one's bond back: it is free `unbonding_ms` of agreed time later."""
+
     amount: Positive
 
 
@@ -168,6 +184,44 @@ class ConsentCommittee(Body, frozen=True, tag="consent_committee"):
     committee: CommitteeId
 
 
+class Export(Body, frozen=True, tag="export"):
+    """Send `amount` free credits to the account `to` in another committee: the one that formed
+    this one, or one that this one formed."""
+
+    committee: CommitteeId
+    to: Key
+    amount: Positive
+
+
+class Crossing(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A transfer as the committee that it comes from numbered it; `operation` is its id."""
+
+    number: Positive
+    operation: Digest
+    account: Key
+    to: Key
+    amount: Positive
+
+
+class Import(Body, frozen=True, tag="import"):
+    """Credit the next transfers from another committee.
+
+    `proof` is a light proof of the last one's `exported`. Without transfers it proves no fact, and
+    renews what is known of the other's members.
+    """
+
+    proof: Annotated[bytes, msgspec.Meta(max_length=IMPORT_PROOF_BYTES_MAX)]
+    crossings: Annotated[tuple[Crossing, ...], msgspec.Meta(max_length=ITEMS_MAX)]
+
+
+class AccuseCommittee(Body, frozen=True, tag="accuse_committee"):
+    """Two certificates of another committee for different heads at one position."""
+
+    committee: CommitteeId
+    first: EvidenceBytes
+    second: EvidenceBytes
+
+
 class JoinCommittee(Body, frozen=True, tag="join_committee"):
     """Become a member: the signature is the joiner's consent. `bond` free credits are bonded with
     it. Where it listens stands in its agent card."""
@@ -176,11 +230,13 @@ class JoinCommittee(Body, frozen=True, tag="join_committee"):
 
 
 class LeaveCommittee(Body, frozen=True, tag="leave_committee"):
-    """Be a member no longer. What is bonded stays bonded."""
+    """Be a member no longer. What is bonded stays bonded until it is taken back (`Unbond`)."""
 
 
 AnyBody = (
     Transfer
+    | Bond
+    | Unbond
     | Offer
     | OpenTasks
     | CommitBids
@@ -191,6 +247,9 @@ AnyBody = (
     | Accuse
     | FormCommittee
     | ConsentCommittee
+    | Export
+    | Import
+    | AccuseCommittee
     | JoinCommittee
     | LeaveCommittee
 )

@@ -54,7 +54,7 @@ def slash(books: Books, offender: bytes, task: Task, round_: int) -> None:
 
 
 def _punish(books: Books, offender: bytes, offence: bytes, task: bytes | None) -> None:
-    """Burn the offender's bond and ban it.
+    """Burn the offender's bond, what was on its way out of it too, and ban it.
 
     Its bids in open auctions do not count any more and their deposits go back. Agreements that it
     has not answered yet end at once (`end_banned_leases` queues those tasks again).
@@ -63,6 +63,7 @@ def _punish(books: Books, offender: bytes, offence: bytes, task: bytes | None) -
     agent.banned = True
     books.has_offender = True
     amount = books.stake.get(offender, "bonded")
+    books.unbondings.drop(offender)
     returned: list[Part] = []
     affected = [other for _, other in sorted(books.auctions.items()) if offender in other.invited]
     for other in affected:

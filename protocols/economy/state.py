@@ -16,6 +16,8 @@ from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy import (
     accounts,
+    bonds,
+    borders,
     committees,
     contracts,
     lifecycle,
@@ -27,6 +29,7 @@ from protocols.economy import (
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
     AgentView,
+    Border,
     Duty,
     Formed,
     OrderedOperation,
@@ -38,10 +41,14 @@ from protocols.economy.model import (
 )
 from protocols.economy.operations import (
     Accuse,
+    AccuseCommittee,
+    Bond,
     CommitBids,
     CommitWork,
     ConsentCommittee,
+    Export,
     FormCommittee,
+    Import,
     Inventory,
     JoinCommittee,
     LeaveCommittee,
@@ -51,8 +58,10 @@ from protocols.economy.operations import (
     RevealBids,
     RevealWork,
     Transfer,
+    Unbond,
 )
 from protocols.economy.task_rows import make_task_row
+from protocols.economy.unbondings import Unbonding
 from protocols.genesis import Founding, Parameters
 
 __all__ = ["EconomyState", "OrderedOperation"]
@@ -75,6 +84,8 @@ class EconomyState:
     ) -> None:
         self._genesis = genesis
         self._books = Books(genesis, committee, check_receipt)
+        if isinstance(genesis, committees.FormedGenesis):
+            self._books.borders[genesis.border.committee] = genesis.border
         self._genesis_facts = tuple(accounts.mint(genesis))
         for fact in self._genesis_facts:
             self._books.emit(fact)
@@ -176,6 +187,14 @@ class EconomyState:
         """The earliest agreed time at which something is due; None when nothing is under way."""
         return self._books.next_due_ms()
 
+    def get_standing_bond(self, account: bytes) -> int:
+        """What the account has bonded without a way out: this much opens doors."""
+        return self._books.get_standing_bond(account)
+
+    def unbondings(self, account: bytes) -> list[Unbonding]:
+        """The parts of the account's bond that are on their way out, in the order they are due."""
+        return self._books.unbondings.list_of(account)
+
     def duties(self, me: bytes) -> list[Duty]:
         """What `me` should submit now. It follows from the state alone, so a node that was
         restarted resumes; a duty stays until its operation was executed or its stage is over."""
@@ -208,6 +227,13 @@ class EconomyState:
     def formed(self) -> Iterator[Formed]:
         """Committees that this one formed, in that order."""
         return iter(self._books.formed.values())
+
+    def borders(self) -> Iterator[Border]:
+        """Committees that credits cross to and from, in ascending order of their ids."""
+        return (border for _, border in sorted(self._books.borders.items()))
+
+    def get_border(self, committee: bytes) -> Border | None:
+        return self._books.borders.get(committee)
 
     def dump(self) -> bytes:
         """The whole state in deterministic CBOR."""
@@ -265,10 +291,20 @@ class EconomyState:
                 slashing.accuse(books, body)
             case Transfer() as body:
                 accounts.transfer(books, ordered, body)
+            case Bond() as body:
+                bonds.bond(books, ordered, body)
+            case Unbond() as body:
+                bonds.unbond(books, ordered, body)
             case FormCommittee() as body:
                 committees.propose(books, ordered, body)
             case ConsentCommittee() as body:
                 committees.consent(books, ordered, body)
+            case Export() as body:
+                borders.export(books, ordered, body)
+            case Import() as body:
+                borders.import_transfers(books, ordered, body)
+            case AccuseCommittee() as body:
+                borders.accuse(books, ordered, body)
             case JoinCommittee() as body:
                 membership.join(books, ordered, body)
             case LeaveCommittee():

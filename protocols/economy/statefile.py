@@ -14,10 +14,11 @@ from identity import cbor, schema
 from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy.books import Books
-from protocols.economy.model import Agent, Bid, Formed, Proposal, Stage, Task, Work
+from protocols.economy.model import Agent, Bid, Border, Formed, Proposal, Stage, Task, Work
+from protocols.economy.unbondings import Unbonding, Unbondings
 from protocols.state_tree import STATE_BYTES_MAX
 
-VERSION = 1
+VERSION = 2
 
 
 class AgentRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -95,8 +96,10 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: tuple[AgentRecord, ...]
     tasks: tuple[TaskRecord, ...]
     queued: tuple[bytes, ...]
+    unbondings: tuple[Unbonding, ...]
     proposals: tuple[Proposal, ...]
     formed: tuple[Formed, ...]
+    borders: tuple[Border, ...]
 
 
 def dump(books: Books) -> bytes:
@@ -118,8 +121,10 @@ def dump(books: Books) -> bytes:
         ),
         tasks=tuple(_dump_task(task) for task in books.tasks.values()),
         queued=tuple(queued),
+        unbondings=tuple(books.unbondings),
         proposals=tuple(proposal for _, proposal in sorted(books.proposals.items())),
         formed=tuple(books.formed.values()),
+        borders=tuple(border for _, border in sorted(books.borders.items())),
     )
     return schema.encode(record)
 
@@ -141,7 +146,11 @@ def load(data: bytes, books: Books) -> None:
     books.agents = {
         agent.key: Agent(agent.capabilities, agent.paused, agent.banned) for agent in record.agents
     }
+    books.unbondings = Unbondings(record.unbondings)
     books.proposals = {proposal.committee: proposal for proposal in record.proposals}
+    for border in record.borders:
+        _check_border(border, books.committee)
+        books.borders[border.committee] = border
     books.formed = {formed.committee: formed for formed in record.formed}
     books.tasks = {task.id: _load_task(task) for task in record.tasks}
     try:
@@ -155,6 +164,17 @@ def _load_epoch(record: EpochRecord, place: Committee) -> Committee:
         return Committee(place.network, place.id, record.epoch, record.members, record.start)
     except ValueError as error:
         raise InvalidSchema(f"epoch {record.epoch}: {error}") from None
+
+
+def _check_border(border: Border, place: Committee) -> None:
+    """Raises InvalidSchema unless its epochs are ones that proofs can be checked with."""
+    if not border.epochs:
+        raise InvalidSchema("a border names no members")
+    for each in border.epochs:
+        try:
+            Committee(place.network, border.committee, each.epoch, each.members, each.start)
+        except ValueError as error:
+            raise InvalidSchema(f"epoch {each.epoch} beyond a border: {error}") from None
 
 
 def _dump_task(task: Task) -> TaskRecord:

@@ -320,6 +320,20 @@ class FakeNode:
         fact = service.describe_fact(facts.MemberLeft(account=self._key))
         return service.Executed(operation="00" * 32, position=position, fact=fact)
 
+    async def bond(self, amount: int) -> service.Executed:
+        moves = (Move(self._key, "free", self._key, "bonded", amount),)
+        return await self._do(facts.Bonded(account=self._key, amount=amount, moves=moves))
+
+    async def unbond(self, amount: int) -> service.Executed:
+        if self._stake.get(self._key, "bonded") < amount:
+            raise Problem("insufficient-bond", "less is bonded than that", status=409)
+        return await self._do(facts.UnbondingBegan(account=self._key, amount=amount, due_ms=5))
+
+    async def _do(self, fact: facts.Fact) -> service.Executed:
+        position = await self._publish([fact])
+        described = service.describe_fact(fact)
+        return service.Executed(operation="00" * 32, position=position, fact=described)
+
     async def reputation(self, agent: str | None) -> service.Reputation:
         agents = [member.peer for member in self._genesis.members if agent in (None, member.peer)]
         scores = tuple(

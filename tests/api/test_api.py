@@ -72,6 +72,10 @@ async def test_every_answer_is_of_the_form_it_documents(served):
     other = keys.compute_peer_id(keys.PrivateKey.generate().public)
     paid = await served.client.post("/v1/transfers", json={"to": other, "amount": 7})
     assert msgspec.json.decode(paid.content, type=service.Executed).fact["to"] == other
+    for path, kind in (("/v1/bonds", "bonded"), ("/v1/unbondings", "unbonding_began")):
+        done = await served.client.post(path, json={"amount": 7})
+        assert msgspec.json.decode(done.content, type=service.Executed).fact["kind"] == kind
+        assert (await served.client.post(path, json={"amount": 0})).status_code == 400
     left = await served.client.post("/v1/members/leave")
     assert msgspec.json.decode(left.content, type=service.Executed).fact["kind"] == "member_left"
     joined = await served.client.post("/v1/members/join", json={"bond": 5})
@@ -326,7 +330,7 @@ def test_every_method_of_a_committee_is_served():
 def test_every_field_of_bytes_in_facts_is_named_as_key_or_digest():
     digests = {
         *("operation", "id", "task", "capability", "input", "commitment", "output", "seed"),
-        *("offence", "root", "committee", "parent", "fact"),
+        *("offence", "root", "committee", "parent", "fact", "link"),
     }
     found = set()
     pending = [*facts.AnyFact.__args__, facts.Move, facts.Score, facts.OfferedCapability]

@@ -72,6 +72,10 @@ def test_status_peers_stake_and_reputation(running):
     assert running.do("stake", "show", OTHER)["accounts"][0]["free"] == 250
     assert running.do("reputation", "show")["scores"][0]["peer_id"] == me
     running.fail("insufficient-credits", "stake", "transfer", OTHER, "1000000")
+    assert running.do("stake", "bond", "40")["fact"]["amount"] == 40
+    assert running.do("stake", "unbond", "40")["fact"]["kind"] == "unbonding_began"
+    assert "1970-01-01" in running.run("stake", "unbond", "1").out
+    running.fail("insufficient-bond", "stake", "unbond", "1000000000")
     running.fail("usage", "stake", "transfer", OTHER, "-4", code=2)
 
 

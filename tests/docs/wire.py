@@ -15,6 +15,7 @@ MODULES = (
     "protocols.economy.operations",
     "protocols.blob_messages",
     "crdt.facts",
+    "crdt.moves",
     "crdt.log",
     "crdt.exchange",
     "crdt.items",

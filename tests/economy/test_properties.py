@@ -6,13 +6,23 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crdt.facts import COMMON, Accepted, Awarded, Settled, Slashed, TaskEnded, TaskOpened
+from crdt.facts import (
+    Accepted,
+    Awarded,
+    Settled,
+    Slashed,
+    TaskEnded,
+    TaskOpened,
+    Unbonded,
+    compute_transit_account,
+)
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from identity.schema import U63_MAX
 from protocols.economy.operations import (
     BidCommitment,
     BidOpening,
+    Bond,
     CommitBids,
     CommitWork,
     ConsentCommittee,
@@ -23,10 +33,12 @@ from protocols.economy.operations import (
     RevealBids,
     RevealWork,
     Transfer,
+    Unbond,
     WorkCommitment,
     WorkOpening,
 )
 from protocols.economy.state import EconomyState
+from protocols.economy.unbondings import UNBONDINGS_PER_ACCOUNT_MAX
 from tests.economy.world import World, check_receipt, digest
 
 PHASES = (
@@ -39,7 +51,13 @@ class Checker:
     """A world with a twin that is dumped and loaded before each batch; both must agree."""
 
     def __init__(self, n: int, lies: list[str]) -> None:
-        self.world = World(n, awards_active_max=2, snapshot_settlements=3)
+        self.world = World(
+            n,
+            awards_active_max=2,
+            snapshot_settlements=3,
+            unbonding_ms=30_000,
+            member_bond_min=2_000,
+        )
         members = self.world.members
         # The cheapest agents lie, so they win.
         self.liars, self.honest = members[: len(lies)], members[len(lies) :]
@@ -81,7 +99,9 @@ class Checker:
             assert set(proposal.consented) < set(proposal.members)
             transit.update(dict.fromkeys(proposal.consented, proposal.bond + proposal.free))
         for formed in state.formed():
-            transit.update(dict.fromkeys(formed.members, formed.bond + formed.free))
+            share = len(formed.members) * (formed.bond + formed.free)
+            pot = compute_transit_account(formed.committee)
+            assert state.stake.get(pot, "transit") == share
         for key in self.world.keys.values():
             assert state.stake.get(key, "transit") == transit[key]
             assert state.stake.get(key, "locked") == locked[key]
@@ -90,7 +110,16 @@ class Checker:
             assert agent.active == active[key] <= state.parameters.awards_active_max
         due_ms = state.next_deadline_ms()
         assert due_ms is None or due_ms > state.time_ms
-        assert (due_ms is None) == (not books.tasks and not books.proposals)
+        waits = books.tasks or books.proposals or list(books.unbondings)
+        assert (due_ms is None) == (not waits)
+        for unbonding in books.unbondings:
+            bonded = state.stake.get(unbonding.account, "bonded")
+            leaving = state.unbondings(unbonding.account)
+            assert sum(each.amount for each in leaving) <= bonded
+            assert len(leaving) <= UNBONDINGS_PER_ACCOUNT_MAX
+        for agent_key, agent in books.agents.items():
+            if agent.active and not agent.banned:
+                assert state.stake.get(agent_key, "bonded") >= state.parameters.bond_min
 
     def finish(self, awake: tuple[str, ...]) -> None:
         """With honest members awake every task ends, and nothing is left behind."""
@@ -121,8 +150,8 @@ class Checker:
         liars = {world.keys[name] for name in self.liars}
         assert {fact.offender for fact in log if isinstance(fact, Slashed)} <= liars
         for fact in log:
-            burned = any(m.source_bucket == "bonded" and m.target == COMMON for m in fact.moves)
-            assert not burned or isinstance(fact, Slashed)
+            taken = any(m.source_bucket == "bonded" for m in fact.moves)
+            assert not taken or isinstance(fact, Slashed | Unbonded)
             if isinstance(fact, Accepted):
                 assert fact.output == digest("right")
         opened = Counter(fact.task for fact in log if isinstance(fact, TaskOpened))
@@ -148,6 +177,8 @@ def bodies(world: World) -> st.SearchStrategy[Any]:
         st.builds(FormCommittee, st.sampled_from("ab"), members, amount, amount, amount),
         st.builds(ConsentCommittee, st.sampled_from(proposed)),
         st.builds(ConsentCommittee, st.sampled_from(proposed)),
+        st.builds(Bond, amount),
+        st.builds(Unbond, amount),
         st.builds(Transfer, key, st.one_of(amount, st.just(U63_MAX))),
         st.builds(Offer, st.sampled_from([(), *({a.capabilities for a in _agents(world)})])),
         st.builds(BidCommitment, task, round_, maybe).map(lambda item: CommitBids((item, item))),

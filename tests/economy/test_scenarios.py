@@ -18,6 +18,9 @@ commit it. The commands:
     consent NAME COMMITTEE
     committees                               proposals and committees that were formed
     found NAME                               the genesis facts of a formed committee
+    bond NAME AMOUNT
+    unbond NAME AMOUNT
+    unbondings NAME                          what leaves the bond, and when
     join NAME BOND
     leave NAME
     both OPERATION NAME ...                  one batch: each NAME joins with 10000, or leaves
@@ -45,6 +48,7 @@ from crdt.facts import (
     Snapshot,
     TaskOpened,
     WorkCommitted,
+    compute_transit_account,
 )
 from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
 from protocols.economy.committees import derive_founding, make_formed_fact
@@ -52,6 +56,7 @@ from protocols.economy.operations import (
     BidCommitment,
     BidOpening,
     Body,
+    Bond,
     CommitBids,
     CommitWork,
     ConsentCommittee,
@@ -65,6 +70,7 @@ from protocols.economy.operations import (
     RevealBids,
     RevealWork,
     Transfer,
+    Unbond,
     WorkCommitment,
     WorkOpening,
 )
@@ -190,6 +196,17 @@ class Runner:
         assert child.stake.totals()["minted"] == share <= state.stake.totals()["transit"]
         return [self.tell_fact(fact) for fact in child.genesis_facts()]
 
+    def do_bond(self, name: str, amount: str) -> list[str]:
+        return self.submit(name, Bond(int(amount)))
+
+    def do_unbond(self, name: str, amount: str) -> list[str]:
+        return self.submit(name, Unbond(int(amount)))
+
+    def do_unbondings(self, name: str) -> list[str]:
+        key, state = self.world.keys[name], self.world.state
+        lines = [f"{each.amount} at {each.due_ms - START_MS}" for each in state.unbondings(key)]
+        return [f"standing {state.get_standing_bond(key)}", *lines]
+
     def do_join(self, name: str, bond: str) -> list[str]:
         return self.submit(name, JoinCommittee(int(bond)))
 
@@ -271,7 +288,18 @@ class Runner:
         if isinstance(fact, CommitteeProposed):
             self.committees[fact.name] = fact.committee
             self.words[fact.committee] = fact.name
-        hidden = {"moves", "operation", "seed", "offence", "capability", "input", "root", "scores"}
+            self.words[compute_transit_account(fact.committee)] = f"to:{fact.name}"
+        hidden = {
+            "moves",
+            "link",
+            "operation",
+            "seed",
+            "offence",
+            "capability",
+            "input",
+            "root",
+            "scores",
+        }
         if not isinstance(fact, BidCommitted | WorkCommitted):
             hidden.add("commitment")
         parts = [fact.__struct_config__.tag]
@@ -293,7 +321,7 @@ class Runner:
             return "[" + " ".join(self.tell_value(field, item) for item in value) + "]"
         if isinstance(value, OfferedCapability):
             return value.name
-        if field in ("deadline_ms", "created_ms"):
+        if field in ("deadline_ms", "created_ms", "due_ms"):
             return str(value - START_MS)
         return str(value)
 

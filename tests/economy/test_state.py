@@ -97,7 +97,7 @@ def test_the_heap_of_deadlines_stays_small() -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda plain: plain | {"version": 2},
+        lambda plain: plain | {"version": 1},
         lambda plain: plain | {"surplus": 1},
         lambda plain: plain | {"balances": [[bytes(32), "gold", 5]]},
         lambda plain: plain | {"agents": []},
