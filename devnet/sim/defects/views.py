@@ -6,6 +6,7 @@ from devnet.sim.defects.relevance import (
     changes_views,
     deaf_to,
     habit,
+    hides_clients,
     lies,
     no_plan,
     pipelines,
@@ -159,7 +160,7 @@ DEFECTS = (
         "missing_join",
         "f+1 members in later views move nobody",
         (f"{_VIEWS}._join", "len(highest) > core.committee.f", "False"),
-        shows=no_plan,
+        shows=hides_clients,
     ),
     make(
         "joins_anyone",
