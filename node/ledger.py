@@ -223,6 +223,10 @@ class Ledger(LedgerReader):
         """Queue the proof that `author` forked its log at `position`."""
         self._put(len(proof), lambda rows: rows.add("forks", (author, position, proof)))
 
+    def put_evidence(self, offence: bytes, data: bytes, seen_ms: int) -> None:
+        """Queue checked evidence of an offence; the first one stays."""
+        self._put(len(data), lambda rows: rows.add("evidence", (offence, data, seen_ms)))
+
     async def flush(self) -> None:
         """Return once all that was queued before the call is durable. Raises LedgerError."""
         target = self._queue.accepted

@@ -275,6 +275,18 @@ class LedgerReader:
         rows = await self._fetch("SELECT author, position, data FROM forks ORDER BY 1, 2")
         return [(row[0], row[1], row[2]) for row in rows]
 
+    async def read_evidence(self, *, count_max: int) -> list[tuple[bytes, bytes, int]]:
+        """Evidence in the order in which it came: offence, bytes, when it was seen."""
+        rows = await self._fetch(
+            "SELECT id, data, seen_ms FROM evidence ORDER BY rowid LIMIT ?", count_max
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    async def read_entry_time(self, committee: bytes, position: int) -> int | None:
+        """The agreed time of the committee's entry at `position`, if that is held."""
+        header = await self._read_header(committee, position)
+        return None if header is None else header.time_ms
+
     async def _load_batch(self, committee: bytes, row: Any) -> ExecutedBatch:
         position, digest, time_ms, operations, proof, *entry = row
         header = log.Header(committee, position, *entry)

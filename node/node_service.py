@@ -19,6 +19,7 @@ from node.account import Ordered, Refused
 from node.blob_store import BlobAbsent, StoreFull
 from node.blobs import BlobUnavailable
 from node.driver import read_clock_ms
+from node.ledger_file import choose_gaps
 from node.place import Place
 from node.problem import Problem, not_found
 from node.receipts import NotHeld
@@ -105,6 +106,7 @@ class PlaceService:
             rss_bytes=_read_rss_bytes(),
             uptime_s=(read_clock_ms() - node.started_ms) / 1000,
             roles=tuple(roles),
+            alarms=tuple(node.docket.list_alarms()),
         )
 
     # --- tasks --------------------------------------------------------------------------------
@@ -324,7 +326,7 @@ class PlaceService:
         return service.LogPage(
             entries=entries,
             next=entries[-1].position + 1 if entries else position,
-            not_held=service.choose_gaps(gaps, position, entries, limit),
+            not_held=choose_gaps(gaps, position, entries, limit),
         )
 
     async def wait_facts(self, position: int, limit: int) -> service.LogPage:
@@ -370,6 +372,13 @@ class PlaceService:
 
     async def order(self, body: AnyBody) -> Ordered:
         """Have an operation executed. Raises Problem for one that is refused."""
+        if self._place.seat.is_halted:
+            raise Problem(
+                "committee-halted",
+                f"committee {self._place.name} certified two heads at one position: it is halted",
+                remedy="see `econode evidence list`; its members must agree how to go on",
+                status=503,
+            )
         try:
             ordered = await self._place.account.submit(body)
             await ordered.wait()

@@ -5,7 +5,7 @@ case hex, credits as integers, times in milliseconds. `NodeService` is what `nod
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 
 import msgspec
 
@@ -15,6 +15,9 @@ from identity import keys
 from identity.schema import U63_MAX, Amount, Positive
 from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
 from protocols.genesis import MEMBERS_MAX, CommitteeName
+
+if TYPE_CHECKING:
+    from node.service_evidence import EvidenceService
 
 ENTRIES_PER_PAGE_MAX = 256
 TASKS_PER_PAGE_MAX = 500
@@ -67,6 +70,8 @@ class Status(Answer, frozen=True):
     roles: tuple[str, ...]
     """Any of member, agent, observer, and observing: a member that found that it has forgotten
     some of what it signed, and signs nothing until a quorum has passed it."""
+    alarms: tuple[str, ...] = ()
+    """What the owner must know at once, in words."""
 
 
 class Peer(Answer, frozen=True):
@@ -428,6 +433,9 @@ class NodeService(Protocol):
         """The node in the committee of that name or id. Problem: not-found."""
         ...
 
+    @property
+    def evidence(self) -> "EvidenceService": ...
+
     async def peers(self) -> Peers: ...
 
     async def put_blob(self, data: bytes) -> BlobStored:
@@ -449,14 +457,6 @@ class NodeService(Protocol):
     async def shutdown(self) -> None:
         """Begin to stop the node, as SIGTERM does. Returns at once."""
         ...
-
-
-def choose_gaps(
-    gaps: Sequence[tuple[int, int]], start: int, entries: Sequence[LogEntry], limit: int
-) -> tuple[Gap, ...]:
-    """The gaps of the log (first and last position) that belong to a page from `start` on."""
-    last = entries[-1].position if len(entries) >= limit else U63_MAX
-    return tuple(Gap(start=a, end=b) for a, b in gaps if b >= start and a <= last)
 
 
 PEER_FIELDS = frozenset(
