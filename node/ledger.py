@@ -178,8 +178,12 @@ class Ledger(LedgerReader):
 
     async def append_wait(self, batch: ExecutedBatch) -> None:
         """`append`, after waiting for room in the queue."""
-        await self._wait_until(lambda: self._queue.has_room(batch.count_bytes()))
+        await self.wait_room(batch.count_bytes())
         self.append(batch)
+
+    async def wait_room(self, size: int) -> None:
+        """Until the queue takes a write of about `size` bytes. Raises LedgerError."""
+        await self._wait_until(lambda: self._queue.has_room(size))
 
     def put_certificate(self, committee: bytes, position: int, certificate: bytes) -> None:
         """Queue the certificate of an entry; the first one of a position stays."""

@@ -116,6 +116,8 @@ class Report:
     problems: int = 0
     log_entries: int = 0
     parts: list[Part] = field(default_factory=list)
+    without_committees: bool = False
+    """Of peers' logs alone: no credits are there that could be conserved."""
 
     @property
     def is_valid(self) -> bool:
@@ -123,7 +125,8 @@ class Report:
 
     @property
     def is_conserved(self) -> bool:
-        return bool(self.parts) and all(part.is_conserved for part in self.parts)
+        is_complete = bool(self.parts) != self.without_committees
+        return is_complete and all(part.is_conserved for part in self.parts)
 
     @property
     def position(self) -> int:
