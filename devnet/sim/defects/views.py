@@ -169,6 +169,12 @@ DEFECTS = (
         shows=habit("restless"),
     ),
     make(
+        "passes_on_one_by_one",
+        "a backup passes one operation at a time on to the primary",
+        ("protocols.pbft.pool:Pool.list_oldest", "len(found) >= count_max", "found"),
+        shows=hides_clients,
+    ),
+    make(
         "no_view_timer",
         "nobody blames a primary",
         (
