@@ -169,6 +169,17 @@ DEFECTS = (
         shows=habit("restless"),
     ),
     make(
+        "passes_on_one_by_one",
+        "a backup passes one operation at a time on to the primary, also what it has",
+        ("protocols.pbft.pool:Pool.list_oldest", "len(found) >= count_max", "found"),
+        (
+            "protocols.pbft.pool:Pool.list_oldest",
+            "self._get_unproposed(account)",
+            "self._get_nonce(account)",
+        ),
+        shows=hides_clients,
+    ),
+    make(
         "no_view_timer",
         "nobody blames a primary",
         (
