@@ -26,15 +26,16 @@ class Accuser:
 
     def accuse(self, offender: bytes, body: Accuse | AccuseCommittee) -> None:
         """Order `body`, if this node's account can pay for it and has not done so before."""
-        place = self._place
-        state, me = place.chain.state, place.node.key.public
-        if offender in self._accused or place.seat.is_halted:
+        if offender in self._accused or self._place.seat.is_halted or not self.can_pay():
             return
-        if state.stake.get(me, "free") < max(1, state.parameters.operation_fee):
-            return
-        ordered = place.account.try_submit(body)
+        ordered = self._place.account.try_submit(body)
         if ordered is not None:
             self._accused[offender] = ordered
+
+    def can_pay(self) -> bool:
+        """Whether this node's account has the fee; nobody orders anything of others."""
+        state, me = self._place.chain.state, self._place.node.key.public
+        return state.stake.get(me, "free") >= max(1, state.parameters.operation_fee)
 
     def is_ordered(self, offender: bytes) -> bool:
         """Whether an accusation by this node is under way."""

@@ -21,6 +21,7 @@ from identity.errors import InvalidBytes
 from identity.keys import compute_peer_id
 from node.driver import read_clock_ms
 from node.gossip import RateLimit
+from node.ledger import LedgerFull
 from node.ledger_rows import LedgerError
 from node.router import encode_frame
 from protocols import evidence
@@ -146,6 +147,8 @@ class Docket:
         Raises InvalidBytes for what
         proves nothing, UnknownMembers for what cannot be checked here or is too old."""
         claim = evidence.check(told, self._node.network, self.find_committee)
+        if claim.kind == "votes" and claim.committee not in self._node.places:
+            raise UnknownMembers(claim)  # nobody here could punish it
         if claim.kind == "committee" and await self._is_expired(claim):
             raise UnknownMembers(claim)
         if claim.id not in self.cases and not self.is_punished(claim) and self._keep(claim, told):
@@ -244,15 +247,17 @@ class Docket:
         if not self._has_room(claim):
             return False
         now_ms = read_clock_ms()
+        try:
+            self._node.ledger.put_evidence(claim.id, schema.encode(told), now_ms)
+        except LedgerFull:
+            return False  # the disk is behind; it is told again
         self.cases[claim.id] = Case(claim, told, now_ms, self._choose_turn(claim))
-        self._node.ledger.put_evidence(claim.id, schema.encode(told), now_ms)
         return True
 
     def _choose_turn(self, claim: Claim) -> float:
         """Members take turns in an order that the offence decides; others come after them."""
-        me, members = self._node.key.public, list[bytes]()
-        for place in self._list_courts(claim):
-            members = list(place.committee.members)
+        me, courts = self._node.key.public, self._list_courts(claim)
+        members = courts[0].committee.members if courts else ()
         order = sorted(members, key=lambda key: sha256(claim.id + key).digest())
         turn = order.index(me) if me in order else len(order)
         return trio.current_time() + TURN_SECONDS * turn
@@ -296,8 +301,13 @@ class Docket:
                     self._node.transport.send(peers[self._turn % len(peers)], frame)
 
     def _list_open(self) -> Iterator[Evidence]:
-        cases = [case for case in self.cases.values() if not self.is_punished(case.claim)]
+        cases = [case for case in self.cases.values() if self._is_open(case.claim)]
         return (case.evidence for case in cases[-TELL_MAX:])
+
+    def _is_open(self, claim: Claim) -> bool:
+        """Whether telling it can still change anything."""
+        known = self.find_committee(claim.committee, claim.epoch)
+        return known is not None and not self.is_punished(claim)
 
 
 def _name(claim: Claim) -> str:

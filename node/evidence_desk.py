@@ -128,6 +128,8 @@ class EvidenceDesk:
                 remedy="see what comes of it: econode evidence show " + claim.id.hex()[:16],
                 status=409,
             )
+        if not place.accuser.can_pay():
+            return  # it has been told: others order it
         if claim.kind == "votes":
             await self._order(place, Accuse(told.first, told.second))
             return

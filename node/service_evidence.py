@@ -66,7 +66,8 @@ class EvidenceService(Protocol):
 
     async def submit(self, data: bytes, committee: str | None) -> EvidenceItem:
         """Take a file of evidence, tell it on, and have it ordered where it counts: in
-        `committee`, if that is given. Returns once it is executed. Problems: invalid-evidence,
+        `committee`, if that is given. Returns once it is executed, or at once where this node's
+        account cannot pay for it: others do. Problems: invalid-evidence,
         no-evidence, another-committee, already-punished, already-ordered, expired, and what a
         committee refuses."""
         ...
