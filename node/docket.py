@@ -50,6 +50,8 @@ TELL_MAX = 16
 """What is not punished yet and told again to one peer, each TELL_SECONDS to the next one."""
 TURN_SECONDS = 5.0
 """Between the accusations of one member and the next."""
+AGAIN_SECONDS = 60.0
+"""Until a look whether an offence is punished at last: the account may have had no credits."""
 TICK_SECONDS = 1.0
 EVIDENCE_BYTES_MAX = evidence.EVIDENCE_FILE_BYTES_MAX
 
@@ -271,8 +273,9 @@ class Docket:
     def _accuse(self, case: Case) -> None:
         """Have the evidence ordered wherever that still does something."""
         claim, told = case.claim, case.evidence
-        case.due_s = float("inf")
+        case.due_s = trio.current_time() + AGAIN_SECONDS
         if self.is_punished(claim):
+            case.due_s = float("inf")
             return
         for place in self._list_courts(claim):
             if claim.kind == "votes":

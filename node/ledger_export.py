@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crdt import log
-from crdt.facts import CommitteeFormed, decode_fact
 from identity import schema
 from identity.errors import EconodeError
 from node.files import open_atomic
-from node.ledger_file import damaged, open_readonly
+from node.ledger_file import damaged, decode_formed, open_readonly
 from node.ledger_read import LOG_ENTRY_BYTES_MAX
 from node.ledger_rows import decode_list
 from node.problem import Problem, not_found
@@ -74,7 +73,7 @@ def export_logs(
     with open_readonly(ledger) as connection:
         connection.execute("BEGIN")  # one state of the file for all the questions
         try:
-            source = _Source(connection, network)
+            source = _Source(connection, ledger, network)
             header = source.make_header(committee, author)
             done.committees = len(header.committees)
             with open_atomic(target) as file:
@@ -92,8 +91,8 @@ def export_logs(
 
 
 class _Source:
-    def __init__(self, connection: sqlite3.Connection, network: bytes) -> None:
-        self._connection, self._network = connection, network
+    def __init__(self, connection: sqlite3.Connection, path: Path, network: bytes) -> None:
+        self._connection, self._path, self._network = connection, path, network
 
     def make_header(self, committee: bytes | None, author: bytes | None) -> LogsHeader:
         peers: Literal["all", "one", "none"] = "all"
@@ -143,8 +142,7 @@ class _Source:
                 "ORDER BY position, item",
                 parent,
             ):
-                fact = decode_fact(data)
-                assert isinstance(fact, CommitteeFormed)
+                fact = decode_formed(self._path, data)
                 if fact.committee in held and fact.committee not in parents:
                     parents[fact.committee] = parent
                     todo.append(fact.committee)

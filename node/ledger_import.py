@@ -9,6 +9,7 @@ Two certified heads at one position are evidence against their committee: it is 
 node halts there when it starts, and nothing of that committee is merged.
 """
 
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -67,7 +68,9 @@ def import_archive(
     """Add what the exported file `source` proves to the ledger `target`, whose home the caller has
     locked. `now_ms` is the wall clock. Raises Problem when the file proves less than it says, or
     contradicts the ledger; what was merged of other committees until then stays."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as folder:
+    for left in target.parent.glob(f"{_FOLDER}*"):
+        shutil.rmtree(left)  # of an import that was killed
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=_FOLDER) as folder:
         tell("checking the file")
         header, report = _load_and_check(source, Path(folder), genesis)
         if header is None or not report.is_valid:
@@ -86,7 +89,7 @@ def import_archive(
     return merger.done
 
 
-_NAME = "archive.sqlite3"
+_NAME, _FOLDER = "archive.sqlite3", ".import-"
 
 
 def _load_and_check(

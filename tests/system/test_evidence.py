@@ -26,7 +26,7 @@ from protocols import evidence
 from protocols.committee import Committee
 from protocols.economy.operations import Accuse, decode_operation
 from protocols.evidence import Evidence, TellEvidence
-from protocols.genesis import MAIN_COMMITTEE, compute_committee_id
+from protocols.genesis import MAIN_COMMITTEE, Parameters, compute_committee_id
 from protocols.messages import PREPARE_KIND, Prepare
 from tests.system.network import BOND, POLL_S, Network, RealNode, econode, wait_until
 
@@ -40,8 +40,14 @@ NODES = 3
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
-    """Three nodes of four members (f = 1); the fourth is LIAR."""
-    network = Network(tmp_path_factory.mktemp("three"), NODES, outsiders=[LIAR], accounts=[TELLER])
+    """Three nodes of four members (f = 1); the fourth is LIAR. Bonds are free at once."""
+    network = Network(
+        tmp_path_factory.mktemp("three"),
+        NODES,
+        outsiders=[LIAR],
+        accounts=[TELLER],
+        parameters=Parameters(unbonding_ms=1),
+    )
     try:
         network.start()
         yield network
@@ -180,6 +186,17 @@ def read_body(operation: bytes) -> object:
 
 def is_punished(node: RealNode) -> bool:
     return [item.state for item in node.client.list_evidence().evidence] == ["punished"]
+
+
+def test_certificates_of_members_whose_bonds_are_free_halt_nobody(three):
+    """LIAR was expelled, so another epoch has begun, and the former one ended long ago."""
+    node = three.nodes[0]
+    wait_until(lambda: node.client.status().epoch == 1, f"{node.log_path}")
+    node.client.transfer(three.nodes[1].peer_id, 1)  # agreed time goes on
+    former = make_certificates(three, [each.key for each in three.nodes], 2)
+    assert refuse(node, former, three.id) == "expired"
+    assert node.client.status().alarms == ()
+    node.client.transfer(three.nodes[1].peer_id, 1)
 
 
 def test_evidence_outlives_a_restart(three):
