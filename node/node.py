@@ -17,6 +17,7 @@ from node.blob_store import AsyncBlobStore, BlobStore
 from node.blobs import Blobs
 from node.capabilities import Executor, Limits
 from node.card_writer import CardWriter
+from node.carrier import Carrier
 from node.config import Config
 from node.driver import Driver, read_clock_ms
 from node.home import Home
@@ -80,6 +81,7 @@ class Node:
         self.driver = Driver(Router(), vote_log, ledger, self.transport)
         self.driver.set_other(self)
         self.card_writer = CardWriter(self)
+        self.carrier = Carrier(self.places)
         self._opener = Opener(self)
         self._peers: list[PeerAddress] = []
 
@@ -100,6 +102,7 @@ class Node:
             nursery.start_soon(self.driver.run)
             nursery.start_soon(self.logs.run)
             nursery.start_soon(self._opener.run)
+            nursery.start_soon(self.carrier.run)
             nursery.start_soon(self._keep_peers)
 
     def handle(self, peer: bytes, message: AnyHop) -> None:

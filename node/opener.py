@@ -105,5 +105,6 @@ class Opener:
         node = self._node
         node.driver.add_listener(place.id, self)
         node.driver.add_listener(place.id, node.card_writer)
+        node.driver.add_listener(place.id, node.carrier)
         await place.join()
         node.places[place.id] = place
