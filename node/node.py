@@ -15,6 +15,7 @@ from identity.keys import PrivateKey, parse_peer_id
 from node.agent import list_capabilities
 from node.blob_store import AsyncBlobStore, BlobStore
 from node.blobs import Blobs
+from node.border_guard import BorderGuard
 from node.capabilities import Executor, Limits
 from node.card_writer import CardWriter
 from node.carrier import Carrier
@@ -82,6 +83,7 @@ class Node:
         self.driver.set_other(self)
         self.card_writer = CardWriter(self)
         self.carrier = Carrier(self.places)
+        self.border_guard = BorderGuard(self.places, ledger)
         self._opener = Opener(self)
         self._peers: list[PeerAddress] = []
 
@@ -103,6 +105,7 @@ class Node:
             nursery.start_soon(self.logs.run)
             nursery.start_soon(self._opener.run)
             nursery.start_soon(self.carrier.run)
+            nursery.start_soon(self.border_guard.run)
             nursery.start_soon(self._keep_peers)
 
     def handle(self, peer: bytes, message: AnyHop) -> None:

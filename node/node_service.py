@@ -18,6 +18,7 @@ from node import service
 from node.account import Ordered, Refused
 from node.blob_store import BlobAbsent, StoreFull
 from node.blobs import BlobUnavailable
+from node.crossing_service import list_borders
 from node.driver import read_clock_ms
 from node.place import Place
 from node.problem import Problem, not_found
@@ -104,6 +105,7 @@ class PlaceService:
             faults=node.transport.faults.total,
             rss_bytes=_read_rss_bytes(),
             uptime_s=(read_clock_ms() - node.started_ms) / 1000,
+            frozen_borders=tuple(b.committee for b in list_borders(place) if b.frozen),
             roles=tuple(roles),
         )
 

@@ -106,5 +106,6 @@ class Opener:
         node.driver.add_listener(place.id, self)
         node.driver.add_listener(place.id, node.card_writer)
         node.driver.add_listener(place.id, node.carrier)
+        node.driver.add_listener(place.id, node.border_guard)
         await place.join()
         node.places[place.id] = place

@@ -69,6 +69,8 @@ class Status(Answer, frozen=True):
     roles: tuple[str, ...]
     """Any of member, agent, observer, and observing: a member that found that it has forgotten
     some of what it signed, and signs nothing until a quorum has passed it."""
+    frozen_borders: tuple[str, ...] = ()
+    """Neighbouring committees that were proven to contradict themselves: an alarm."""
 
 
 class Peer(Answer, frozen=True):

@@ -2,9 +2,22 @@
 
 import pytest
 
+from crdt import log
+from crdt.heads import get_head
 from devnet.invariants import check_crossing
 from devnet.ledger_files import read_history
+from identity import envelope, schema
+from identity.certificate import Certificate
+from identity.keys import PrivateKey, compute_peer_id
+from node.problem import Problem
+from protocols.economy.operations import (
+    OPERATION_KIND,
+    STATEMENT_EPOCH,
+    Import,
+    Operation,
+)
 from protocols.genesis import Parameters
+from protocols.light import Bundle, ProvenEntry, encode_bundle
 from tests.system.network import RealNode, wait_until
 from tests.system.town import Town, form
 
@@ -61,3 +74,76 @@ def test_credits_cross_and_come_back(town):
     assert get_free(node, "work") == 300 - 1
     assert get_free(node, "main") == before - 500 - 2  # the fees of the export and of an import
     check_conservation(town)
+
+
+def test_a_node_killed_in_the_middle_finishes_after_its_start(town):
+    """Three of `work` are stopped meanwhile, so that the credits cannot arrive before."""
+    sender, away = town.nodes[0], list_work(town)[2:]
+    for node in away:
+        node.kill()
+    done = sender.client.at("main").export(sender.peer_id, 100, "work")
+    assert done.state in ("exported", "certified")
+    sender.kill()
+    for node in [*away, sender]:
+        node.start()
+    wait_until(lambda: find_crossing(sender, done.operation).state == "imported", "it arrives")
+    check_conservation(town)
+
+
+def find_crossing(node: RealNode, operation: str):
+    return node.client.at("main").crossing(operation)
+
+
+def test_an_account_that_is_new_there_is_carried_for(town):
+    """Nobody there has a fee for it but the members, and the sender does not even follow."""
+    sender = town.nodes[1]
+    with pytest.raises(Problem, match="does not see committee"):
+        sender.client.export(sender.peer_id, 5, "work")
+    with pytest.raises(Problem, match="not cross from 'main' to 'nowhere'"):
+        sender.client.export(sender.peer_id, 5, "nowhere")
+    payer = town.nodes[3]
+    done = payer.client.export(sender.peer_id, 5, "work")
+    wait_until(lambda: find_crossing(payer, done.operation).state == "imported", "it arrives")
+    assert get_free(payer, "work", sender) == 5
+
+
+def forge_renewal(town: Town) -> Import:
+    """A quorum of main certifies another head at a position that is certified already."""
+    place = town.nodes[3].client.status()
+    network, main = town.id, bytes.fromhex(place.committee)
+    header = log.Header(
+        main, place.certified_position, bytes(32), place.agreed_time_ms + 1, bytes(32)
+    )
+    context = envelope.Context(network, main, 0, log.HEAD_KIND)
+    payload = schema.encode(get_head(header))
+    signers = [node.key for node in town.members[: place.q]]
+    signatures = {key.public: envelope.sign(key, context, payload).signature for key in signers}
+    certificate = Certificate.collect(context, payload, signatures).encode()
+    bundle = Bundle(network, main, (), ProvenEntry(header, 0, ()), (), certificate)
+    return Import(encode_bundle(bundle), ())
+
+
+def test_a_contradiction_is_found_and_freezes_the_border(town):
+    liar, node = PrivateKey.generate(), town.outside[0]
+    work = node.client.at("work")
+    work.transfer(compute_peer_id(liar.public), 10)
+    wait_until(lambda: town.nodes[3].client.status().certified_position, "a certificate")
+    context = envelope.Context(
+        town.id, bytes.fromhex(work.status().committee), STATEMENT_EPOCH, OPERATION_KIND
+    )
+    operation = Operation(1, forge_renewal(town))
+    work.submit_operation(envelope.sign(liar, context, schema.encode(operation)).data)
+    for member in list_work(town):
+        wait_until(
+            lambda member=member: member.client.at("work").status().frozen_borders == ("main",),
+            "the border is frozen",
+        )
+    kinds = [f["kind"] for e in work.facts(limit=200).entries for f in e.facts]
+    assert kinds.count("border_renewed") == kinds.count("border_frozen") == 1
+    done = node.econode(
+        "stake", "transfer", node.peer_id, 1, "--committee", "work", "--to-committee", "main"
+    )
+    assert done.code == 1
+    assert "contradicted itself" in done.err
+    assert "FROZEN" in node.econode("stake", "show", "--committee", "work").out
+    assert "ALARM" in node.econode("status", "--committee", "work").out
