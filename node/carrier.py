@@ -152,7 +152,7 @@ async def _prove(source: "Place", target: "Place") -> Import | None:
     border, node = target.chain.state.get_border(source.id), target.node
     if border is None:
         return None
-    await node.ledger.flush()  # what is proven is read from there
+    await source.flush()  # what is proven is read from there
     path, place = node.home.ledger_path, (node.network, source.id)
     if count_waiting(source, target):
         prove = partial(prove_import, path, *place, target.id, border)

@@ -7,15 +7,23 @@ from node.account import Refused
 from node.carrier import count_waiting, list_exports
 from node.crossing_answers import (
     CROSSINGS_MAX,
+    FUNDINGS_MAX,
     Border,
     Crossing,
     CrossingRequest,
     Crossings,
     CrossingState,
+    Funding,
+    FundingRequest,
+    Fundings,
 )
+from node.funding import compute_amount
+from node.funding_notes import ENDED, decode
+from node.funding_notes import Funding as Note
 from node.place import Place
 from node.problem import Problem, not_found
 from node.refusals import explain_refusal
+from node.task_specs import make_specs
 from protocols.economy.operations import Export
 
 
@@ -33,7 +41,7 @@ class PlaceCrossings:
             await ordered.wait()
         except Refused as refused:
             raise explain_refusal(refused) from None
-        await place.node.ledger.flush()  # what is asked next is read from there
+        await place.flush()  # what is asked next is read from there
         digest = ordered.request.digest
         found = (f for f in ordered.facts if isinstance(f, Exported) and f.operation == digest)
         return await self._describe(next(found), ordered.position)
@@ -63,6 +71,41 @@ class PlaceCrossings:
                         found.append(await of_source._describe(fact, position))
         return Crossings(borders=tuple(list_borders(place)), crossings=tuple(found))
 
+    # --- tasks paid from another committee ------------------------------------------------------
+
+    async def fund_tasks(self, wanted: FundingRequest) -> Funding:
+        target, source = self._place, find_neighbour(self._place, wanted.funded_by)
+        specs = make_specs(target, wanted.tasks, wanted.budget, wanted.duration_ms)
+        for place, other in ((source, target), (target, source)):
+            border = place.chain.state.get_border(other.id)
+            if border is None or border.frozen:
+                raise Problem("frozen", f"{place.name} has frozen that border", status=409)
+        free = source.chain.state.stake.get(source.node.key.public, "free")
+        amount = compute_amount(target, specs) + source.chain.state.parameters.operation_fee
+        if amount > free:
+            raise Problem(
+                "insufficient-credits",
+                f"{amount} credits are needed in {source.name} and {free} are free",
+                remedy="see them with `econode stake show`; what the tasks leave comes back",
+                status=409,
+            )
+        return _describe_funding(target, await target.node.funder.begin(source, target, specs))
+
+    async def funding(self, prefix: str) -> Funding:
+        found = [
+            funding
+            for funding in (await self.fundings()).fundings
+            if any(id_.startswith(prefix) for id_ in (funding.id, *funding.tasks))
+        ]
+        if len(found) != 1:
+            raise not_found("funding", prefix, "`econode task list` shows the tasks")
+        return found[0]
+
+    async def fundings(self) -> Fundings:
+        notes = await self._place.node.ledger.read_fundings(only_open=False, count_max=FUNDINGS_MAX)
+        found = [note for note in map(decode, notes) if note.target == self._place.id]
+        return Fundings(fundings=tuple(_describe_funding(self._place, note) for note in found))
+
     async def _describe(self, fact: Exported, position: int) -> Crossing:
         place = self._place
         target = place.node.places.get(fact.committee)
@@ -88,11 +131,27 @@ class PlaceCrossings:
         )
 
 
+def _describe_funding(target: Place, note: Note) -> Funding:
+    return Funding(
+        id=note.id.hex(),
+        source=name_neighbour(target, note.source),
+        target=target.name,
+        stage=note.stage,
+        amount=note.amount,
+        created_ms=note.created_ms,
+        tasks=tuple(task.hex() for task in note.opened),
+        exported_position=note.exported_position or None,
+        opened_position=note.opened_position or None,
+        returned=note.returned if note.stage in ("homeward", *ENDED) else None,
+        returned_position=note.returned_position or None,
+        reason=note.reason,
+    )
+
+
 async def _find_arrival(target: Place, sent: Exported) -> int | None:
     """Where a transfer arrived, if that is among the last."""
-    ledger = target.node.ledger
-    await ledger.flush()
-    rows = await ledger.read_facts(
+    await target.flush()
+    rows = await target.node.ledger.read_facts(
         target.id, count_max=CROSSINGS_MAX, kind="imported", newest_first=True
     )
     for row in rows:

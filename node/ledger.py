@@ -223,6 +223,11 @@ class Ledger(LedgerReader):
         """Queue the proof that `author` forked its log at `position`."""
         self._put(len(proof), lambda rows: rows.add("forks", (author, position, proof)))
 
+    def put_funding(self, id_: bytes, is_open: bool, data: bytes) -> None:
+        """Queue what is known now of a funding, instead of what was known before."""
+        row = (id_, int(is_open), data)
+        self._put(len(data), lambda rows: rows.add("fundings", row))
+
     async def flush(self) -> None:
         """Return once all that was queued before the call is durable. Raises LedgerError."""
         target = self._queue.accepted

@@ -23,7 +23,14 @@ from node import service
 from node.api import Api, bind
 from node.config import Config
 from node.config_file import load_config
-from node.crossing_answers import Crossing, CrossingRequest, Crossings
+from node.crossing_answers import (
+    Crossing,
+    CrossingRequest,
+    Crossings,
+    Funding,
+    FundingRequest,
+    Fundings,
+)
 from node.home import Home, NodeInfo
 from node.problem import Problem, not_found
 from protocols.committee import compute_faults, compute_quorum
@@ -43,6 +50,15 @@ class FakeCrossings:
 
     async def crossings(self) -> Crossings:
         return Crossings(borders=(), crossings=())
+
+    async def fund_tasks(self, wanted: FundingRequest) -> Funding:
+        raise Problem("no-border", f"no border to {wanted.funded_by}", status=409)
+
+    async def funding(self, prefix: str) -> Funding:
+        raise not_found("funding", prefix)
+
+    async def fundings(self) -> Fundings:
+        return Fundings(fundings=())
 
 
 class FakeNode:

@@ -9,6 +9,7 @@ from devnet.ledger_files import read_history
 from identity import envelope, schema
 from identity.certificate import Certificate
 from identity.keys import PrivateKey, compute_peer_id
+from node.config import Capability
 from node.problem import Problem
 from protocols.economy.operations import (
     OPERATION_KIND,
@@ -25,12 +26,21 @@ QUICK = Parameters(bid_phase_ms=1_500, work_phase_ms=4_000, reveal_phase_ms=1_50
 MEMBERS, OUTSIDE = 5, 3
 """Nodes 0 to 4 are `main`, nodes 3 to 7 are `work`."""
 BOND, FREE = 2_000, 50_000
+AT_HOME = {
+    ("committees", "home"): "main",
+    ("committees", "keep_free"): FREE,
+    ("agent", "price_base"): 200,
+}
+"""Of the members of `work`: what they earn there beyond their share goes to main."""
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory):
     town = Town(tmp_path_factory.mktemp("crossing"), MEMBERS, OUTSIDE, parameters=QUICK)
+    count = Capability(name="count", kind="command", target=("wc", "-c"))
     town.configure(town.nodes[0], {("committees", "follow"): ("work",)})
+    for node in list_work(town):
+        town.configure(node, AT_HOME, [count])
     try:
         town.start()
         form(list_work(town), "work", BOND, FREE)
@@ -94,8 +104,49 @@ def find_crossing(node: RealNode, operation: str):
     return node.client.at("main").crossing(operation)
 
 
+def submit_funded(town: Town, *flags: str):
+    node = town.nodes[0]
+    for client in (node.client.at("work"), town.outside[1].client.at("work")):
+        wait_until(
+            lambda client=client: (
+                [len(c.agents) for c in client.capabilities().capabilities] == [5]
+            ),
+            "all of work offer",
+        )
+    file = node.home.path / "input"
+    file.write_bytes(b"eight byte"[:8])
+    where = ("--committee", "work", "--funded-by", "main")
+    terms = ("--capability", "count", "--input", file, "--budget", 1_000)
+    return node.econode("task", "submit", *terms, *where, *flags)
+
+
+def test_a_task_is_funded_in_one_committee_and_done_in_another(town):
+    node = town.nodes[0]
+    homes = {n.peer_id: n.client.stake(n.peer_id).accounts[0].free for n in list_work(town)}
+    before, there = get_free(node, "main"), get_free(node, "work")
+    done = submit_funded(town, "--wait", "--json")
+    assert done.code == 0, done.out + done.err
+    (task,) = done.document["tasks"]
+    assert task["state"] == "settled"
+    assert node.client.at("work").result(task["id"]).strip() == b"8"
+    shown = node.econode("task", "show", task["id"], "--committee", "work", "--json").document
+    funding = shown["funding"]
+    assert (funding["stage"], funding["source"]) == ("done", "main")
+    # What the task cost went to its executor and verifiers; nothing stays behind, but for the fee
+    # of carrying own credits, which the account pays from what it had there before.
+    pay = task["price"] + task["price"] * 50_000 // 1_000_000
+    fees = 100 * len(task["verifiers"])
+    assert funding["amount"] - funding["returned"] == pay + fees + 2
+    assert before - get_free(node, "main") in (pay + fees + 3, pay + fees + 4)
+    assert there - get_free(node, "work") in (0, 1)
+    # The executor's pay comes home, too: nobody asked its node to.
+    executor = next(n for n in list_work(town) if n.peer_id == task["executor"])
+    wait_until(lambda: get_free(executor, "main") > homes[executor.peer_id], "the pay is in main")
+    check_conservation(town)
+
+
 def test_an_account_that_is_new_there_is_carried_for(town):
-    """Nobody there has a fee for it but the members, and the sender does not even follow."""
+    """Its own node does not even follow the other committee."""
     sender = town.nodes[1]
     with pytest.raises(Problem, match="does not see committee"):
         sender.client.export(sender.peer_id, 5, "work")

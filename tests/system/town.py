@@ -3,8 +3,6 @@
 from pathlib import Path
 
 from identity.keys import PrivateKey
-from node.config_file import render_config
-from node.files import write_atomic
 from protocols.genesis import Parameters
 from tests.system.network import Network, RealNode, wait_until
 
@@ -25,8 +23,10 @@ class Town(Network):
             node.home.write_key(secret, None)
             node.home.write_token()
             node.home.write_genesis(self.genesis)
-            config = render_config({("network", "listen"): ("/ip4/127.0.0.1/tcp/0",)})
-            write_atomic(node.home.config_path, config.encode())
+            self.configure(node, {})
+
+    def list_listen(self, node: RealNode) -> tuple[str, ...]:
+        return super().list_listen(node) if node in self.nodes else ("/ip4/127.0.0.1/tcp/0",)
 
     def start(self) -> None:
         super().start()
