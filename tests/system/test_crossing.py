@@ -3,14 +3,19 @@
 import pytest
 
 from crdt import log
+from crdt.facts import Exported, TaskOpened
 from crdt.heads import get_head
+from devnet.history import History
+from devnet.invariants import check_conservation as check_conservation_of
 from devnet.invariants import check_crossing
 from devnet.ledger_files import read_history
 from identity import envelope, schema
 from identity.certificate import Certificate
 from identity.keys import PrivateKey, compute_peer_id
 from node.config import Capability
+from node.funding_notes import STAGES, Stage
 from node.problem import Problem
+from node.service import TaskRequest
 from protocols.economy.operations import (
     OPERATION_KIND,
     STATEMENT_EPOCH,
@@ -59,14 +64,18 @@ def get_free(node: RealNode, committee: str, of: RealNode | None = None) -> int:
     return node.client.at(committee).stake(peer).accounts[0].free
 
 
-def check_conservation(town: Town) -> None:
-    """Over both, in the ledger of a node that belongs to both."""
+def read(town: Town, committee: str) -> History:
+    """The log of a committee as a node has it that belongs to both."""
     node = town.nodes[3]
-    ids = [node.client.at(name).status().committee for name in ("main", "work")]
-    parent, child = (
-        read_history(node.home.ledger_path, "node 3", bytes.fromhex(id_)) for id_ in ids
-    )
-    assert not list(check_crossing(parent, child))
+    id_ = bytes.fromhex(node.client.at(committee).status().committee)
+    return read_history(node.home.ledger_path, "node 3", id_)
+
+
+def check_conservation(town: Town) -> None:
+    main, work = read(town, "main"), read(town, "work")
+    assert not list(check_crossing(main, work))
+    for history in (main, work):
+        assert not list(check_conservation_of(history))
 
 
 def test_credits_cross_and_come_back(town):
@@ -86,35 +95,25 @@ def test_credits_cross_and_come_back(town):
     check_conservation(town)
 
 
-def test_a_node_killed_in_the_middle_finishes_after_its_start(town):
-    """Three of `work` are stopped meanwhile, so that the credits cannot arrive before."""
-    sender, away = town.nodes[0], list_work(town)[2:]
-    for node in away:
-        node.kill()
-    done = sender.client.at("main").export(sender.peer_id, 100, "work")
-    assert done.state in ("exported", "certified")
-    sender.kill()
-    for node in [*away, sender]:
-        node.start()
-    wait_until(lambda: find_crossing(sender, done.operation).state == "imported", "it arrives")
-    check_conservation(town)
+def wait_offered(town: Town) -> None:
+    client = town.nodes[0].client.at("work")
+    wait_until(
+        lambda: [len(c.agents) for c in client.capabilities().capabilities] == [5],
+        "all of work offer",
+    )
 
 
-def find_crossing(node: RealNode, operation: str):
-    return node.client.at("main").crossing(operation)
+def prepare_task(town: Town) -> TaskRequest:
+    wait_offered(town)
+    blob = town.nodes[0].client.put_blob(b"the other input")
+    return TaskRequest(capability="count", input=blob.digest)
 
 
 def submit_funded(town: Town, *flags: str):
+    wait_offered(town)
     node = town.nodes[0]
-    for client in (node.client.at("work"), town.outside[1].client.at("work")):
-        wait_until(
-            lambda client=client: (
-                [len(c.agents) for c in client.capabilities().capabilities] == [5]
-            ),
-            "all of work offer",
-        )
     file = node.home.path / "input"
-    file.write_bytes(b"eight byte"[:8])
+    file.write_bytes(b"8 bytes.")
     where = ("--committee", "work", "--funded-by", "main")
     terms = ("--capability", "count", "--input", file, "--budget", 1_000)
     return node.econode("task", "submit", *terms, *where, *flags)
@@ -143,6 +142,52 @@ def test_a_task_is_funded_in_one_committee_and_done_in_another(town):
     executor = next(n for n in list_work(town) if n.peer_id == task["executor"])
     wait_until(lambda: get_free(executor, "main") > homes[executor.peer_id], "the pay is in main")
     check_conservation(town)
+
+
+def test_a_halted_committee_stops_no_other_and_a_killed_node_finishes_what_it_began(town):
+    """f+1 and one more of `work` are stopped, none of them in main: a transfer and a funded task
+    are under way when their sender is killed, too."""
+    sender, away = town.nodes[0], town.outside
+    request = prepare_task(town)
+    for node in away:
+        node.kill()
+    main = sender.client.at("main")
+    sent = main.export(sender.peer_id, 100, "work")
+    funding = sender.client.at("work").fund_tasks([request], 1_000, 60_000, "main")
+    halted = town.nodes[3].client.at("work").status().position
+    for number, node in enumerate(town.members):
+        node.client.transfer(town.members[number - 1].peer_id, 1)
+    assert town.nodes[3].client.at("work").status().position == halted
+    sender.kill()
+    for node in [*away, sender]:
+        node.start()
+    wait_until(lambda: find_crossing(sender, sent.operation).state == "imported", "it arrives")
+    for stage in ("working", "returning"):
+        wait_until(lambda stage=stage: has_reached(sender, funding.id, stage), stage)
+        sender.kill()
+        sender.start()
+    wait_until(lambda: has_reached(sender, funding.id, "done"), "done")
+    log = [f for e in read(town, "main").entries for f in e.facts if isinstance(f, Exported)]
+    assert [f.operation.hex() for f in log].count(funding.id) == 1
+    opened = [
+        f.task.hex()
+        for e in read(town, "work").entries
+        for f in e.facts
+        if isinstance(f, TaskOpened) and f.requester == sender.key.public
+    ]
+    assert opened[-1:] == list(sender.client.at("work").funding(funding.id).tasks)
+    assert len(opened) == len(set(opened)) == len(sender.client.at("work").fundings().fundings)
+    check_conservation(town)
+
+
+def has_reached(node: RealNode, funding: str, stage: Stage) -> bool:
+    now = node.client.at("work").funding(funding).stage
+    assert now != "failed"
+    return STAGES.index(now) >= STAGES.index(stage)
+
+
+def find_crossing(node: RealNode, operation: str):
+    return node.client.at("main").crossing(operation)
 
 
 def test_an_account_that_is_new_there_is_carried_for(town):
