@@ -5,7 +5,9 @@ which transfers wait; nothing is remembered that a restart could lose. Whoever a
 to goes first, then the members of the formed committee take turns: any one of them is enough, and
 two would pay a second fee for nothing. Nobody is paid for it.
 
-The same look renews borders before they grow stale (`unbonding_ms`).
+The same look renews borders before they grow stale (`unbonding_ms`). That goes by this node's
+clock: agreed time stands still in a committee that orders nothing. Such a one is made to order
+something, or it would have no newer certificate to show.
 """
 
 import logging
@@ -20,8 +22,8 @@ from crdt.facts import Exported, decode_fact
 from identity.errors import EconodeError
 from node.account import Ordered, Refused
 from node.crossing_prove import prove_import, prove_renewal
-from protocols.economy.model import Border
-from protocols.economy.operations import Import
+from node.driver import read_clock_ms
+from protocols.economy.operations import Import, Transfer
 from protocols.step import Certified, Executed, Transferred
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ RETRY_SECONDS = 5.0
 RETRY_SECONDS_MAX = 3_600.0
 EXPORTS_MAX = 256
 """Transfers that are looked through for whose they are, and shown."""
+RENEW_PAUSE_SECONDS = 10.0
+"""Between two renewals of one border: a node whose clock is wrong pays no more fees than that."""
 RENEW_SHARE = 3
 """A border is renewed once a third of `unbonding_ms` has gone by since what it knows."""
 
@@ -54,6 +58,7 @@ class _Task:
     senders: frozenset[bytes] = frozenset()
     refusals: int = 0
     not_before: float = 0.0
+    renew_not_before: float = 0.0
     is_under_way: bool = False
 
 
@@ -95,7 +100,7 @@ class Carrier:
         assert border is not None
         waiting = count_waiting(source, target)
         number = border.imported + 1 if waiting else 0
-        if number != task.number or not (waiting or _is_old(target, border)):
+        if number != task.number or not (waiting or is_old(target, border.time_ms)):
             task.number, task.since, task.refusals = number, trio.current_time(), 0
             task.senders = frozenset()
         if number and not task.senders:
@@ -106,27 +111,48 @@ class Carrier:
         """True when this node should order an import now."""
         now, border = trio.current_time(), target.chain.state.get_border(source.id)
         assert border is not None
-        if border.frozen or not (task.number or _is_old(target, border)):
+        if border.frozen or not (task.number or is_old(target, border.time_ms)):
             return False
         turn = compute_turn(source, target, task.senders, task.number)
         is_behind = source.seat.catch_up.is_behind() or target.seat.catch_up.is_behind()
-        return (
+        return bool(
             turn is not None
             and not is_behind
             and now >= max(task.since + turn * TURN_SECONDS, task.not_before)
+            and (task.number or now >= task.renew_not_before)
         )
 
     async def _carry(self, source: "Place", target: "Place", task: _Task) -> None:
         try:
-            body = await _prove(source, target)
-            ordered = None if body is None else target.account.try_submit(body)
-            if ordered is None:
-                await trio.sleep(PROOF_SECONDS)
+            if task.number:
+                await self._import(source, target, task)
             else:
-                await self._wait(source, target, ordered, task)
+                await self._renew(source, target, task)
         finally:
             task.is_under_way = False
         self._news.set()
+
+    async def _import(self, source: "Place", target: "Place", task: _Task) -> None:
+        body = await _prove(source, target)
+        ordered = None if body is None else target.account.try_submit(body)
+        if ordered is None:
+            await trio.sleep(PROOF_SECONDS)
+        else:
+            await self._wait(source, target, ordered, task)
+
+    async def _renew(self, source: "Place", target: "Place", task: _Task) -> None:
+        task.renew_not_before = trio.current_time() + RENEW_PAUSE_SECONDS
+        me = source.node.key.public
+        if is_old(source, source.chain.get_time_ms()) and _can_pay(source, me):
+            logger.info("%s is idle: a payment to itself gives it a newer certificate", source.name)
+            ordered = source.account.try_submit(Transfer(me, 1))
+            while (
+                ordered is not None
+                and is_old(source, source.chain.get_time_ms())
+                and not count_waiting(source, target)
+            ):
+                await trio.sleep(PROOF_SECONDS)
+        await self._import(source, target, task)
 
     async def _wait(self, source: "Place", target: "Place", ordered: Ordered, task: _Task) -> None:
         try:
@@ -141,7 +167,7 @@ class Carrier:
         except EconodeError as error:
             logger.info("an import from %s into %s: %s", source.name, target.name, error)
         else:
-            logger.info("credits from %s arrived in %s", source.name, target.name)
+            logger.info("an import from %s is done in %s", source.name, target.name)
 
 
 _OTHERS_WERE_FASTER = ("already_imported", "nothing_new")
@@ -216,7 +242,7 @@ def _can_pay(target: "Place", account: bytes) -> bool:
     return state.stake.get(account, "free") >= max(1, state.parameters.operation_fee)
 
 
-def _is_old(target: "Place", border: Border) -> bool:
-    """True when it is time to renew what the border knows of the other's members."""
-    state = target.chain.state
-    return state.time_ms - border.time_ms > state.parameters.unbonding_ms // RENEW_SHARE
+def is_old(place: "Place", time_ms: int) -> bool:
+    """True when it is time to renew what is known as of an agreed time."""
+    unbonding_ms = place.chain.state.parameters.unbonding_ms
+    return read_clock_ms() - time_ms > unbonding_ms // RENEW_SHARE

@@ -148,7 +148,7 @@ class Rows:
     tables: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
     deltas: dict[tuple[bytes, bytes, str], int] = field(default_factory=dict)
     statements: list[tuple[str, list[tuple[Any, ...]]]] = field(default_factory=list)
-    """Those of a job that stands alone."""
+    """Those of a job that stands alone, or that may stand before all rows."""
 
     def add(self, table: str, *rows: tuple[Any, ...]) -> None:
         self.tables.setdefault(table, []).extend(rows)
