@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("econode.place")
 
 
+FLUSH_PAUSE_SECONDS = 0.01
+
+
 class Place:
     """Made by `open_place`. `run` it once it is joined to the driver."""
 
@@ -98,6 +101,16 @@ class Place:
                 self.seat.catch_up.transfer.resume(*place, chunks)
             except InvalidBytes as error:
                 logger.warning("what was fetched of a state is damaged: %s", error)
+
+    async def flush(self) -> None:
+        """Until the ledger holds whatever the state has seen by now. Raises LedgerError."""
+        ledger, position = self.node.ledger, self.chain.get_position()
+        while True:
+            await ledger.flush()
+            last = await ledger.get_last(self.id)
+            if last is not None and last[0] >= position:
+                return
+            await trio.sleep(FLUSH_PAUSE_SECONDS)  # executed, and on its way to the ledger
 
     async def run(self) -> None:
         """Repeat what was not ordered yet, and do the agent's work, until cancelled."""
