@@ -72,6 +72,7 @@ class ReputationView:
         self.settled_since = 0
         """Settlements since the newest snapshot."""
         self._records: dict[bytes, _Record] = {}
+        self._next: Snapshot | None = None
 
     def apply(self, fact: Fact) -> None:
         """Raises InvalidSnapshot when a snapshot contradicts the facts before it."""
@@ -83,6 +84,7 @@ class ReputationView:
             self._apply_snapshot(fact)
         elif isinstance(fact, Minted) and fact.founder:
             record = self._records.setdefault(fact.account, _Record())
+            self._next = None
             record.good = FOUNDER_GOOD
             record.score_ppm = record.score()
 
@@ -107,7 +109,13 @@ class ReputationView:
         )
 
     def compute_snapshot(self) -> Snapshot:
-        """The snapshot that would follow now; changes nothing."""
+        """The snapshot that would follow now; changes nothing. Who orders it computes it here and
+        has it checked by `apply`: the same one, so it is kept until a fact changes what follows."""
+        if self._next is None:
+            self._next = self._compute_next()
+        return self._next
+
+    def _compute_next(self) -> Snapshot:
         scores = []
         for agent, record in sorted(self._records.items()):
             good = record.good * 63 // 64 + record.good_since
@@ -158,11 +166,13 @@ class ReputationView:
         record.good_since += receipt.good
         record.bad_since += receipt.bad
         record.receipts.append(receipt)
+        self._next = None
 
     def _apply_snapshot(self, fact: Snapshot) -> None:
         if fact != (expected := self.compute_snapshot()):
             raise InvalidSnapshot(f"snapshot {fact.number}: {expected.number} follows otherwise")
         self.number, self.settled_since = fact.number, 0
+        self._next = None
         for score in fact.scores:
             record = self._records[score.agent]
             record.good, record.bad, record.score_ppm = score.good, score.bad, score.score_ppm
