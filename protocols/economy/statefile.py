@@ -18,7 +18,7 @@ from protocols.economy.model import Agent, Bid, Border, Formed, Proposal, Stage,
 from protocols.economy.unbondings import Unbonding, Unbondings
 from protocols.state_tree import STATE_BYTES_MAX
 
-VERSION = 2
+VERSION = 3
 
 
 class AgentRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
