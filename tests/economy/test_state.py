@@ -18,6 +18,7 @@ from identity import cbor, envelope, keys, schema
 from identity.envelope import Context
 from identity.errors import InvalidBytes, InvalidCbor, InvalidSchema
 from identity.schema import U63_MAX
+from protocols.economy import lifecycle
 from protocols.economy.operations import (
     Accuse,
     Bond,
@@ -136,6 +137,30 @@ def test_the_last_snapshot_weighs_the_next_auction() -> None:
     assert [key for key in weights if weights[key] < 985_000] == [world.keys["m1"]]
     assert [receipt.grade for receipt in view.explain(world.keys["m1"])] == ["poor"]
     assert view.explain(world.keys["bob"]) == ()
+
+
+def test_snapshots_keep_their_distance_in_time() -> None:
+    world = World(4, snapshot_settlements=1, snapshot_ms_min=50_000)
+    world.run(*world.offer(*world.members))
+    says = dict.fromkeys(world.members, "right")
+    for waits_ms, number in ((0, 0), (49_000, 0), (1_000, 1), (0, 1), (50_000, 2)):
+        world.run(world.open("alice"), wait_ms=waits_ms)
+        world.play(says)
+        assert world.state.reputation.number == number
+        assert load(world, world.state.dump()).dump() == world.state.dump()
+    assert world.state.reputation.settled_since == 1
+
+
+def test_settlements_do_not_wait_for_a_snapshot_without_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lifecycle, "SETTLED_MAX", 3)
+    world = World(4, snapshot_settlements=1, snapshot_ms_min=50_000)
+    world.run(*world.offer(*world.members))
+    world.run(world.open("alice", count=7))
+    world.play(dict.fromkeys(world.members, "right"))
+    assert world.state.reputation.number >= 1
+    assert world.state.reputation.settled_since < 3 + 7
 
 
 def test_a_snapshot_that_does_not_follow_is_refused() -> None:
