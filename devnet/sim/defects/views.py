@@ -6,6 +6,7 @@ from devnet.sim.defects.relevance import (
     changes_views,
     deaf_to,
     habit,
+    hides_clients,
     lies,
     no_plan,
     pipelines,
@@ -159,13 +160,24 @@ DEFECTS = (
         "missing_join",
         "f+1 members in later views move nobody",
         (f"{_VIEWS}._join", "len(highest) > core.committee.f", "False"),
-        shows=no_plan,
+        shows=hides_clients,
     ),
     make(
         "joins_anyone",
         "a single VIEW-CHANGE makes others follow",
         (f"{_VIEWS}._join", "len(highest) > core.committee.f", "highest"),
         shows=habit("restless"),
+    ),
+    make(
+        "passes_on_one_by_one",
+        "a backup passes one operation at a time on to the primary, also what it has",
+        ("protocols.pbft.pool:Pool.list_oldest", "len(found) >= count_max", "found"),
+        (
+            "protocols.pbft.pool:Pool.list_oldest",
+            "self._get_unproposed(account)",
+            "self._get_nonce(account)",
+        ),
+        shows=hides_clients,
     ),
     make(
         "no_view_timer",
