@@ -79,8 +79,8 @@ class Phase:
 
 Price = Callable[[TaskView, bytes], int | None]
 """What an agent asks for a task; None to pass."""
-Fails = Callable[[bytes, bytes], bool]
-"""Whether an agent's (second) run of a task (first) fails."""
+Fails = Callable[[TaskView, bytes], bool]
+"""Whether an agent's run of a task fails."""
 
 
 def make_key(name: str) -> bytes:
@@ -102,7 +102,9 @@ def draw(seed: int, *parts: bytes) -> float:
 class Population:
     """Founders that verify, and agents that bid. `add` lets further agents join later."""
 
-    def __init__(self, seed: int, founders: int, accounts: Sequence[str]) -> None:
+    def __init__(
+        self, seed: int, founders: int, accounts: Sequence[str], snapshot_ms_min: int
+    ) -> None:
         """`accounts` are the names of those, beside the founders, that begin with credits."""
         self.seed = seed
         self.random = random.Random(seed)
@@ -117,7 +119,7 @@ class Population:
             accounts=tuple(
                 Allotment(keys.compute_peer_id(make_key(name)), FREE) for name in accounts
             ),
-            parameters=Parameters(awards_active_max=64),
+            parameters=Parameters(awards_active_max=64, snapshot_ms_min=snapshot_ms_min),
         )
         network = genesis.compute_network_id()
         place = compute_committee_id(network, MAIN_COMMITTEE)
@@ -127,8 +129,8 @@ class Population:
         self.facts: list[Fact] = list(self.state.genesis_facts())
         """Those of the genesis, of bonds and offers: what happened outside of phases."""
         self._agents: dict[bytes, Planner] = {}
-        self._price: Price = lambda task, agent: None
-        self._fails: Fails = lambda task, agent: False
+        self._price: Price = lambda task, key: None
+        self._fails: Fails = lambda task, key: False
         context = envelope.Context(network, place, STATEMENT_EPOCH, RECEIPT_KIND)
         held = schema.encode(Receipt((INPUT,)))
         self._receipts = tuple(
@@ -196,11 +198,18 @@ class Population:
         for _ in range(BATCHES_MAX):
             if next(self.state.tasks(), None) is None:
                 return phase
-            self._note(phase, self.run(self._plan()))
+            pairs = self._plan()
+            due_ms = 0 if pairs else self.state.next_deadline_ms() or 0
+            self._note(phase, self.run(pairs, due_ms))
         raise RuntimeError("tasks that never end")
 
-    def run(self, pairs: Iterable[tuple[bytes, AnyBody]]) -> tuple[Fact, ...]:
-        """Order one batch of these operations, each account's in the order given."""
+    def wait(self, until_ms: int) -> tuple[Fact, ...]:
+        """Let the agreed time come to `until_ms`, with an empty batch."""
+        return self.run((), until_ms)
+
+    def run(self, pairs: Iterable[tuple[bytes, AnyBody]], time_ms: int = 0) -> tuple[Fact, ...]:
+        """Order one batch of these operations, each account's in the order given, BATCH_MS after
+        the last or at `time_ms`, if that is later."""
         ahead: dict[bytes, int] = {}
         ordered = []
         for signer, body in pairs:
@@ -209,9 +218,7 @@ class Population:
             digest = hashlib.sha256(signer + nonce.to_bytes(8)).digest()
             ordered.append(OrderedOperation(digest, signer, Operation(nonce, body)))
         position = self.state.position + 1
-        time_ms = self.state.time_ms + BATCH_MS
-        if not ordered:
-            time_ms = max(time_ms, self.state.next_deadline_ms() or 0)
+        time_ms = max(time_ms, self.state.time_ms + BATCH_MS)
         seed = hashlib.sha256(b"%d/%d" % (self.seed, position)).digest()
         return self.state.execute(position, time_ms, seed, ordered)
 
@@ -220,13 +227,15 @@ class Population:
         for key, planner in self._agents.items():
             duties = self.state.duties(key)
             if duties:
-                outcomes = {duty.task: self._work(duty.task, key) for duty in duties}
+                works = {duty.task for duty in duties if duty.kind in ("work", "reveal_work")}
+                outcomes = {task: self._work(task, key) for task in works}
                 bodies = planner.plan_operations(self.state, outcomes)
                 pairs += [(key, body) for body in bodies]
         return pairs
 
-    def _work(self, task: bytes, key: bytes) -> Output | Failure:
-        return Failure("crashed") if self._fails(task, key) else OUTPUT
+    def _work(self, id_: bytes, key: bytes) -> Output | Failure:
+        task = self.state.get_task(id_)
+        return OUTPUT if task is None or not self._fails(task, key) else Failure("crashed")
 
     def _note(self, phase: Phase, facts: Sequence[Fact]) -> None:
         phase.facts += facts
