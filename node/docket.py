@@ -161,6 +161,18 @@ class Docket:
                 self.apply(place)
         return claim
 
+    async def take_fork(self, committee: bytes, first: bytes, second: bytes) -> None:
+        """Two certificates that this node found: it accuses at once, others only if need be."""
+        told = Evidence("committee", committee, first, second)
+        try:
+            claim = await self.take(told)
+        except InvalidBytes as error:
+            logger.warning("two certificates of %s prove nothing: %s", committee.hex(), error)
+            return
+        case = self.cases.get(claim.id)
+        if case is not None:
+            self._accuse(case)
+
     async def _check_told(self) -> None:
         async for peer, told in self._told:
             try:
@@ -281,9 +293,8 @@ class Docket:
             if claim.kind == "votes":
                 place.accuser.accuse(claim.offender, Accuse(told.first, told.second))
                 continue
-            border = place.chain.state.get_border(claim.offender)
-            if border is not None and not border.frozen:
-                body = AccuseCommittee(claim.offender, told.first, told.second)
+            body = AccuseCommittee(claim.offender, told.first, told.second)
+            if place.chain.state.convicts(body):
                 place.accuser.accuse(claim.offender, body)
 
     def _tell(self, told: Evidence, source: bytes | None = None) -> None:

@@ -133,9 +133,9 @@ class EvidenceDesk:
         if claim.kind == "votes":
             await self._order(place, Accuse(told.first, told.second))
             return
-        border = place.chain.state.get_border(claim.offender)
-        if border is not None and not border.frozen:
-            await self._order(place, AccuseCommittee(claim.offender, told.first, told.second))
+        body = AccuseCommittee(claim.offender, told.first, told.second)
+        if place.chain.state.convicts(body):
+            await self._order(place, body)
 
     async def _freeze_author(self, told: Evidence) -> None:
         await trio.lowlevel.checkpoint()

@@ -6,16 +6,15 @@ Read-only and synchronous; `node/ledger.py` is the side that writes and serves.
 import contextlib
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from crdt.facts import CommitteeFormed, decode_fact
 from identity.errors import EconodeError
-from identity.schema import U63_MAX
 from node.ledger_rows import get_kind
 from node.ledger_states import SELECT_GAPS
 from node.problem import Problem, not_found
-from node.service import Gap, LogEntry, LogPage, describe_fact
+from node.service import LogEntry, LogPage, choose_gaps, describe_fact
 from protocols.genesis import MAIN_COMMITTEE, compute_committee_id
 
 BUSY_S_MAX = 5.0
@@ -108,14 +107,6 @@ def _read_facts(
         return tuple(describe_fact(decode_fact(row[0])) for row in rows)
     except (EconodeError, TypeError) as error:
         raise damaged(path, f"the records of position {position}: {error}") from None
-
-
-def choose_gaps(
-    gaps: Sequence[tuple[int, int]], start: int, entries: Sequence[LogEntry], limit: int
-) -> tuple[Gap, ...]:
-    """The gaps of the log (first and last position) that belong to a page from `start` on."""
-    last = entries[-1].position if len(entries) >= limit else U63_MAX
-    return tuple(Gap(start=a, end=b) for a, b in gaps if b >= start and a <= last)
 
 
 @contextlib.contextmanager

@@ -49,6 +49,8 @@ def status(
         ("version", now.version),
     ]
     pairs += [("ALARM", alarm) for alarm in now.alarms]
+    if now.frozen_borders:
+        pairs.append(("ALARM", f"frozen: the border to {', '.join(now.frozen_borders)}"))
     show(now, json, lambda: render_pairs(pairs))
 
 
