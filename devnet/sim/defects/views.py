@@ -10,6 +10,7 @@ from devnet.sim.defects.relevance import (
     lies,
     no_plan,
     pipelines,
+    starts_again,
 )
 from devnet.sim.plan import VIEW_LIES
 
@@ -167,6 +168,12 @@ DEFECTS = (
         "a single VIEW-CHANGE makes others follow",
         (f"{_VIEWS}._join", "len(highest) > core.committee.f", "highest"),
         shows=habit("restless"),
+    ),
+    make(
+        "proposes_again_what_is_stable",
+        "a primary that starts again proposes below its window",
+        ("protocols.pbft.reproposals:Reproposals.begin", "low < seq <= high", "seq <= high"),
+        shows=both(starts_again, changes_views),
     ),
     make(
         "passes_on_one_by_one",
