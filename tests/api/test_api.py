@@ -12,6 +12,7 @@ import pytest
 import trio
 
 import node.api
+import node.api_crossing
 import node.event_stream
 from crdt import facts
 from identity import keys
@@ -316,13 +317,15 @@ async def test_a_port_in_use_is_named(nursery, served):
 
 def test_every_method_of_the_protocol_is_served():
     names = {name for name in vars(service.NodeService) if not name.startswith("_")}
-    text = inspect.getsource(node.api) + inspect.getsource(node.event_stream)
+    modules = (node.api, node.api_crossing, node.event_stream)
+    text = "".join(map(inspect.getsource, modules))
     assert {name for name in names if f"self._node.{name}" not in text} == set()
 
 
 def test_every_method_of_a_committee_is_served():
     names = {name for name in vars(service.CommitteeService) if not name.startswith("_")}
-    text = inspect.getsource(node.api) + inspect.getsource(node.event_stream)
+    modules = (node.api, node.api_crossing, node.event_stream)
+    text = "".join(map(inspect.getsource, modules))
     forms = ("self._node.at(committee).{}(", "node.{}(", "self._node.{}(")
     assert {name for name in names if not any(f.format(name) in text for f in forms)} == set()
 
