@@ -77,10 +77,8 @@ class _Record:
     since: list[Receipt] = field(default_factory=list)
     """Receipts that no snapshot has counted yet: one for each settlement or offence since then."""
 
-
-def compute_score(good: int, bad: int) -> int:
-    """In ppm; nothing good makes 0."""
-    return PPM * good // (good + bad + PRIOR)
+    def score(self) -> int:
+        return PPM * self.good // (self.good + self.bad + PRIOR)
 
 
 def compute_weight(score_ppm: int) -> int:
@@ -116,7 +114,7 @@ class ReputationView:
             record = self._records.setdefault(fact.account, _Record())
             self._next = None
             record.good = FOUNDER_GOOD
-            record.score_ppm = compute_score(record.good, record.bad)
+            record.score_ppm = record.score()
 
     def score_ppm(self, agent: bytes) -> int:
         """The score at the newest snapshot; 0 for whoever is not known."""
@@ -153,7 +151,7 @@ class ReputationView:
             counted = [_count(receipt, shares) for receipt in record.since]
             good = record.good * 63 // 64 + sum(each.good_counted for each in counted)
             bad = record.bad * 255 // 256 + sum(each.bad_counted for each in counted)
-            scores.append(Score(agent, good, bad, compute_score(good, bad)))
+            scores.append(Score(agent, good, bad, _Record(good, bad).score()))
         root = compute_root([schema.encode(score) for score in scores])
         return Snapshot(number=self.number + 1, root=root, scores=tuple(scores))
 
