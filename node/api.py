@@ -30,6 +30,12 @@ from node.api_json import parse as _parse
 from node.event_stream import EventStream, parse_position
 from node.problem import Problem
 from node.service import NodeService
+from node.service_evidence import (
+    CASES_PER_PAGE_MAX,
+    EVIDENCE_BODY_BYTES_MAX,
+    EvidenceItem,
+    EvidenceList,
+)
 from protocols.economy.operations import BLOB_BYTES_MAX, OPERATION_BYTES_MAX
 from protocols.genesis import MAIN_COMMITTEE
 
@@ -51,6 +57,8 @@ def compute_body_bytes_max(method: str, path: str) -> int:
         return BLOB_BYTES_MAX
     if path == "/v1/operations":
         return OPERATION_BYTES_MAX + STATEMENT_OVERHEAD_BYTES
+    if path == "/v1/evidence":
+        return EVIDENCE_BODY_BYTES_MAX
     return JSON_BYTES_MAX
 
 
@@ -166,6 +174,10 @@ class Api:
         route("GET", "/v1/committees", self._committees, service.Committees)
         route("POST", "/v1/committees", self._form, service.Executed)
         route("POST", "/v1/committees/consents", self._consent, service.Executed)
+        route("GET", "/v1/evidence", self._evidence, EvidenceList)
+        route("GET", "/v1/evidence/{prefix}", self._evidence_item, EvidenceItem)
+        route("GET", "/v1/evidence/{prefix}/file", self._evidence_file, bytes)
+        route("POST", "/v1/evidence", self._submit_evidence, EvidenceItem)
         CrossingRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
@@ -314,6 +326,23 @@ class Api:
         consent = _parse(await request.body(), service.ConsentRequest)
         return _answer(await self._node.consent_committee(committee, consent.committee))
 
+    async def _evidence(self, limit: int = 100) -> Response:
+        """Proven offences that this node knows of, the newest first."""
+        _check_range("limit", limit, 1, CASES_PER_PAGE_MAX)
+        return _answer(await self._node.evidence.recent(limit))
+
+    async def _evidence_item(self, prefix: str) -> Response:
+        return _answer(await self._node.evidence.show(_check_prefix(prefix)))
+
+    async def _evidence_file(self, prefix: str) -> Response:
+        """The evidence as a file, for anybody to check."""
+        data = await self._node.evidence.get_file(_check_prefix(prefix))
+        return Response(data, media_type="application/octet-stream")
+
+    async def _submit_evidence(self, request: Request, order_in: str | None = None) -> Response:
+        """Take a file of evidence (body: its bytes) and have it ordered; answers once it is."""
+        return _answer(await self._node.evidence.submit(await request.body(), order_in))
+
     async def _operation(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Take in a signed operation (body: the statement's CBOR)."""
         return _answer(await self._node.at(committee).submit_operation(await request.body()))
@@ -369,7 +398,7 @@ def _is_hex(text: str) -> bool:
 def _check_prefix(prefix: str) -> str:
     prefix = prefix.lower()
     if len(prefix) < service.PREFIX_MIN or not _is_hex(prefix):
-        raise _invalid("the task", f"{service.PREFIX_MIN} to 64 first hex digits of its id")
+        raise _invalid("the id", f"its {service.PREFIX_MIN} to 64 first hex digits")
     return prefix
 
 

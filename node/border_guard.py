@@ -2,7 +2,8 @@
 
 An import shows a certificate of the other committee. A node that holds that committee's log itself
 compares: two certificates of different heads at one position are what only a quorum of liars can
-make, and it orders their accusation, which freezes the border.
+make. That is evidence: it is told, their accusation is ordered, which freezes the border, and the
+committee halts (`node/docket.py`).
 """
 
 import logging
@@ -16,9 +17,10 @@ from crdt.log import Head
 from identity import schema
 from identity.certificate import Certificate
 from identity.errors import InvalidBytes
+from node.docket import Docket
 from node.ledger import Ledger
 from protocols import light
-from protocols.economy.operations import AccuseCommittee, Import
+from protocols.economy.operations import Import
 from protocols.messages import CERTIFICATE_BYTES_MAX
 from protocols.requests import parse_request
 from protocols.step import Certified, Executed, Transferred
@@ -37,8 +39,8 @@ _TOLD_OF_IMPORTS = (Imported, BorderRenewed, Rejected)
 class BorderGuard:
     """A driver's listener in every committee; `run` compares. `places` is the node's, by id."""
 
-    def __init__(self, places: "dict[bytes, Place]", ledger: Ledger) -> None:
-        self._places, self._ledger = places, ledger
+    def __init__(self, places: "dict[bytes, Place]", ledger: Ledger, docket: Docket) -> None:
+        self._places, self._ledger, self._docket = places, ledger, docket
         self._put, self._get = trio.open_memory_channel[light.Bundle](WAITING_MAX)
 
     def on_executed(self, executed: Executed) -> None:
@@ -67,14 +69,6 @@ class BorderGuard:
         async for bundle in self._get:
             await self._compare(bundle)
 
-    def accuse(self, committee: bytes, first: bytes, second: bytes) -> None:
-        """Order the accusation wherever these two certificates of `committee` freeze a border."""
-        body = AccuseCommittee(committee, first, second)
-        for place in list(self._places.values()):
-            if place.chain.state.convicts(body) and not _is_accused(place, committee):
-                logger.error("committee %s certified two heads at one position", committee.hex())
-                place.account.try_submit(body)
-
     def _note(self, place: "Place", data: bytes) -> None:
         """Have an import looked at, whose source's log this node holds as well."""
         try:
@@ -97,9 +91,4 @@ class BorderGuard:
             return  # further than this node, or certified at another position here
         mine = Certificate.decode(own, place.node.network, size_max=CERTIFICATE_BYTES_MAX)
         if schema.decode(mine.payload, Head, size_max=CERTIFICATE_BYTES_MAX) != get_head(header):
-            self.accuse(place.id, own, bundle.certificate)
-
-
-def _is_accused(place: "Place", committee: bytes) -> bool:
-    bodies = (operation.body for operation in place.account.get_pending())
-    return any(isinstance(b, AccuseCommittee) and b.committee == committee for b in bodies)
+            await self._docket.take_fork(place.id, own, bundle.certificate)

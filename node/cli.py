@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from identity.errors import EconodeError
-from node.commands import committee, genesis, home, ledger, member, network, stake, task
+from node.commands import archive, committee, evidence, genesis, home, member, network, stake, task
 from node.commands.common import make_app, make_printable
 from node.problem import Problem
 from node.version import get_version
@@ -85,7 +85,8 @@ app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
 app.add_typer(stake.stake_app, name="stake")
 app.add_typer(stake.reputation_app, name="reputation")
-app.add_typer(ledger.app, name="ledger")
+app.add_typer(archive.app, name="ledger")
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(member.app, name="member")
 
 

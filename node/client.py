@@ -21,6 +21,7 @@ from node.crossing_answers import (
 )
 from node.home import Home, NodeInfo
 from node.problem import Problem
+from node.service_evidence import EvidenceItem, EvidenceList
 from protocols.genesis import MAIN_COMMITTEE
 
 CONNECT_S_MAX = 3.0
@@ -213,6 +214,22 @@ class NodeClient:
         """`committee` is the proposal's id."""
         body = service.ConsentRequest(committee=committee)
         return _decode(self._post("/v1/committees/consents", body), service.Executed)
+
+    def list_evidence(self, limit: int = 100) -> EvidenceList:
+        return _decode(self._get("/v1/evidence", {"limit": limit}), EvidenceList)
+
+    def show_evidence(self, prefix: str) -> EvidenceItem:
+        return _decode(self._get(f"/v1/evidence/{_quote(prefix)}"), EvidenceItem)
+
+    def get_evidence_file(self, prefix: str) -> bytes:
+        return self._get(f"/v1/evidence/{_quote(prefix)}/file").content
+
+    def submit_evidence(self, data: bytes, committee: str | None = None) -> EvidenceItem:
+        """`data` is a file's; `committee` is the one that is to punish, where several can."""
+        params = {} if committee is None else {"order_in": committee}
+        return _decode(
+            self._send("POST", "/v1/evidence", content=data, params=params), EvidenceItem
+        )
 
     def submit_operation(self, statement: bytes) -> service.Accepted:
         response = self._send("POST", "/v1/operations", content=statement)

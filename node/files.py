@@ -1,14 +1,25 @@
 """Files that are either whole or not there."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = PUBLIC_MODE) -> None:
-    """Put `data` at `path`: after a crash the old content is there, or the new, never a part.
+    """Put `data` at `path`: after a crash the old content is there, or the new, never a part."""
+    with open_atomic(path, mode=mode) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def open_atomic(path: Path, *, mode: int = PUBLIC_MODE) -> Iterator[BinaryIO]:
+    """A file to write into that takes the place of `path` when the block ends well; when it does
+    not, nothing has changed.
 
     One process at a time may write in a folder (the home's lock sees to that): the temporary
     name is fixed, so that what a crash left behind is taken over by the next write.
@@ -16,11 +27,14 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PUBLIC_MODE) -> None:
     fresh = path.with_name(f".{path.name}.econode-new")
     fresh.unlink(missing_ok=True)  # left by a crash; opened anew so that `mode` holds
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)  # there only if something failed
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -185,8 +185,12 @@ class Ledger(LedgerReader):
 
     async def append_wait(self, batch: ExecutedBatch) -> None:
         """`append`, after waiting for room in the queue."""
-        await self._wait_until(lambda: self._queue.has_room(batch.count_bytes()))
+        await self.wait_room(batch.count_bytes())
         self.append(batch)
+
+    async def wait_room(self, size: int) -> None:
+        """Until the queue takes a write of about `size` bytes. Raises LedgerError."""
+        await self._wait_until(lambda: self._queue.has_room(size))
 
     def put_certificate(self, committee: bytes, position: int, certificate: bytes) -> None:
         """Queue the certificate of an entry; the first one of a position stays."""
@@ -229,6 +233,10 @@ class Ledger(LedgerReader):
     def put_fork(self, author: bytes, position: int, proof: bytes) -> None:
         """Queue the proof that `author` forked its log at `position`."""
         self._put(len(proof), lambda rows: rows.add("forks", (author, position, proof)))
+
+    def put_evidence(self, offence: bytes, data: bytes, seen_ms: int) -> None:
+        """Queue checked evidence of an offence; the first one stays."""
+        self._put(len(data), lambda rows: rows.add("evidence", (offence, data, seen_ms)))
 
     def put_funding(self, id_: bytes, is_open: bool, data: bytes) -> None:
         """Queue what is known now of a funding, instead of what was known before."""

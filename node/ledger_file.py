@@ -49,7 +49,7 @@ def find_committee(path: Path, network: bytes, name: str) -> bytes:
                 "SELECT data FROM records WHERE committee = ? AND kind = 'committee_formed'",
                 (parent,),
             )
-            for fact in [_decode_formed(path, row[0]) for row in rows]:
+            for fact in [decode_formed(path, row[0]) for row in rows]:
                 if name == prefix + fact.name:
                     return fact.committee
                 todo.append((f"{prefix}{fact.name}/", fact.committee))
@@ -57,7 +57,8 @@ def find_committee(path: Path, network: bytes, name: str) -> bytes:
     raise not_found("committee", name, remedy)
 
 
-def _decode_formed(path: Path, data: bytes) -> CommitteeFormed:
+def decode_formed(path: Path, data: bytes) -> CommitteeFormed:
+    """The fact in a row of the ledger at `path`. Raises Problem."""
     try:
         fact = decode_fact(data)
     except (EconodeError, TypeError) as error:

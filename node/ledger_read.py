@@ -79,6 +79,11 @@ class LedgerReader:
         begins = [i for i, state in enumerate(found) if state.kind == "begin"]
         return found[: begins[0] + 1] if begins else found
 
+    async def read_begins(self, committee: bytes) -> list[StoredState]:
+        """The fetched states behind which stretches begin, ascending."""
+        found = await self._read_states(committee, "kind = 'begin'", READ_COUNT_MAX)
+        return found[::-1]
+
     async def read_gaps(self, committee: bytes) -> list[tuple[int, int]]:
         """First and last position of each stretch of the log that is not held, ascending."""
         return [(row[0], row[1]) for row in await self._fetch(SELECT_GAPS, committee)]
@@ -202,6 +207,27 @@ class LedgerReader:
         rows = await self._fetch(sql, committee, task)
         return TaskRow(*rows[0][1:]) if rows else None
 
+    async def read_certificates(
+        self, committee: bytes, start: int, *, count_max: int
+    ) -> list[tuple[int, bytes]]:
+        """Certificates from position `start` on, each with its position."""
+        rows = await self._fetch(
+            "SELECT position, data FROM certificates WHERE committee = ? AND position >= ? "
+            "ORDER BY position LIMIT ?",
+            *(committee, start, min(count_max, READ_COUNT_MAX)),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    async def get_entry_hash(self, committee: bytes, position: int) -> bytes | None:
+        """The hash of the committee's entry at `position`, if that is held."""
+        header = await self._read_header(committee, position)
+        return None if header is None else header.hash()
+
+    async def has_account(self, account: bytes) -> bool:
+        """Whether it ever held credits in a committee of this ledger."""
+        rows = await self._fetch("SELECT 1 FROM balances WHERE account = ? LIMIT 1", account)
+        return bool(rows)
+
     async def read_tasks(
         self,
         committee: bytes,
@@ -274,6 +300,18 @@ class LedgerReader:
         """All fork proofs: author, position, proof."""
         rows = await self._fetch("SELECT author, position, data FROM forks ORDER BY 1, 2")
         return [(row[0], row[1], row[2]) for row in rows]
+
+    async def read_evidence(self, *, count_max: int) -> list[tuple[bytes, bytes, int]]:
+        """Evidence in the order in which it came: offence, bytes, when it was seen."""
+        rows = await self._fetch(
+            "SELECT id, data, seen_ms FROM evidence ORDER BY rowid LIMIT ?", count_max
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    async def read_entry_time(self, committee: bytes, position: int) -> int | None:
+        """The agreed time of the committee's entry at `position`, if that is held."""
+        header = await self._read_header(committee, position)
+        return None if header is None else header.time_ms
 
     async def read_fundings(self, *, only_open: bool, count_max: int) -> list[bytes]:
         """The last fundings, the oldest of them first."""

@@ -132,6 +132,7 @@ INSERTS = {
     "certificates": "INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)",
     "log_entries": "INSERT OR IGNORE INTO log_entries VALUES (?, ?, ?, ?)",
     "forks": "INSERT OR IGNORE INTO forks VALUES (?, ?, ?)",
+    "evidence": "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?)",
     "fundings": "INSERT INTO fundings VALUES (?, ?, ?) "
     "ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, data = excluded.data",
     "balances": "INSERT OR IGNORE INTO balances VALUES (?, ?, ?, 0)",

@@ -25,7 +25,7 @@ from identity.errors import EconodeError
 from node.ledger import check_network, check_version
 from node.ledger_rows import LedgerError
 from node.ledger_verify_committee import CommitteeCheck
-from node.ledger_verify_logs import check_logs
+from node.ledger_verify_logs import check_evidence, check_logs
 from node.receipts import check_receipt
 from protocols.committee import Committee, make_epochs
 from protocols.economy.chain import Chain
@@ -116,6 +116,8 @@ class Report:
     problems: int = 0
     log_entries: int = 0
     parts: list[Part] = field(default_factory=list)
+    without_committees: bool = False
+    """Of peers' logs alone: no credits are there that could be conserved."""
 
     @property
     def is_valid(self) -> bool:
@@ -123,7 +125,8 @@ class Report:
 
     @property
     def is_conserved(self) -> bool:
-        return bool(self.parts) and all(part.is_conserved for part in self.parts)
+        is_complete = bool(self.parts) != self.without_committees
+        return is_complete and all(part.is_conserved for part in self.parts)
 
     @property
     def position(self) -> int:
@@ -212,6 +215,7 @@ def verify_ledger(
             walk.check(MAIN_COMMITTEE, genesis, committee)
             _report_strangers(connection, set(walk.voters), report)
             check_logs(connection, Prover(network, walk.voters), report)
+            check_evidence(connection, network, walk.find_committee, report)
         except _DAMAGED as error:
             report.add("file", str(path), f"cannot be read: {error}")
     return report
@@ -256,6 +260,7 @@ class _Walk:
         self, connection: sqlite3.Connection, report: Report, make_application: MakeApplication
     ) -> None:
         self.voters: dict[bytes, tuple[Voters, ...]] = {}
+        self._committees: dict[bytes, list[Committee]] = {}
         self._connection = connection
         self._report = report
         self._make_application = make_application
@@ -269,6 +274,7 @@ class _Walk:
             check = CommitteeCheck(self._connection, committee, part)
             check.run(self._make_application(founding, committee))
             self.voters[committee.id] = make_epochs(check.committees)
+            self._committees[committee.id] = check.committees
             _finish(part, check)
             prefix = "" if name == MAIN_COMMITTEE else f"{name}/"
             for position, fact in check.formed:
@@ -279,6 +285,11 @@ class _Walk:
                         part.add("records", f"{prefix}{fact.name}", f"no committee: {error}")
                     else:
                         todo.append((prefix + fact.name, *derived))
+
+    def find_committee(self, committee: bytes, epoch: int) -> Committee | None:
+        """The members of a committee that was checked."""
+        known = self._committees.get(committee, ())
+        return next((each for each in known if each.epoch == epoch), None)
 
     def _holds(self, committee: bytes) -> bool:
         rows = self._connection.execute(

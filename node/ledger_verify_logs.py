@@ -1,4 +1,5 @@
-"""The part of the ledger's check that is about peers' logs: see `node.ledger_verify`."""
+"""The part of the ledger's check that is about peers' logs and evidence: see
+`node.ledger_verify`."""
 
 import sqlite3
 from typing import Protocol
@@ -8,6 +9,8 @@ from crdt.heads import Prover, check_fork, get_head, is_peer
 from identity import schema
 from identity.errors import EconodeError, InvalidSchema
 from node.ledger_read import LOG_ENTRY_BYTES_MAX
+from protocols import evidence
+from protocols.evidence import EVIDENCE_FILE_BYTES_MAX, Evidence, FindCommittee, UnknownMembers
 
 
 class Reporter(Protocol):
@@ -43,6 +46,24 @@ def check_logs(connection: sqlite3.Connection, prover: Prover, report: Reporter)
                 raise InvalidSchema("a fork of another author or position")
         except EconodeError as error:
             report.add("forks", f"{author.hex()[:16]}/{position}", str(error))
+
+
+def check_evidence(
+    connection: sqlite3.Connection, network: bytes, find: FindCommittee, report: Reporter
+) -> None:
+    """Every row proves the offence that it is kept for, as far as this ledger knows the members:
+    those of a committee that this one borders stand in the border alone."""
+    for id_, data in connection.execute("SELECT id, data FROM evidence"):
+        try:
+            told = schema.decode(data, Evidence, size_max=EVIDENCE_FILE_BYTES_MAX)
+            try:
+                claim = evidence.check(told, network, find)
+            except UnknownMembers as unknown:
+                claim = unknown.claim
+            if claim.id != id_:
+                raise InvalidSchema("evidence of another offence")
+        except EconodeError as error:
+            report.add("evidence", id_.hex()[:16], str(error))
 
 
 def _check_entry(data: bytes, proof: bytes, prover: Prover) -> log.Header:

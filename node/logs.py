@@ -10,6 +10,7 @@ they hold beyond our own has been pulled back.
 
 import logging
 import secrets
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import trio
@@ -19,9 +20,9 @@ from crdt.antientropy import AntiEntropy, read_count
 from crdt.directory import Directory
 from crdt.exchange import AntiEntropyMessage, HeadLine, LogEntries, LogHeads, LogRanges, Range
 from crdt.exchange import CarriedEntry as Carried
-from crdt.heads import Prover, sign_head
+from crdt.heads import ForkProof, Prover, check_fork, sign_head
 from crdt.items import Item, encode_item
-from crdt.replica import Change, ProvenEntry, Replica, ReplicaFull
+from crdt.replica import ITEM_OVERHEAD, Change, ProvenEntry, Replica, ReplicaFull
 from identity import cbor, schema
 from identity.errors import InvalidBytes
 from identity.keys import PrivateKey
@@ -37,7 +38,11 @@ logger = logging.getLogger("econode.logs")
 TICK_SECONDS = 1.0
 READ_ENTRIES = 256
 ITEMS_WAITING_MAX = 4_096
+ITEMS_WAITING_BYTES_MAX = 16 * 1024 * 1024
 ENTRY_ITEMS_MAX = 256
+ENTRY_ITEM_BYTES_MAX = 48 * 1024
+"""Items of one own entry, so that it fits into one message of gossip; a single larger item has an
+entry of its own, which anti-entropy brings."""
 
 
 class Logs:
@@ -63,7 +68,8 @@ class Logs:
         self._is_account = is_account
         self._exchange = AntiEntropy(self.replica, self._on_change, secrets.token_bytes(32))
         self._topic = f"/econode/1/{network.hex()[:16]}/logs"
-        self._items: list[Item] = []
+        self._items: deque[bytes] = deque()
+        self._items_bytes = 0
         self._heard: set[bytes] = set()
 
     async def load(self) -> None:
@@ -117,30 +123,61 @@ class Logs:
     def append(self, items: Sequence[Item]) -> None:
         """Write items to the own log, as soon as that is safe; beyond a bound the oldest that
         wait are dropped."""
-        self._items = [*self._items, *items][-ITEMS_WAITING_MAX:]
+        for item in items:
+            data = encode_item(item)
+            self._items.append(data)
+            self._items_bytes += len(data)
+        while len(self._items) > ITEMS_WAITING_MAX or self._items_bytes > ITEMS_WAITING_BYTES_MAX:
+            self._items_bytes -= len(self._items.popleft())
+
+    def take_fork(self, data: bytes) -> ForkProof:
+        """Freeze the author that a fork proof convicts, here and by anti-entropy everywhere.
+        Raises InvalidBytes, or ReplicaFull."""
+        fork = check_fork(data, Prover(self._network, {}))
+        change = self.replica.merge_fork(data)
+        if change.fork is not None:
+            self._on_change(change)
+        return fork
 
     def _write(self) -> None:
+        """Write what waits, in as few entries as their bounds allow, and tell each."""
+        if self._items and self.replica.get_fork(self._key.public) is not None:
+            logger.error("the own log is frozen: %d items are not written", len(self._items))
+            self._items.clear()
+            self._items_bytes = 0
         while self._items and self._may_write():
-            batch, self._items = self._items[:ENTRY_ITEMS_MAX], self._items[ENTRY_ITEMS_MAX:]
-            me, replica = self._key.public, self.replica
-            entry = log.append(
-                me,
-                replica.get_count(me),
-                replica.get_head(me),
-                read_clock_ms(),
-                [encode_item(item) for item in batch],
-            )
-            proof = sign_head(self._key, self._network, entry.header)
-            try:
-                change = replica.merge(ProvenEntry(entry, proof))
-            except ReplicaFull as full:
-                logger.warning("the own log takes nothing more: %s", full)
+            carried = self._write_entry(self._take_items())
+            if carried is None:
                 return
-            self._on_change(change)
-            count = replica.get_count(me)
-            data = schema.encode(LogEntries(me, count, (Carried(entry, proof),)))
+            me = self._key.public
+            count = self.replica.get_count(me)
+            data = schema.encode(LogEntries(me, count, (carried,)))
             if len(data) <= GOSSIP_BYTES_MAX:
                 self._transport.publish(self._topic, data)
+
+    def _take_items(self) -> list[bytes]:
+        """Items of the next entry."""
+        taken: list[bytes] = []
+        size = 0
+        while self._items and len(taken) < ENTRY_ITEMS_MAX:
+            size += len(self._items[0]) + ITEM_OVERHEAD
+            if taken and size > ENTRY_ITEM_BYTES_MAX:
+                break
+            taken.append(self._items.popleft())
+            self._items_bytes -= len(taken[-1])
+        return taken
+
+    def _write_entry(self, items: list[bytes]) -> Carried | None:
+        me, replica = self._key.public, self.replica
+        place = (me, replica.get_count(me), replica.get_head(me))
+        entry = log.append(*place, read_clock_ms(), items)
+        proof = sign_head(self._key, self._network, entry.header)
+        try:
+            self._on_change(replica.merge(ProvenEntry(entry, proof)))
+        except ReplicaFull as full:
+            logger.warning("the own log takes nothing more: %s", full)
+            return None
+        return Carried(entry, proof)
 
     def _may_write(self) -> bool:
         committee = self._get_committee()

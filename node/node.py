@@ -20,6 +20,7 @@ from node.capabilities import Executor, Limits
 from node.card_writer import CardWriter
 from node.carrier import Carrier
 from node.config import Config
+from node.docket import Docket
 from node.driver import Driver, read_clock_ms
 from node.funding import Funder
 from node.home import Home
@@ -35,6 +36,7 @@ from node.vote_log import VoteLog
 from protocols import blob_messages
 from protocols.blob_messages import BlobChunk, BlobHave, BlobMissing, BlobOffer, BlobWant
 from protocols.committee import Committee
+from protocols.evidence import TellEvidence
 from protocols.genesis import MAIN_COMMITTEE, Genesis, compute_committee_id
 from protocols.messages import GiveReceipt, Hop, WantReceipt
 
@@ -68,7 +70,7 @@ class Node:
             key.seed,
             list(config.network.listen),
             network_id=self.network,
-            allow=self._is_account,
+            allow=self.is_account,
         )
         self.blobs = Blobs(
             AsyncBlobStore(
@@ -78,14 +80,15 @@ class Node:
             read_clock_ms,
         )
         self.logs = Logs(
-            self.network, self._get_committee, key, ledger, self.transport, self._is_account
+            self.network, self._get_committee, key, ledger, self.transport, self.is_account
         )
         self.executor = _make_executor(home, config)
         self.driver = Driver(Router(), vote_log, ledger, self.transport)
         self.driver.set_other(self)
         self.card_writer = CardWriter(self)
+        self.docket = Docket(self)
         self.carrier = Carrier(self.places)
-        self.border_guard = BorderGuard(self.places, ledger)
+        self.border_guard = BorderGuard(self.places, ledger, self.docket)
         self.funder = Funder(self)
         self._homing = Homing(self)
         self._opener = Opener(self)
@@ -100,6 +103,7 @@ class Node:
         """Bring everything to where it was. Raises EconodeError or LedgerError."""
         await self._opener.open_all()
         await self.logs.load()
+        await self.docket.load()
         await self.funder.load()
 
     async def run(self) -> None:
@@ -108,6 +112,7 @@ class Node:
             nursery.start_soon(self.blobs.run)
             nursery.start_soon(self.driver.run)
             nursery.start_soon(self.logs.run)
+            nursery.start_soon(self.docket.run)
             nursery.start_soon(self._opener.run)
             nursery.start_soon(self.carrier.run)
             nursery.start_soon(self.border_guard.run)
@@ -124,6 +129,8 @@ class Node:
                 place = self.places.get(message.committee)
                 if place is not None:
                     place.receipts.handle(peer, message)
+            case TellEvidence():
+                self.docket.handle(peer, message)
             case _ if isinstance(message, AntiEntropyMessage):
                 self.logs.handle(peer, message)
 
@@ -160,7 +167,7 @@ class Node:
             await trio.sleep(PEERS_SECONDS)
             self.update_peers()
 
-    def _is_account(self, key: bytes) -> bool:
+    def is_account(self, key: bytes) -> bool:
         """Members, and whoever ever held credits: nobody else may send frames here."""
         return any(place.is_account(key) for place in self.places.values())
 

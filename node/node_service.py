@@ -107,6 +107,7 @@ class PlaceService:
             uptime_s=(read_clock_ms() - node.started_ms) / 1000,
             frozen_borders=tuple(b.committee for b in list_borders(place) if b.frozen),
             roles=tuple(roles),
+            alarms=tuple(node.docket.list_alarms()),
         )
 
     # --- tasks --------------------------------------------------------------------------------
@@ -372,6 +373,13 @@ class PlaceService:
 
     async def order(self, body: AnyBody) -> Ordered:
         """Have an operation executed. Raises Problem for one that is refused."""
+        if self._place.seat.is_halted:
+            raise Problem(
+                "committee-halted",
+                f"committee {self._place.name} certified two heads at one position: it is halted",
+                remedy="see `econode evidence list`; its members must agree how to go on",
+                status=503,
+            )
         try:
             ordered = await self._place.account.submit(body)
             await ordered.wait()

@@ -107,3 +107,4 @@ class Opener:
             node.driver.add_listener(place.id, listener)
         await place.join()
         node.places[place.id] = place
+        node.docket.apply(place)

@@ -8,13 +8,19 @@ from identity.keys import compute_peer_id, parse_peer_id
 from node import service
 from node.blob_store import BlobError, StoreFull
 from node.crossing_service import PlaceCrossings
+from node.evidence_desk import EvidenceDesk
 from node.node import Node
 from node.node_service import PlaceService
 from node.opener import PLACES_MAX
 from node.place import Place
 from node.problem import Problem, not_found
 from protocols.economy.model import Formed, Proposal
-from protocols.economy.operations import ConsentCommittee, FormCommittee
+from protocols.economy.operations import (
+    Accuse,
+    AccuseCommittee,
+    ConsentCommittee,
+    FormCommittee,
+)
 from protocols.genesis import compute_formed_id
 
 
@@ -25,6 +31,7 @@ class Service:
         self._node = node
         self._stop = stop
         self._services: dict[bytes, PlaceService] = {}
+        self._evidence = EvidenceDesk(node, self._accuse)
 
     @property
     def peer_id(self) -> str:
@@ -49,6 +56,13 @@ class Service:
             "`econode committee list` shows those there are; this node takes part in those it is "
             "a member of and those in [committees] follow",
         )
+
+    @property
+    def evidence(self) -> EvidenceDesk:
+        return self._evidence
+
+    async def _accuse(self, place: Place, body: Accuse | AccuseCommittee) -> None:
+        await self.at(place.name).order(body)
 
     async def peers(self) -> service.Peers:
         await trio.lowlevel.checkpoint()

@@ -65,6 +65,7 @@ class Place:
         submitter = Submitter(self.committee, node.key, chain.get_next_nonce(node.key.public))
         self.account = Account(node.driver, self.seat, submitter)
         self.agent = Agent(self)
+        self.accuser = Accuser(self)
 
     @property
     def committee(self) -> Committee:
@@ -87,7 +88,7 @@ class Place:
         driver.add_listener(self.id, self.agent)
         driver.add_listener(self.id, Journal(self))
         driver.add_listener(self.id, Keeper(self.chain.state, store))
-        driver.add_accuser(self.id, Accuser(self).on_evidence)
+        driver.add_accuser(self.id, self.accuser.on_evidence)
         await self._resume_transfer()
         await driver.join(self.seat, self._start)
 

@@ -14,6 +14,7 @@ from identity.certificate import Certificate
 from identity.envelope import Statement
 from identity.errors import InvalidBytes, InvalidSchema
 from protocols.blob_messages import Message as BlobMessage
+from protocols.evidence import TellEvidence
 from protocols.messages import (
     CERTIFICATE_BYTES_MAX,
     FRAME_BYTES_MAX,
@@ -70,6 +71,9 @@ class Seat:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.catch_up = CatchUp(core)
+        self.is_halted = False
+        """Its log was forked by a quorum: nothing is signed or executed any more, history is
+        still served (docs/adr/0018-forks-and-frozen-committees.md)."""
         self._later_rows: list[Persist] = []
         """What the vote log holds of epochs that the ledger, put back or lost, does not reach."""
 
@@ -97,12 +101,20 @@ class Seat:
                 step.certified.append(Certified(committee.id, row.seq, proof))
         return self._go_on(step, now_ms)
 
+    def halt(self) -> None:
+        """Take no part any more. For good: whoever proved the fork proves it after a restart."""
+        self.is_halted = True
+
     def on_timer(self, now_ms: int) -> Step:
+        if self.is_halted:
+            return Step()
         return self._go_on(self.catch_up.on_timer(now_ms), now_ms)
 
     def on_link(self, peer: bytes, is_up: bool, now_ms: int) -> Step:
         """The transport's link to `peer` is there, or broke: a dead primary is left sooner."""
         step = Step()
+        if self.is_halted:
+            return step
         self.core.suspicion.on_link(peer, is_up, now_ms, step)
         return step
 
@@ -112,14 +124,22 @@ class Seat:
 
     def on_durable(self, position: int, now_ms: int) -> Step:
         """The ledger has synced everything up to `position`."""
+        if self.is_halted:
+            return Step()
         return self._go_on(self.core.on_durable(position, now_ms), now_ms)
 
     def on_own_requests(self, requests: Iterable[Request], now_ms: int) -> Step:
         """Operations that this node signed itself."""
+        if self.is_halted:
+            return Step()
         return self._go_on(self.core.on_requests(requests, now_ms), now_ms)
 
     def handle(self, peer: bytes, message: CommitteeMessage, now_ms: int) -> Step:
         """Raises InvalidBytes for what no honest peer sends."""
+        if self.is_halted:
+            if isinstance(message, FetchBatches):
+                return self.catch_up.on_fetch(peer, message)
+            return Step()
         self.core.views.note_heard(peer, now_ms)
         try:
             step = self._handle(peer, message, now_ms)
@@ -274,7 +294,9 @@ class Router:
         return step
 
 
-AnyHop = CommitteeMessage | WantReceipt | GiveReceipt | BlobMessage | AntiEntropyMessage
+AnyHop = (
+    CommitteeMessage | WantReceipt | GiveReceipt | BlobMessage | AntiEntropyMessage | TellEvidence
+)
 """All hop messages there are."""
 
 
@@ -297,7 +319,7 @@ def decode_frame(frame: bytes) -> AnyHop:
     return schema.convert(value, kind)
 
 
-def encode_frame(message: Hop | BlobMessage | AntiEntropyMessage) -> bytes:
+def encode_frame(message: Hop | BlobMessage | AntiEntropyMessage | TellEvidence) -> bytes:
     return schema.encode(message)
 
 

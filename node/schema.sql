@@ -1,7 +1,7 @@
 -- The event-sourced ledger: what a node's committees ordered and what peers said of themselves.
 --
--- batches, records, entries, certificates, log_entries and forks are only ever added to. tasks,
--- balances and record_accounts are projections: folds over records, rebuilt from them at will.
+-- batches, records, entries, certificates, log_entries, forks and evidence are only ever added to.
+-- tasks, balances and record_accounts are projections: folds over records, rebuilt from them at will.
 -- Of the states in snapshots and chunks older ones make room.
 
 CREATE TABLE network (
@@ -90,6 +90,14 @@ CREATE TABLE forks (
     PRIMARY KEY (author, position)
 ) STRICT;
 
+-- Evidence of votes and of committees (protocols/evidence.py) that this node has checked; id is the
+-- offence's. What is proven of peers' logs stands in forks.
+CREATE TABLE evidence (
+    id BLOB NOT NULL PRIMARY KEY,
+    data BLOB NOT NULL,
+    seen_ms INTEGER NOT NULL
+) STRICT;
+
 -- Tasks that this node pays with credits from another committee: see node/funding.py. The node's own
 -- notes, which nobody else believes.
 CREATE TABLE fundings (
@@ -167,3 +175,7 @@ CREATE TRIGGER forks_update BEFORE UPDATE ON forks
     BEGIN SELECT RAISE(ABORT, 'forks is append-only'); END;
 CREATE TRIGGER forks_delete BEFORE DELETE ON forks
     BEGIN SELECT RAISE(ABORT, 'forks is append-only'); END;
+CREATE TRIGGER evidence_update BEFORE UPDATE ON evidence
+    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+CREATE TRIGGER evidence_delete BEFORE DELETE ON evidence
+    BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;

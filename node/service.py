@@ -17,6 +17,7 @@ from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 if TYPE_CHECKING:
     from node.crossing_answers import CrossingService
+    from node.service_evidence import EvidenceService
 
 ENTRIES_PER_PAGE_MAX = 256
 TASKS_PER_PAGE_MAX = 500
@@ -71,6 +72,8 @@ class Status(Answer, frozen=True):
     some of what it signed, and signs nothing until a quorum has passed it."""
     frozen_borders: tuple[str, ...] = ()
     """Neighbouring committees that were proven to contradict themselves: an alarm."""
+    alarms: tuple[str, ...] = ()
+    """What the owner must know at once, in words."""
 
 
 class Peer(Answer, frozen=True):
@@ -435,6 +438,9 @@ class NodeService(Protocol):
     def crossings_of(self, committee: str) -> "CrossingService":
         """What crosses to and from the committee of that name or id. Problem: not-found."""
         ...
+
+    @property
+    def evidence(self) -> "EvidenceService": ...
 
     async def peers(self) -> Peers: ...
 

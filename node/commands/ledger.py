@@ -150,7 +150,9 @@ LightOption = Annotated[
 ]
 GenesisOption = Annotated[
     Path | None,
-    typer.Option("--genesis", metavar="FILE", help="With --light: trust this genesis. [home's]"),
+    typer.Option(
+        "--genesis", metavar="FILE", help="With a file or --light: trust this genesis. [home's]"
+    ),
 ]
 AnchorOption = Annotated[
     Path | None,
@@ -164,6 +166,12 @@ SaveOption = Annotated[
 
 @app.command("verify")
 def verify(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="Check this exported file of logs instead; needs no ledger."
+        ),
+    ] = None,
     light: LightOption = None,
     genesis: GenesisOption = None,
     anchor: AnchorOption = None,
@@ -171,7 +179,7 @@ def verify(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check the whole ledger file anew, or a light proof.
+    """Check the whole ledger file anew, an exported file of logs, or a light proof.
 
     Every hash, signature, certificate and balance.
     Ends with 1 and names what is wrong if anything was changed. The node may be running.
@@ -179,14 +187,19 @@ def verify(
     \b
     Example:
       econode ledger verify
+      econode ledger verify logs.econode --genesis genesis.json
       econode ledger verify --light result.proof --genesis genesis.json
     """
-    if light is not None:
+    if file is not None:
+        if (light, anchor, save_anchor) != (None, None, None):
+            raise typer.BadParameter("--light, --anchor and --save-anchor do not go with FILE")
+        _verify_file(file, genesis, home, json)
+    elif light is not None:
         if genesis is not None and anchor is not None:
             raise typer.BadParameter("trust --genesis or --anchor, not both")
         _verify_light(light, genesis, anchor, save_anchor, home, json)
     elif (genesis, anchor, save_anchor) != (None, None, None):
-        raise typer.BadParameter("--genesis, --anchor and --save-anchor go with --light")
+        raise typer.BadParameter("--genesis goes with FILE or --light, the others with --light")
     else:
         _verify_ledger(home, json)
 
@@ -222,6 +235,20 @@ def _render_proven(document: dict[str, Any]) -> list[str]:
     signed = f"{document['signers']} of {document['members']} members"
     pairs = [("proof", "sound"), *((name, document[name]) for name in names), ("signed by", signed)]
     return [*render_pairs(pairs), *(f"    {_describe(fact)}" for fact in document["facts"])]
+
+
+def _verify_file(file: Path, genesis: Path | None, home: Path | None, json: bool) -> None:
+    from node.home import read_genesis
+    from node.ledger_import import verify_archive
+
+    found = open_home(home).load_genesis() if genesis is None else read_genesis(genesis)
+    report = verify_archive(file, found)
+    document = report.describe()
+    show(document, json, lambda: _render_report(document))
+    if not report.is_valid:
+        hint("error: what this file says is not proven", json)
+        hint("  remedy: have it exported anew, or from another node", json)
+        raise typer.Exit(1)
 
 
 def _verify_ledger(home: Path | None, json: bool) -> None:

@@ -39,21 +39,47 @@ class Offence:
     id: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two contradicting statements, taken apart. Neither signature nor membership is checked."""
+
+    committee: bytes
+    epoch: int
+    kind: str
+    slot: tuple[int, ...]
+    statements: tuple[envelope.Statement, envelope.Statement]
+
+    def name(self, network: bytes) -> Offence:
+        signer = self.statements[0].signer
+        place = ["econode/equivocation", network, self.committee, self.epoch]
+        content = cbor.encode([*place, signer, self.kind, *self.slot])
+        return Offence(signer, hashlib.sha256(content).digest())
+
+
 def check_equivocation(committee: Committee, first: bytes, second: bytes) -> Offence:
     """The offence that two statements prove. Raises InvalidBytes when they prove none."""
-    one, slot, digest = _read(committee, first)
-    other, other_slot, other_digest = _read(committee, second)
+    pair = read_equivocation(first, second)
+    if (pair.committee, pair.epoch) != (committee.id, committee.epoch):
+        raise InvalidSchema("not votes of this committee and epoch")
+    if not committee.is_member(pair.statements[0].signer):
+        raise InvalidSchema("the signer is no member")
+    for statement in pair.statements:
+        statement.check(committee.network)
+    return pair.name(committee.network)
+
+
+def read_equivocation(first: bytes, second: bytes) -> Pair:
+    """Two statements of one signer for one slot that say different things. Raises InvalidBytes
+    for any others."""
+    one, slot, digest = _read(first)
+    other, other_slot, other_digest = _read(second)
+    if (one.committee, one.epoch) != (other.committee, other.epoch):
+        raise InvalidSchema("statements of different committees or epochs contradict nothing")
     if (one.signer, one.kind, slot) != (other.signer, other.kind, other_slot):
         raise InvalidSchema("statements of different signers, kinds or slots contradict nothing")
     if digest == other_digest:
         raise InvalidSchema("the two statements say the same")
-    if not committee.is_member(one.signer):
-        raise InvalidSchema("the signer is no member")
-    for statement in (one, other):
-        statement.check(committee.network)
-    place = ["econode/equivocation", committee.network, committee.id, committee.epoch]
-    content = cbor.encode([*place, one.signer, one.kind, *slot])
-    return Offence(one.signer, hashlib.sha256(content).digest())
+    return Pair(one.committee, one.epoch, one.kind, slot, (one, other))
 
 
 def read_epoch(data: bytes) -> int:
@@ -61,14 +87,12 @@ def read_epoch(data: bytes) -> int:
     return envelope.parse(data, size_max=EVIDENCE_BYTES_MAX).epoch
 
 
-def _read(
-    committee: Committee, data: bytes
-) -> tuple[envelope.Statement, tuple[int, ...], tuple[bytes, ...]]:
+def _read(data: bytes) -> tuple[envelope.Statement, tuple[int, ...], tuple[bytes, ...]]:
     """A statement with its slot, and what must be the same in every statement for that slot."""
     statement = envelope.parse(data, size_max=EVIDENCE_BYTES_MAX)
     kind = _KINDS.get(statement.kind)
-    if kind is None or (statement.committee, statement.epoch) != (committee.id, committee.epoch):
-        raise InvalidSchema("not a vote of this committee and epoch")
+    if kind is None:
+        raise InvalidSchema("not a vote")
     vote = schema.decode(statement.payload, kind, size_max=EVIDENCE_BYTES_MAX)
     match vote:
         case PrePrepare() | Prepare() | Commit():

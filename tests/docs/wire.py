@@ -8,7 +8,9 @@ import msgspec
 from msgspec import inspect as types
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DOCUMENTS = (ROOT / "docs/protocol.md", ROOT / "docs/protocol-operations.md")
+DOCUMENTS = tuple(
+    ROOT / "docs" / name for name in ("protocol.md", "protocol-operations.md", "protocol-files.md")
+)
 MODULES = (
     "protocols.genesis",
     "protocols.messages",
@@ -19,6 +21,8 @@ MODULES = (
     "crdt.log",
     "crdt.exchange",
     "crdt.items",
+    "protocols.evidence",
+    "protocols.archive",
 )
 U63_MAX = (1 << 63) - 1
 

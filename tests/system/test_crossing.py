@@ -260,3 +260,15 @@ def test_a_contradiction_is_found_and_freezes_the_border(town):
     assert "contradicted itself" in done.err
     assert "FROZEN" in node.econode("stake", "show", "--committee", "work").out
     assert "ALARM" in node.econode("status", "--committee", "work").out
+    check_halted(town)
+
+
+def check_halted(town):
+    """Everybody is told of the two certificates, and takes no part in main any more."""
+    for node in [*town.nodes, *town.outside]:
+        wait_until(lambda node=node: node.client.list_evidence().total, f"{node.log_path}")
+        (item,) = node.client.list_evidence().evidence
+        assert (item.kind, item.offender, item.halted) == ("committee", "main", True)
+        assert item.state == "punished" or node not in list_work(town)
+        with pytest.raises(Problem, match="halted"):
+            node.client.transfer(town.nodes[0].peer_id, 1)

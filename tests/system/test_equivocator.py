@@ -28,6 +28,22 @@ def read_accusations(folder, node):
             yield body
 
 
+def check_export(folder, node, tmp_path):
+    """The logs of the finished devnet, punishment and all, are proven offline and imported."""
+    home, file = manifest.get_home(folder, node), tmp_path / "logs.econode"
+    exported = econode("ledger", "export", file, "--home", home.path, "--json").document
+    proven = econode("ledger", "verify", file, "--genesis", home.genesis_path, "--json")
+    assert (proven.code, proven.document["valid"]) == (0, True)
+    assert exported["batches"] == proven.document["batches"]
+    elsewhere = tmp_path / "elsewhere"
+    assert econode("init", "--home", elsewhere, "--genesis", home.genesis_path).code == 0
+    taken = econode("ledger", "import", file, "--home", elsewhere, "--json").document
+    kinds = ("batches", "certificates", "entries")
+    assert [taken[kind] for kind in kinds] == [exported[kind] for kind in kinds]
+    again = econode("ledger", "verify", "--home", elsewhere, "--json")
+    assert (again.code, again.document["head"]) == (0, proven.document["head"])
+
+
 def test_one_digest_everywhere_evidence_everywhere_one_slash(tmp_path):
     folder, job = tmp_path / "net", tmp_path / "job"
     job.mkdir()
@@ -63,6 +79,7 @@ def test_one_digest_everywhere_evidence_everywhere_one_slash(tmp_path):
     for history in histories:
         slashes = [fact for _, fact in history.facts() if isinstance(fact, Slashed)]
         assert [fact.amount for fact in slashes] == [manifest.BOND]
+    check_export(folder, honest[0], tmp_path)
     log = manifest.get_log_path(folder, honest[0]).read_text()
     assert "signed two different votes for one slot" in "".join(
         manifest.get_log_path(folder, node).read_text() for node in honest

@@ -1,0 +1,333 @@
+"""Evidence among real processes: told, ordered, kept over restarts, filed; and what it halts."""
+
+import contextlib
+import hashlib
+import json
+import shutil
+import sqlite3
+
+import pytest
+import trio
+
+from crdt import log
+from crdt.heads import sign_head
+from devnet.manifest import choose_ports
+from identity import envelope, schema
+from identity.certificate import Certificate
+from identity.envelope import Context
+from identity.keys import PrivateKey, compute_peer_id, parse_peer_id
+from node.config_file import render_config
+from node.files import write_atomic
+from node.home import Home
+from node.links import PeerAddress, Transport
+from node.problem import Problem
+from node.router import encode_frame
+from protocols import evidence
+from protocols.committee import Committee
+from protocols.economy.operations import Accuse, decode_operation
+from protocols.evidence import Evidence, TellEvidence
+from protocols.genesis import MAIN_COMMITTEE, Parameters, compute_committee_id
+from protocols.messages import PREPARE_KIND, Prepare
+from tests.system.network import BOND, POLL_S, Network, RealNode, econode, wait_until
+
+LIAR, *FELLOWS = (PrivateKey(bytes([n]) * 32) for n in (161, 162, 163))
+"""Keys of members that no process holds: they sign what the tests want."""
+TELLER = PrivateKey(bytes([164]) * 32)
+"""An account that is no member."""
+ONE, OTHER = (hashlib.sha256(text).digest() for text in (b"one", b"other"))
+NODES = 3
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Three nodes of four members (f = 1); the fourth is LIAR. Bonds are free at once."""
+    network = Network(
+        tmp_path_factory.mktemp("three"),
+        NODES,
+        outsiders=[LIAR],
+        accounts=[TELLER],
+        parameters=Parameters(unbonding_ms=1),
+    )
+    try:
+        network.start()
+        yield network
+    finally:
+        network.end()
+
+
+def get_committee(network: Network) -> Committee:
+    id_ = compute_committee_id(network.id, MAIN_COMMITTEE)
+    return Committee(network.id, id_, 0, network.genesis.get_member_keys())
+
+
+def make_votes(network: Network, *, key: PrivateKey = LIAR, seq: int = 9) -> Evidence:
+    committee = get_committee(network)
+    place = Context(network.id, committee.id, 0, PREPARE_KIND)
+    votes = [
+        envelope.sign(key, place, schema.encode(Prepare(0, seq, digest))).data
+        for digest in (ONE, OTHER)
+    ]
+    return Evidence("votes", committee.id, *votes)
+
+
+def make_certificates(network: Network, signers: list[PrivateKey], position: int) -> Evidence:
+    committee = get_committee(network)
+    place = Context(network.id, committee.id, 0, log.HEAD_KIND)
+    made = []
+    for digest in (ONE, OTHER):
+        payload = schema.encode(log.Head(committee.id, position, digest))
+        signed = {key.public: envelope.sign(key, place, payload).signature for key in signers}
+        made.append(Certificate.collect(place, payload, signed).encode())
+    return Evidence("committee", committee.id, *made)
+
+
+def write(folder, network: Network, told: Evidence):
+    path = folder / f"{told.kind}.evidence"
+    path.write_bytes(evidence.encode_file(told, network.id))
+    return path
+
+
+def run(node: RealNode, *arguments: object):
+    done = node.econode("evidence", *arguments, "--json")
+    return done.code, json.loads(done.out)
+
+
+def refuse(node: RealNode, told: Evidence, network: bytes) -> str:
+    """The type of the problem that submitting it is."""
+    with pytest.raises(Problem) as problem:
+        node.client.submit_evidence(evidence.encode_file(told, network))
+    return problem.value.type
+
+
+def test_frivolous_evidence_is_refused_before_it_costs_a_fee(three):
+    node = three.nodes[0]
+    before = node.client.stake(node.peer_id).accounts[0].free
+    good = make_votes(three)
+    same = Evidence("votes", good.subject, good.first, good.first)
+    assert refuse(node, same, three.id) == "no-evidence"
+    assert refuse(node, good, ONE) == "invalid-evidence"
+    stranger = make_votes(three, key=PrivateKey(bytes(32)))
+    assert refuse(node, stranger, three.id) == "no-evidence"
+    spoilt = Evidence("votes", good.subject, good.first, good.second[:-1] + b"\x00")
+    assert refuse(node, spoilt, three.id) == "no-evidence"
+    unknown = Evidence("votes", bytes(16), good.first, good.second)
+    assert refuse(node, unknown, three.id) == "no-evidence"
+    fork = make_log_fork(three, PrivateKey(bytes(32)))
+    assert refuse(node, fork, three.id) == "unknown-account"
+    with pytest.raises(Problem, match="not a file of evidence"):
+        node.client.submit_evidence(b"\x00" * 100)
+    assert node.client.stake(node.peer_id).accounts[0].free == before
+    assert node.client.list_evidence().total == 0
+
+
+def make_log_fork(network: Network, key: PrivateKey, position: int = 0) -> Evidence:
+    previous = log.GENESIS_PREVIOUS if position == 0 else ONE
+    heads = [
+        sign_head(key, network.id, log.append(key.public, position, previous, 1, [item]).header)
+        for item in (b"one", b"other")
+    ]
+    return Evidence("log", key.public, *heads)
+
+
+async def tell(network: Network, node: RealNode, *told: Evidence) -> None:
+    """Say it to one node, as an account that is no member."""
+    transport = Transport(TELLER.seed, ["/ip4/127.0.0.1/tcp/0"], network_id=network.id)
+    peer = parse_peer_id(node.peer_id)
+    address = network.addresses[network.nodes.index(node)]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(transport.run)
+        transport.set_peers([PeerAddress(peer, address)])
+        frames = [encode_frame(TellEvidence(each)) for each in told]
+        with trio.fail_after(20):
+            while not node.client.list_evidence().total:
+                for frame in frames:
+                    transport.send(peer, frame)
+                await trio.sleep(POLL_S)
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_one_node_is_told_is_punished_once_and_known_everywhere(three, tmp_path):
+    first, *others = three.nodes
+    good = make_votes(three)
+    spoilt = Evidence("votes", good.subject, good.first, good.second[:-1] + b"\x00")
+    before = first.client.status().faults
+    await tell(three, first, spoilt, good)
+    for node in three.nodes:
+        wait_until(lambda node=node: is_punished(node), f"{node.log_path}")
+    assert first.client.status().faults > before
+    three.wait_equal()
+    accusations = [
+        operation
+        for operation in map(read_body, first.read_operations(first.client.status().position))
+        if isinstance(operation, Accuse)
+    ]
+    assert 1 <= len(accusations) < NODES
+    (item,) = others[0].client.list_evidence().evidence
+    (punishment,) = item.punished
+    assert (punishment.committee, punishment.amount) == ("main", BOND)
+    assert (item.statement, item.slot) == ("prepare", (0, 9))
+    assert item.offender == compute_peer_id(LIAR.public)
+    assert refuse(first, good, three.id) == "already-punished"
+    assert refuse(first, make_votes(three, seq=10), three.id) == "already-punished"
+    filed = tmp_path / "liar.evidence"
+    code, shown = run(others[0], "show", item.id[:12], "--out", filed)
+    assert (code, shown["state"]) == (0, "punished")
+    genesis = tmp_path / "genesis.json"
+    shutil.copy(first.home.genesis_path, genesis)
+    verified = econode("evidence", "verify", filed, "--genesis", genesis, "--json")
+    assert (verified.code, verified.document["id"]) == (0, item.id)
+    filed.write_bytes(filed.read_bytes()[:-1] + b"\x00")
+    assert econode("evidence", "verify", filed, "--genesis", genesis).code == 1
+
+
+def read_body(operation: bytes) -> object:
+    return decode_operation(envelope.parse(operation, size_max=1 << 20).payload).body
+
+
+def is_punished(node: RealNode) -> bool:
+    return [item.state for item in node.client.list_evidence().evidence] == ["punished"]
+
+
+def test_certificates_of_members_whose_bonds_are_free_halt_nobody(three):
+    """LIAR was expelled, so another epoch has begun, and the former one ended long ago."""
+    node = three.nodes[0]
+    wait_until(lambda: node.client.status().epoch == 1, f"{node.log_path}")
+    node.client.transfer(three.nodes[1].peer_id, 1)  # agreed time goes on
+    former = make_certificates(three, [each.key for each in three.nodes], 2)
+    assert refuse(node, former, three.id) == "expired"
+    assert node.client.status().alarms == ()
+    node.client.transfer(three.nodes[1].peer_id, 1)
+
+
+def test_evidence_outlives_a_restart(three):
+    node = three.nodes[2]
+    node.kill()
+    node.start()
+    wait_until(lambda: is_punished(node), f"{node.log_path}")
+    three.wait_linked()
+    assert node.verify()["valid"]
+
+
+def test_a_forked_log_that_is_submitted_is_frozen_everywhere(three, tmp_path):
+    path = write(tmp_path, three, make_log_fork(three, TELLER))
+    code, item = run(three.nodes[1], "submit", path)
+    assert (code, item["state"]) == (0, "punished")
+    for node in three.nodes:
+        wait_until(
+            lambda node=node: "log" in [each.kind for each in node.client.list_evidence().evidence],
+            f"{node.log_path}",
+        )
+    shown = three.nodes[0].client.show_evidence(item["id"][:16])
+    (punishment,) = shown.punished
+    assert (punishment.what, punishment.position) == ("frozen-log", 0)
+    assert three.nodes[0].verify()["valid"]
+
+
+@pytest.fixture
+def lonely(tmp_path):
+    """One node of four members: the tests hold the keys of a quorum beside it."""
+    network = Network(tmp_path, 1, outsiders=[LIAR, *FELLOWS])
+    yield network
+    network.end()
+
+
+def test_two_certified_heads_halt_the_committee_for_good(lonely, tmp_path):
+    (node,) = lonely.nodes
+    node.start()
+    wait_until(lambda: node.client.status(), f"{node.log_path}")
+    assert node.client.status().alarms == ()
+    signers = [LIAR, *FELLOWS]
+    too_few = make_certificates(lonely, signers[:2], 7)
+    assert refuse(node, too_few, lonely.id) == "no-evidence"
+    path = write(tmp_path, lonely, make_certificates(lonely, signers, 7))
+    genesis = node.home.genesis_path
+    verified = econode("evidence", "verify", path, "--genesis", genesis, "--json").document
+    assert sorted(verified["double_signers"]) == sorted(
+        compute_peer_id(key.public) for key in signers
+    )
+    code, item = run(node, "submit", path)
+    assert (code, item["halted"], item["kind"]) == (0, True, "committee")
+    for _ in range(2):
+        (alarm,) = node.client.status().alarms
+        assert "two heads at position 7" in alarm
+        with pytest.raises(Problem) as halted:
+            node.client.transfer(compute_peer_id(LIAR.public), 1)
+        assert halted.value.type == "committee-halted"
+        node.kill()
+        node.start()
+        wait_until(lambda: node.client.status(), f"{node.log_path}")
+    assert "ALARM" in node.econode("status").out
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """Two members, and an account's node whose home exists twice."""
+    network = Network(tmp_path, 2, accounts=[TELLER])
+    (port,) = choose_ports(1)
+    original = RealNode(tmp_path / "original")
+    original.home.make_folder()
+    original.home.write_key(TELLER, None)
+    original.home.write_token()
+    original.home.write_genesis(network.genesis)
+    text = render_config({("network", "listen"): (f"/ip4/127.0.0.1/tcp/{port}",)})
+    write_atomic(original.home.config_path, text.encode())
+    copy = RealNode(tmp_path / "copy")
+    yield network, original, copy
+    for node in (original, copy):
+        node.end()
+    network.end()
+
+
+def count_entries(home: Home, author: bytes) -> int:
+    """Entries of the author's log in the ledger file."""
+    with contextlib.closing(
+        sqlite3.connect(f"{home.ledger_path.as_uri()}?mode=ro", uri=True)
+    ) as db:
+        sql = "SELECT count(*) FROM log_entries WHERE author = ?"
+        return int(db.execute(sql, (author,)).fetchone()[0])
+
+
+def test_a_copied_home_that_writes_two_logs_is_frozen_where_they_part(copied):
+    network, original, copy = copied
+    one, other = network.nodes
+    one.start()
+    other.start()
+    original.start()
+    wait_until(lambda: one.count_connected() and original.count_connected() == 2, "links")
+    one.client.transfer(other.peer_id, 1)
+    author = TELLER.public
+
+    def hold(count: int, *nodes: RealNode) -> None:
+        for node in nodes:
+            wait_until(
+                lambda node=node: count_entries(node.home, author) >= count, f"{node.log_path}"
+            )
+
+    hold(1, one, other, original)
+    original.stop()
+    one.client.transfer(other.peer_id, 1)  # what both copies have still to execute
+    shutil.copytree(original.home.path, copy.home.path)
+    other.stop()
+    original.start("--set", "agent.price_base=111")
+    hold(2, one)
+    original.stop()
+    one.stop()
+    other.start()
+    copy.start("--set", "agent.price_base=222")
+    hold(2, other)
+    one.start()
+
+    def is_frozen(node: RealNode) -> bool:
+        found = node.client.list_evidence().evidence
+        return any(item.kind == "log" and item.punished[0].position == 1 for item in found)
+
+    for node in (one, other, copy):
+        wait_until(lambda node=node: is_frozen(node), f"{node.log_path}")
+    wait_until(
+        lambda: len({node.client.status().logs_root for node in (one, other, copy)}) == 1,
+        "one root of all logs",
+    )
+    assert any("own log is frozen" in alarm for alarm in copy.client.status().alarms)
+    assert not one.client.status().alarms
+    for node in (one, other, copy):
+        assert node.verify()["valid"]
