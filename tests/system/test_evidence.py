@@ -178,7 +178,8 @@ async def test_what_one_node_is_told_is_punished_once_and_known_everywhere(three
     shutil.copy(first.home.genesis_path, genesis)
     verified = econode("evidence", "verify", filed, "--genesis", genesis, "--json")
     assert (verified.code, verified.document["id"]) == (0, item.id)
-    filed.write_bytes(filed.read_bytes()[:-1] + b"\x00")
+    data = filed.read_bytes()
+    filed.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     assert econode("evidence", "verify", filed, "--genesis", genesis).code == 1
 
 
