@@ -113,6 +113,8 @@ class Carrier:
         assert border is not None
         if border.frozen or not (task.number or is_old(target, border.time_ms)):
             return False
+        if task.number and not task.senders:
+            return False  # executed, but not in the ledger yet
         turn = compute_turn(source, target, task.senders, task.number)
         is_behind = source.seat.catch_up.is_behind() or target.seat.catch_up.is_behind()
         return bool(

@@ -181,7 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.seeds < 1 or given.epochs < STRIDE:
         parser.error(f"at least 1 seed and {STRIDE} epochs")
     if given.load:
-        runs = [run for path in given.load for run in _load(path)]
+        loaded = [run for path in given.load for run in _load(path)]
+        runs = list({(run.scenario, run.seed): run for run in loaded}.values())
     else:
         seeds = range(given.first_seed, given.first_seed + given.seeds)
         runs = _run_all(_choose(given.scenario, parser), seeds, given.epochs)

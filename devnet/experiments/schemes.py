@@ -35,6 +35,7 @@ class History:
             if isinstance(fact, Snapshot):
                 self.unweighted.apply(self.unweighted.compute_snapshot())
             elif isinstance(fact, Settled):
+                # The same fact, of a rater whose bond covers everything.
                 self.unweighted.apply(msgspec.structs.replace(fact, allowance=U63_MAX))
             else:
                 self.unweighted.apply(fact)

@@ -21,7 +21,7 @@ from node.commands.common import (
     shorten,
     show,
 )
-from node.commands.task_funding import describe, find, follow
+from node.commands.task_funding import describe, find, follow, has_ended
 
 if TYPE_CHECKING:
     from node.client import NodeClient
@@ -246,12 +246,15 @@ def list_tasks(
     """
     with open_client(home, committee) as client:
         page = client.tasks(state, limit, cursor)
+        coming = [f for f in client.fundings().fundings if not f.tasks and not has_ended(f)]
     head = ("task", "state", "capability", "budget", "price", "grade")
     rows = [
         (shorten(task.id), task.state, task.capability, task.budget, task.price, task.grade)
         for task in page.tasks
     ]
     show(page, json, lambda: render_table(head, rows) if rows else ["no tasks"])
+    for funding in coming:
+        hint(f"paid from {funding.source}, not open yet: task show {funding.id[:16]}", json)
     if page.next is not None:
         hint(f"more: --cursor {page.next}", json)
 

@@ -67,6 +67,10 @@ def _describe_step(now: "Funding") -> str:
             return f"it failed: {now.reason}"
 
 
+def has_ended(funding: "Funding") -> bool:
+    return funding.stage in _ENDED
+
+
 def describe(funding: "Funding") -> list[tuple[str, Any]]:
     """What there is to say about it, for `task show`."""
     pairs: list[tuple[str, Any]] = [

@@ -91,7 +91,8 @@ def test_credits_cross_and_come_back(town):
     assert done.code == 0, done.err
     assert "position in main" in done.out
     assert get_free(node, "work") == 300 - 1
-    assert get_free(node, "main") == before - 500 - 2  # the fees of the export and of an import
+    # the fees of the export, and of an import if no other node was faster
+    assert before - get_free(node, "main") - 500 in (1, 2)
     check_conservation(town)
 
 
@@ -144,6 +145,21 @@ def test_a_task_is_funded_in_one_committee_and_done_in_another(town):
     check_conservation(town)
 
 
+def test_refused_tasks_send_the_credits_home(town):
+    node = town.nodes[0]
+    work, before = node.client.at("work"), get_free(node, "main")
+    funding = work.fund_tasks([prepare_task(town)], 1_000, 1, "main")
+    wait_until(lambda: work.funding(funding.id).stage == "failed", "it ends")
+    ended = work.funding(funding.id)
+    assert "duration_too_short" in ended.reason
+    assert ended.returned == funding.amount - 2
+    assert before - get_free(node, "main") in (3, 4)
+    shown = node.econode("task", "show", funding.id[:12], "--committee", "work")
+    assert "duration_too_short" in shown.out
+    with pytest.raises(Problem, match="credits are needed in main"):
+        work.fund_tasks([prepare_task(town)], 10**9, 60_000, "main")
+
+
 def test_a_halted_committee_stops_no_other_and_a_killed_node_finishes_what_it_began(town):
     """f+1 and one more of `work` are stopped, none of them in main: a transfer and a funded task
     are under way when their sender is killed, too."""
@@ -175,8 +191,9 @@ def test_a_halted_committee_stops_no_other_and_a_killed_node_finishes_what_it_be
         for f in e.facts
         if isinstance(f, TaskOpened) and f.requester == sender.key.public
     ]
-    assert opened[-1:] == list(sender.client.at("work").funding(funding.id).tasks)
-    assert len(opened) == len(set(opened)) == len(sender.client.at("work").fundings().fundings)
+    noted = [t for f in sender.client.at("work").fundings().fundings for t in f.tasks]
+    assert sorted(opened) == sorted(noted)
+    assert len(set(opened)) == len(opened)
     check_conservation(town)
 
 

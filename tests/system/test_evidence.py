@@ -102,7 +102,8 @@ def test_frivolous_evidence_is_refused_before_it_costs_a_fee(three):
     assert refuse(node, good, ONE) == "invalid-evidence"
     stranger = make_votes(three, key=PrivateKey(bytes(32)))
     assert refuse(node, stranger, three.id) == "no-evidence"
-    spoilt = Evidence("votes", good.subject, good.first, good.second[:-1] + b"\x00")
+    bent = good.second[:-1] + bytes([good.second[-1] ^ 1])
+    spoilt = Evidence("votes", good.subject, good.first, bent)
     assert refuse(node, spoilt, three.id) == "no-evidence"
     unknown = Evidence("votes", bytes(16), good.first, good.second)
     assert refuse(node, unknown, three.id) == "no-evidence"
@@ -143,7 +144,8 @@ async def tell(network: Network, node: RealNode, *told: Evidence) -> None:
 async def test_what_one_node_is_told_is_punished_once_and_known_everywhere(three, tmp_path):
     first, *others = three.nodes
     good = make_votes(three)
-    spoilt = Evidence("votes", good.subject, good.first, good.second[:-1] + b"\x00")
+    bent = good.second[:-1] + bytes([good.second[-1] ^ 1])
+    spoilt = Evidence("votes", good.subject, good.first, bent)
     before = first.client.status().faults
     await tell(three, first, spoilt, good)
     for node in three.nodes:
@@ -170,7 +172,8 @@ async def test_what_one_node_is_told_is_punished_once_and_known_everywhere(three
     shutil.copy(first.home.genesis_path, genesis)
     verified = econode("evidence", "verify", filed, "--genesis", genesis, "--json")
     assert (verified.code, verified.document["id"]) == (0, item.id)
-    filed.write_bytes(filed.read_bytes()[:-1] + b"\x00")
+    data = filed.read_bytes()
+    filed.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     assert econode("evidence", "verify", filed, "--genesis", genesis).code == 1
 
 
