@@ -46,6 +46,21 @@ class Receipt:
     bad: int
 
 
+@dataclass(frozen=True, slots=True)
+class Masses:
+    """An agent's good and bad mass at a snapshot."""
+
+    good: int = 0
+    bad: int = 0
+
+    def fold(self, good_since: int, bad_since: int) -> "Masses":
+        """The masses at the next snapshot, after what the receipts in between added."""
+        return Masses(self.good * 63 // 64 + good_since, self.bad * 255 // 256 + bad_since)
+
+    def score_ppm(self) -> int:
+        return PPM * self.good // (self.good + self.bad + PRIOR)
+
+
 @dataclass(slots=True)
 class _Record:
     good: int = 0
@@ -55,8 +70,18 @@ class _Record:
     score_ppm: int = 0
     receipts: deque[Receipt] = field(default_factory=lambda: deque(maxlen=RECEIPTS_MAX))
 
-    def score(self) -> int:
-        return PPM * self.good // (self.good + self.bad + PRIOR)
+
+def make_receipt(fact: Fact) -> tuple[bytes, Receipt] | None:
+    """Whose score a fact changes at the next snapshot, and why; None for most facts."""
+    match fact:
+        case Settled(grade=grade):
+            good, bad = GOOD.get(grade, 0), BAD_POOR if grade == "poor" else 0
+            # A byzantine grade weighs nothing here: the Slashed fact that follows it does.
+            if good or bad:
+                return fact.executor, Receipt(fact.task, fact.round, grade, good, bad)
+        case Slashed():
+            return fact.offender, Receipt(fact.task, -1, "byzantine", 0, BAD_OFFENCE)
+    return None
 
 
 def compute_weight(score_ppm: int) -> int:
@@ -76,15 +101,15 @@ class ReputationView:
     def apply(self, fact: Fact) -> None:
         """Raises InvalidSnapshot when a snapshot contradicts the facts before it."""
         if isinstance(fact, Settled):
-            self._apply_settled(fact)
-        elif isinstance(fact, Slashed):
-            self._add(fact.offender, Receipt(fact.task, -1, "byzantine", 0, BAD_OFFENCE))
+            self.settled_since += 1
+        if (made := make_receipt(fact)) is not None:
+            self._add(*made)
         elif isinstance(fact, Snapshot):
             self._apply_snapshot(fact)
         elif isinstance(fact, Minted) and fact.founder:
             record = self._records.setdefault(fact.account, _Record())
             record.good = FOUNDER_GOOD
-            record.score_ppm = record.score()
+            record.score_ppm = Masses(FOUNDER_GOOD).score_ppm()
 
     def score_ppm(self, agent: bytes) -> int:
         """The score at the newest snapshot; 0 for whoever is not known."""
@@ -110,9 +135,8 @@ class ReputationView:
         """The snapshot that would follow now; changes nothing."""
         scores = []
         for agent, record in sorted(self._records.items()):
-            good = record.good * 63 // 64 + record.good_since
-            bad = record.bad * 255 // 256 + record.bad_since
-            scores.append(Score(agent, good, bad, _Record(good, bad).score()))
+            masses = Masses(record.good, record.bad).fold(record.good_since, record.bad_since)
+            scores.append(Score(agent, masses.good, masses.bad, masses.score_ppm()))
         root = compute_root([schema.encode(score) for score in scores])
         return Snapshot(number=self.number + 1, root=root, scores=tuple(scores))
 
@@ -144,14 +168,6 @@ class ReputationView:
         except (TypeError, ValueError) as error:
             raise InvalidSchema(f"reputation: {error}") from None
         return view
-
-    def _apply_settled(self, fact: Settled) -> None:
-        self.settled_since += 1
-        good = GOOD.get(fact.grade, 0)
-        bad = BAD_POOR if fact.grade == "poor" else 0
-        # A byzantine grade weighs nothing here: the Slashed fact that follows it does.
-        if good or bad:
-            self._add(fact.executor, Receipt(fact.task, fact.round, fact.grade, good, bad))
 
     def _add(self, agent: bytes, receipt: Receipt) -> None:
         record = self._records.setdefault(agent, _Record())

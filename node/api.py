@@ -23,7 +23,12 @@ from identity.envelope import STATEMENT_OVERHEAD_BYTES
 from identity.errors import EconodeError
 from identity.schema import U63_MAX
 from node import service
+from node.api_checks import answer as _answer
+from node.api_checks import check_range as _check_range
+from node.api_checks import invalid as _invalid
+from node.api_checks import is_hex as _is_hex
 from node.api_guard import Guard
+from node.api_views import ViewRoutes
 from node.event_stream import EventStream, parse_position
 from node.problem import Problem
 from node.service import NodeService
@@ -156,7 +161,6 @@ class Api:
         route("GET", "/v1/members", self._members, service.Members)
         route("POST", "/v1/members/join", self._join, service.Executed)
         route("POST", "/v1/members/leave", self._leave, service.Executed)
-        route("GET", "/v1/reputation", self._reputation, service.Reputation)
         route("GET", "/v1/capabilities", self._capabilities, service.Capabilities)
         route("GET", "/v1/views", self._views, bytes)
         route("GET", "/v1/facts", self._facts, service.LogPage)
@@ -166,6 +170,7 @@ class Api:
         route("POST", "/v1/committees/consents", self._consent, service.Executed)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
+        ViewRoutes(self._node).add_to(route)
 
     async def _health(self) -> Response:
         return _answer(service.Health(status="ok", peer_id=self._node.peer_id))
@@ -248,11 +253,6 @@ class Api:
     async def _leave(self, committee: str = MAIN_COMMITTEE) -> Response:
         """Be a member no longer; answers once it is executed."""
         return _answer(await self._node.at(committee).leave_committee())
-
-    async def _reputation(
-        self, agent: str | None = None, committee: str = MAIN_COMMITTEE
-    ) -> Response:
-        return _answer(await self._node.at(committee).reputation(agent))
 
     async def _capabilities(self, committee: str = MAIN_COMMITTEE) -> Response:
         return _answer(await self._node.at(committee).capabilities())
@@ -350,10 +350,6 @@ def _with_trigger(trigger: Callable[[], Any]) -> Callable[..., Any]:
     return run
 
 
-def _answer(value: msgspec.Struct) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
-
-
 def _parse(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
@@ -365,19 +361,6 @@ def _parse(data: bytes, kind: type[T]) -> T:
             where=path.strip("`"),
             remedy="/openapi.json holds the schema",
         ) from None
-
-
-def _invalid(field: str, wanted: str) -> Problem:
-    return Problem("invalid-request", f"{field} must be {wanted}", where=field)
-
-
-def _check_range(field: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise _invalid(field, f"from {least} to {most}")
-
-
-def _is_hex(text: str) -> bool:
-    return len(text) <= 64 and not set(text) - set("0123456789abcdef")
 
 
 def _check_prefix(prefix: str) -> str:

@@ -17,7 +17,18 @@ import typer
 from typer.core import TyperGroup
 
 from identity.errors import EconodeError
-from node.commands import committee, genesis, home, ledger, member, network, stake, task
+from node.commands import (
+    committee,
+    directory,
+    genesis,
+    home,
+    ledger,
+    member,
+    network,
+    reputation,
+    stake,
+    task,
+)
 from node.commands.common import make_app, make_printable
 from node.problem import Problem
 from node.version import get_version
@@ -84,7 +95,8 @@ app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
 app.add_typer(stake.stake_app, name="stake")
-app.add_typer(stake.reputation_app, name="reputation")
+app.add_typer(reputation.app, name="reputation")
+app.add_typer(directory.app, name="directory")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(member.app, name="member")
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from node import service
+from node import service, service_views
 from node.home import Home, NodeInfo
 from node.problem import Problem
 from protocols.genesis import MAIN_COMMITTEE
@@ -156,8 +156,41 @@ class NodeClient:
     def leave_committee(self) -> service.Executed:
         return _decode(self._send("POST", "/v1/members/leave"), service.Executed)
 
-    def reputation(self, agent: str | None = None) -> service.Reputation:
-        return _decode(self._get("/v1/reputation", {"agent": agent}), service.Reputation)
+    def reputation(self, agent: str | None = None, limit: int | None = None) -> service.Reputation:
+        params = {"agent": agent, "limit": limit}
+        return _decode(self._get("/v1/reputation", params), service.Reputation)
+
+    def explain(self, agent: str, snapshots: int = 10) -> service_views.Explanation:
+        params = {"agent": agent, "snapshots": snapshots}
+        answer = self._get("/v1/reputation/explanation", params)
+        return _decode(answer, service_views.Explanation)
+
+    def find_cards(
+        self,
+        capability: str | None = None,
+        *,
+        score_min: int = 0,
+        bond_min: int = 0,
+        price_max: int | None = None,
+        limit: int = 100,
+    ) -> service_views.Cards:
+        params = {
+            "capability": capability,
+            "score_min": score_min,
+            "bond_min": bond_min,
+            "price_max": price_max,
+            "limit": limit,
+        }
+        return _decode(self._get("/v1/directory", params), service_views.Cards)
+
+    def card(self, agent: str) -> service_views.Card:
+        return _decode(self._get("/v1/directory/card", {"agent": agent}), service_views.Card)
+
+    def stake_facts(
+        self, account: str, limit: int = 20, cursor: str | None = None
+    ) -> service_views.StakeFacts:
+        params = {"account": account, "limit": limit, "cursor": cursor}
+        return _decode(self._get("/v1/stake/facts", params), service_views.StakeFacts)
 
     def capabilities(self) -> service.Capabilities:
         return _decode(self._get("/v1/capabilities"), service.Capabilities)

@@ -193,4 +193,4 @@ class Logs:
             self.directory.apply(proven.entry)
         if change.fork is not None:
             author = change.fork.author
-            self.directory.reset(author, self.replica.iterate(author))
+            self.directory.freeze(author, self.replica.iterate(author))

@@ -13,6 +13,10 @@ from crdt.facts import COMMON, Fact
 from crdt.moves import TRANSIT_PREFIX, is_transit_account
 from identity import keys
 from identity.schema import U63_MAX, Amount, Positive
+from node.answer import Answer as Answer
+from node.service_views import Reputation as Reputation
+from node.service_views import Score as Score
+from node.service_views import ViewsService
 from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
@@ -25,10 +29,6 @@ HexDigest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 TaskState = Literal["opened", "bidding", "working", "verifying", "accepted", "settled", "failed"]
 TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 FINAL_STATES = ("settled", "failed")
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all answers."""
 
 
 class Status(Answer, frozen=True):
@@ -235,22 +235,6 @@ class Accepted(Answer, frozen=True):
     operation: str
 
 
-class Score(Answer, frozen=True):
-    peer_id: str
-    good: int
-    bad: int
-    score_ppm: int
-    banned: bool
-
-
-class Reputation(Answer, frozen=True):
-    """Scores of the last ordered snapshot, best first."""
-
-    snapshot: int
-    root: str
-    scores: tuple[Score, ...]
-
-
 class LogEntry(Answer, frozen=True):
     """One entry of the committee's log; `facts` are `describe_fact`'s."""
 
@@ -342,7 +326,7 @@ class Health(Answer, frozen=True):
     peer_id: str
 
 
-class CommitteeService(Protocol):
+class CommitteeService(ViewsService, Protocol):
     """A running node in one of its committees. See NodeService for what holds for all methods."""
 
     async def status(self) -> Status: ...
@@ -391,8 +375,6 @@ class CommitteeService(Protocol):
     async def leave_committee(self) -> Executed:
         """Be a member no longer. Problems: not-a-member, members-needed, epoch-full."""
         ...
-
-    async def reputation(self, agent: str | None) -> Reputation: ...
 
     async def views(self) -> tuple[int, bytes]:
         """(position, Yjs v1 update): stake, reputation and tasks after that entry of the log."""

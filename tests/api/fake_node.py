@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import trio
+from fake_views import CAPABILITY, FakeViews, parse_peer
 
 from crdt import facts
 from crdt.document import Document
 from crdt.facts import COMMON, Fact, Move
 from crdt.stake import StakeView
 from identity import keys
-from identity.errors import InvalidKey
 from node import service
 from node.api import Api, bind
 from node.config import Config
@@ -28,16 +28,14 @@ from node.problem import Problem, not_found
 from protocols.committee import compute_faults, compute_quorum
 from protocols.genesis import Genesis
 
-CAPABILITY = hashlib.sha256(b"upper").digest()
 
-
-class FakeNode:
+class FakeNode(FakeViews):
     """Implements node.service.NodeService; its one capability is `upper`."""
 
     def __init__(self, peer_id: str, genesis: Genesis, time_ms: int = 1) -> None:
+        super().__init__(genesis)
         self.peer_id = peer_id
         self._key = keys.parse_peer_id(peer_id)
-        self._genesis = genesis
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []
@@ -99,7 +97,7 @@ class FakeNode:
         return service.Committees(committees=(main, *self._proposed))
 
     async def form_committee(self, parent: str, terms: service.FormRequest) -> service.Executed:
-        members = tuple(sorted(map(_parse_peer, terms.members)))
+        members = tuple(sorted(map(parse_peer, terms.members)))
         id_ = hashlib.sha256(terms.name.encode()).digest()[:16]
         fact = facts.CommitteeProposed(
             committee=id_,
@@ -270,7 +268,7 @@ class FakeNode:
         return self._blobs[output]
 
     async def stake(self, account: str | None) -> service.Stake:
-        chosen = self._stake.accounts() if account is None else [_parse_peer(account)]
+        chosen = self._stake.accounts() if account is None else [parse_peer(account)]
         totals = self._stake.totals()
         return service.Stake(
             position=len(self._entries) - 1,
@@ -292,7 +290,7 @@ class FakeNode:
         )
 
     async def transfer(self, to: str, amount: int) -> service.Executed:
-        key, free = _parse_peer(to), self._stake.get(self._key, "free")
+        key, free = parse_peer(to), self._stake.get(self._key, "free")
         if free < amount:
             raise Problem("insufficient-credits", f"{free} credits, {amount} are needed")
         moves = (Move(self._key, "free", key, "free", amount),)
@@ -334,14 +332,6 @@ class FakeNode:
         described = service.describe_fact(fact)
         return service.Executed(operation="00" * 32, position=position, fact=described)
 
-    async def reputation(self, agent: str | None) -> service.Reputation:
-        agents = [member.peer for member in self._genesis.members if agent in (None, member.peer)]
-        scores = tuple(
-            service.Score(peer_id=peer, good=4, bad=0, score_ppm=800_000, banned=False)
-            for peer in agents
-        )
-        return service.Reputation(snapshot=0, root="00" * 32, scores=scores)
-
     async def views(self) -> tuple[int, bytes]:
         return len(self._entries) - 1, self._document.snapshot()
 
@@ -367,13 +357,6 @@ class FakeNode:
 
     async def shutdown(self) -> None:
         self.stopping.set()
-
-
-def _parse_peer(text: str) -> bytes:
-    try:
-        return keys.parse_peer_id(text)
-    except InvalidKey as error:
-        raise Problem("invalid-request", str(error), where="peer") from None
 
 
 async def serve(home: Home, config: Config) -> None:

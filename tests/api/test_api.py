@@ -12,10 +12,11 @@ import pytest
 import trio
 
 import node.api
+import node.api_views
 import node.event_stream
 from crdt import facts
 from identity import keys
-from node import service
+from node import service, service_views
 from node.api import HEADER_BYTES_MAX, JSON_BYTES_MAX, STREAMS_MAX, bind
 from node.problem import TYPE_PREFIX, Problem
 
@@ -85,6 +86,10 @@ async def test_every_answer_is_of_the_form_it_documents(served):
         ("/v1/peers", service.Peers),
         ("/v1/stake", service.Stake),
         ("/v1/reputation", service.Reputation),
+        (f"/v1/reputation/explanation?agent={served.node.peer_id}", service_views.Explanation),
+        ("/v1/directory?capability=upper", service_views.Cards),
+        (f"/v1/directory/card?agent={served.node.peer_id}", service_views.Card),
+        (f"/v1/stake/facts?account={served.node.peer_id}", service_views.StakeFacts),
         ("/v1/members", service.Members),
         ("/v1/capabilities", service.Capabilities),
         ("/v1/facts?from=0&limit=1", service.LogPage),
@@ -148,6 +153,14 @@ async def test_names_of_loopback_are_taken(served, host):
         ("GET", "/v1/facts?from=-1", None, "invalid-request", 400),
         ("GET", "/v1/facts?from=99999999999999999999", None, "invalid-request", 400),
         ("GET", "/v1/stake?account=nobody", None, "invalid-request", 400),
+        ("GET", "/v1/stake/facts?account=nobody", None, "invalid-request", 400),
+        ("GET", "/v1/reputation?limit=0", None, "invalid-request", 400),
+        ("GET", "/v1/reputation/explanation", None, "invalid-request", 400),
+        ("GET", "/v1/reputation/explanation?agent=nobody", None, "invalid-request", 400),
+        ("GET", "/v1/directory?score_min=-1", None, "invalid-request", 400),
+        ("GET", "/v1/directory?price_max=9223372036854775808", None, "invalid-request", 400),
+        ("GET", f"/v1/directory?capability={'x' * 65}", None, "invalid-request", 400),
+        ("GET", "/v1/directory?limit=501", None, "invalid-request", 400),
         ("POST", "/v1/tasks", b"", "invalid-request", 400),
         ("POST", "/v1/tasks", b"[1", "invalid-request", 400),
         (
@@ -322,7 +335,9 @@ def test_every_method_of_the_protocol_is_served():
 
 def test_every_method_of_a_committee_is_served():
     names = {name for name in vars(service.CommitteeService) if not name.startswith("_")}
-    text = inspect.getsource(node.api) + inspect.getsource(node.event_stream)
+    names |= {name for name in vars(service_views.ViewsService) if not name.startswith("_")}
+    modules = (node.api, node.api_views, node.event_stream)
+    text = "".join(map(inspect.getsource, modules))
     forms = ("self._node.at(committee).{}(", "node.{}(", "self._node.{}(")
     assert {name for name in names if not any(f.format(name) in text for f in forms)} == set()
 

@@ -24,6 +24,10 @@ OTHER = keys.compute_peer_id(keys.PrivateKey(bytes(31) + b"\1").public)
         ["peers"],
         ["stake", "show"],
         ["reputation", "show"],
+        ["reputation", "top"],
+        ["reputation", "explain", OTHER],
+        ["directory", "find"],
+        ["directory", "show", OTHER],
         ["task", "list"],
         ["task", "show", "abcd"],
         ["task", "result", "abcd"],
@@ -77,6 +81,32 @@ def test_status_peers_stake_and_reputation(running):
     assert "1970-01-01" in running.run("stake", "unbond", "1").out
     running.fail("insufficient-bond", "stake", "unbond", "1000000000")
     running.fail("usage", "stake", "transfer", OTHER, "-4", code=2)
+
+
+def test_scores_are_explained_and_agents_found(running):
+    me = running.do("id")["peer_id"]
+    assert running.do("reputation", "top", "--limit", "1")["scores"][0]["peer_id"] == me
+    told = running.run("reputation", "explain", me).out
+    assert "G = 0*63//64 + 1000000 = 1000000" in told
+    assert "score = 10^6*G // (G + B + 10^6) = 500000" in told
+    assert running.do("reputation", "explain", me)["periods"][0]["receipts"][0]["position"] == 3
+    running.fail("invalid-request", "reputation", "explain", "nobody")
+    assert running.do("directory", "find", "--capability", "upper")["found"] == 1
+    assert me in running.run("directory", "find", "--min-score", "800000").out
+    assert running.run("directory", "find", "--min-score", "800001").out == "no agent\n"
+    assert running.do("directory", "find", "--min-stake", "10001")["cards"] == []
+    assert running.do("directory", "find", "--max-price", "4")["cards"] == []
+    running.fail("usage", "directory", "find", "--max-price", "-1", code=2)
+    assert "2255-03-14" in running.run("directory", "show", me).out
+    running.fail("not-found", "directory", "show", OTHER)
+
+
+def test_the_facts_behind_an_accounts_credits_are_shown(running):
+    me = running.do("id")["peer_id"]
+    shown = running.do("stake", "show", me, "--certificates")
+    assert shown["proven"]["certificates"] == {"0": "00"}
+    assert "5 minted to free" in running.run("stake", "show", me, "--certificates").out
+    running.fail("usage", "stake", "show", "--certificates", code=2)
 
 
 def test_a_folder_of_files_becomes_tasks_and_results(running, tmp_path):
