@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from hypercorn.config import Config as ServerConfig
 from hypercorn.trio import serve
 from starlette.exceptions import HTTPException
 
+from crdt.items import VALUE_BYTES_MAX
 from identity.envelope import STATEMENT_OVERHEAD_BYTES
 from identity.errors import EconodeError
 from identity.schema import U63_MAX
@@ -27,9 +29,11 @@ from node.api_checks import answer as _answer
 from node.api_checks import check_range as _check_range
 from node.api_checks import invalid as _invalid
 from node.api_checks import is_hex as _is_hex
+from node.api_data import DataRoutes
 from node.api_guard import Guard
 from node.api_views import ViewRoutes
-from node.event_stream import EventStream, parse_position
+from node.event_stream import EventStream, ReadEvents, parse_position
+from node.feeds import feed_entries
 from node.problem import Problem
 from node.service import NodeService
 from protocols.economy.operations import BLOB_BYTES_MAX, OPERATION_BYTES_MAX
@@ -52,6 +56,8 @@ def compute_body_bytes_max(method: str, path: str) -> int:
         return 0
     if path == "/v1/blobs":
         return BLOB_BYTES_MAX
+    if path == "/v1/data":
+        return VALUE_BYTES_MAX
     if path == "/v1/operations":
         return OPERATION_BYTES_MAX + STATEMENT_OVERHEAD_BYTES
     return JSON_BYTES_MAX
@@ -171,6 +177,7 @@ class Api:
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
         ViewRoutes(self._node).add_to(route)
+        DataRoutes(self._node, self._open_stream).add_to(route)
 
     async def _health(self) -> Response:
         return _answer(service.Health(status="ok", peer_id=self._node.peer_id))
@@ -288,6 +295,9 @@ class Api:
         elif position is None:
             position = (await node.status()).position + 1
         _check_range("from", position, 0, U63_MAX)
+        return self._open_stream(feed_entries(node, position))
+
+    def _open_stream(self, feed: AbstractContextManager[ReadEvents]) -> EventStream:
         if len(self._streams) >= STREAMS_MAX:
             raise Problem(
                 "too-many-streams",
@@ -295,7 +305,7 @@ class Api:
                 remedy="close one",
                 status=503,
             )
-        return EventStream(node, position, self._streams)
+        return EventStream(feed, self._streams)
 
     async def _committees(self) -> Response:
         """The committees that this node knows of."""

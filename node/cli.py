@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from identity.errors import EconodeError
 from node.commands import (
     committee,
+    data,
     directory,
     genesis,
     home,
@@ -97,6 +98,7 @@ app.add_typer(task.app, name="task")
 app.add_typer(stake.stake_app, name="stake")
 app.add_typer(reputation.app, name="reputation")
 app.add_typer(directory.app, name="directory")
+app.add_typer(data.app, name="data")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(member.app, name="member")
 

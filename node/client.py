@@ -1,5 +1,6 @@
 """A client of a node's local API, for the commands and the devnet. Synchronous."""
 
+import contextlib
 import json
 import os
 import time
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from node import service, service_views
+from node import service, service_data, service_views
 from node.home import Home, NodeInfo
 from node.problem import Problem
 from protocols.genesis import MAIN_COMMITTEE
@@ -195,6 +196,46 @@ class NodeClient:
     def capabilities(self) -> service.Capabilities:
         return _decode(self._get("/v1/capabilities"), service.Capabilities)
 
+    def set_data(self, namespace: str, key: str, value: bytes | None) -> service_data.DataWritten:
+        """Set a value of the node's own, or (None) remove it."""
+        params = {"namespace": namespace, "key": key}
+        if value is None:
+            answer = self._send("DELETE", "/v1/data", params=params)
+        else:
+            answer = self._send("PUT", "/v1/data", params=params, content=value)
+        return _decode(answer, service_data.DataWritten)
+
+    def get_data(
+        self, namespace: str, key: str, peer: str | None = None, cursor: str | None = None
+    ) -> service_data.DataPage:
+        params = {"namespace": namespace, "key": key, "peer": peer, "cursor": cursor}
+        return _decode(self._get("/v1/data", params), service_data.DataPage)
+
+    def list_data(
+        self,
+        namespace: str,
+        peer: str | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> service_data.DataKeys:
+        params = {"namespace": namespace, "peer": peer, "cursor": cursor, "limit": limit}
+        return _decode(self._get("/v1/data/keys", params), service_data.DataKeys)
+
+    def watch_data(
+        self, namespace: str, key: str, peer: str | None = None
+    ) -> Iterator[service_data.DataChange]:
+        """What is there under a key, then `ready`, then its changes; without end. A connection
+        that broke is opened again: what changed meanwhile comes, then another `ready`. Raises
+        Problem as `events` does."""
+        params = {"namespace": namespace, "key": key, "peer": peer}
+        shown: dict[str, service_data.DataValue] = {}
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                changes = self._stream("/v1/data/events", params, service_data.DataChange)
+                yield from service_data.sift_changes(changes, shown)
+            time.sleep(RECONNECT_S)
+            self.health()
+
     def facts(self, position: int = 0, limit: int = 100) -> service.LogPage:
         params = {"from": position, "limit": limit}
         return _decode(self._get("/v1/facts", params), service.LogPage)
@@ -229,29 +270,27 @@ class NodeClient:
         `not-running` when the node is gone.
         """
         while True:
-            try:
-                for entry in self._stream(position):
+            with contextlib.suppress(httpx.TransportError):
+                params = {"from": position}
+                for entry in self._stream("/v1/events", params, service.LogEntry):
                     yield entry
                     position = entry.position + 1
-            except httpx.TransportError:
-                pass
             time.sleep(RECONNECT_S)
             self.health()
 
-    def _stream(self, position: int | None) -> Iterator[service.LogEntry]:
-        params: dict[str, Any] = {"committee": self.committee}
-        if position is not None:
-            params["from"] = position
+    def _stream(self, path: str, params: dict[str, Any], kind: type[T]) -> Iterator[T]:
+        given = {key: value for key, value in params.items() if value is not None}
+        given["committee"] = self.committee
         timeout = httpx.Timeout(SILENCE_S_MAX, connect=CONNECT_S_MAX)
         with self._http.stream(
-            "GET", "/v1/events", params=params, headers=self._headers, timeout=timeout
+            "GET", path, params=given, headers=self._headers, timeout=timeout
         ) as response:
             if response.status_code >= 400:
                 response.read()
                 raise _read_problem(response)
             for line in response.iter_lines():
                 if line.startswith("data: "):
-                    yield _decode_json(line[6:].encode(), service.LogEntry)
+                    yield _decode_json(line[6:].encode(), kind)
 
     def _get(self, path: str, params: dict[str, Any] | None = None) -> httpx.Response:
         given = {key: value for key, value in (params or {}).items() if value is not None}

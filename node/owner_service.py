@@ -7,6 +7,7 @@ from crdt.facts import Fact
 from identity.keys import compute_peer_id, parse_peer_id
 from node import service
 from node.blob_store import BlobError, StoreFull
+from node.data import LogData
 from node.node import Node
 from node.node_service import PlaceService
 from node.opener import PLACES_MAX
@@ -24,6 +25,7 @@ class Service:
         self._node = node
         self._stop = stop
         self._services: dict[bytes, PlaceService] = {}
+        self.data = LogData(node.logs, node.key.public)
 
     @property
     def peer_id(self) -> str:

@@ -14,6 +14,7 @@ from crdt.moves import TRANSIT_PREFIX, is_transit_account
 from identity import keys
 from identity.schema import U63_MAX, Amount, Positive
 from node.answer import Answer as Answer
+from node.service_data import DataService
 from node.service_views import Reputation as Reputation
 from node.service_views import Score as Score
 from node.service_views import ViewsService
@@ -405,6 +406,11 @@ class NodeService(Protocol):
 
     @property
     def peer_id(self) -> str: ...
+
+    @property
+    def data(self) -> DataService:
+        """Application data, in the logs of peers."""
+        ...
 
     def at(self, committee: str) -> CommitteeService:
         """The node in the committee of that name or id. Problem: not-found."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import trio
+from fake_logs import FakeLogs
 from fake_views import CAPABILITY, FakeViews, parse_peer
 
 from crdt import facts
@@ -23,6 +24,7 @@ from node import service
 from node.api import Api, bind
 from node.config import Config
 from node.config_file import load_config
+from node.data import LogData
 from node.home import Home, NodeInfo
 from node.problem import Problem, not_found
 from protocols.committee import compute_faults, compute_quorum
@@ -36,6 +38,7 @@ class FakeNode(FakeViews):
         super().__init__(genesis)
         self.peer_id = peer_id
         self._key = keys.parse_peer_id(peer_id)
+        self.data = LogData(FakeLogs(self._key), self._key)
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []

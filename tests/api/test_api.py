@@ -12,8 +12,9 @@ import pytest
 import trio
 
 import node.api
+import node.api_data
 import node.api_views
-import node.event_stream
+import node.feeds
 from crdt import facts
 from identity import keys
 from node import service, service_views
@@ -327,17 +328,21 @@ async def test_a_port_in_use_is_named(nursery, served):
     assert str(served.port) in caught.value.detail
 
 
+def _read_sources():
+    modules = (node.api, node.api_data, node.api_views, node.feeds)
+    return "".join(map(inspect.getsource, modules))
+
+
 def test_every_method_of_the_protocol_is_served():
     names = {name for name in vars(service.NodeService) if not name.startswith("_")}
-    text = inspect.getsource(node.api) + inspect.getsource(node.event_stream)
+    text = _read_sources()
     assert {name for name in names if f"self._node.{name}" not in text} == set()
 
 
 def test_every_method_of_a_committee_is_served():
     names = {name for name in vars(service.CommitteeService) if not name.startswith("_")}
     names |= {name for name in vars(service_views.ViewsService) if not name.startswith("_")}
-    modules = (node.api, node.api_views, node.event_stream)
-    text = "".join(map(inspect.getsource, modules))
+    text = _read_sources()
     forms = ("self._node.at(committee).{}(", "node.{}(", "self._node.{}(")
     assert {name for name in names if not any(f.format(name) in text for f in forms)} == set()
 
