@@ -176,7 +176,7 @@ class Api:
         route("POST", "/v1/committees/consents", self._consent, service.Executed)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
-        ViewRoutes(self._node).add_to(route)
+        ViewRoutes(self._node, self._open_stream).add_to(route)
         DataRoutes(self._node, self._open_stream).add_to(route)
 
     async def _health(self) -> Response:
@@ -224,7 +224,7 @@ class Api:
         return Response(data, media_type="application/octet-stream")
 
     async def _views(self, committee: str = MAIN_COMMITTEE) -> Response:
-        """Stake, reputation and tasks as a Yjs v1 update, for Yjs clients. The header
+        """All views and peers' data as a Yjs v1 update, for Yjs clients. The header
         Econode-Position names the entry of the log that it was folded up to."""
         position, data = await self._node.at(committee).views()
         headers = {"Econode-Position": str(position)}

@@ -1,14 +1,11 @@
 """Routes of the local API for application data."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
 from fastapi import Request, Response
 
 from node import service_data as service
 from node.api_checks import answer, check_range, invalid
 from node.api_views import Route
-from node.event_stream import EventStream, ReadEvents
+from node.event_stream import OpenStream
 from node.feeds import feed_data
 from node.service import NodeService
 from node.service_data import KEYS_PER_PAGE_MAX
@@ -16,12 +13,9 @@ from node.service_data import KEYS_PER_PAGE_MAX
 NAME_CHARS_MAX = 64
 CURSOR_CHARS_MAX = 1_024
 
-OpenStream = Callable[[AbstractContextManager[ReadEvents]], EventStream]
-
 
 class DataRoutes:
-    """One handler a route; `add_to` names them. `open_stream` makes a stream of a feed, or raises
-    Problem when there are too many."""
+    """One handler a route; `add_to` names them."""
 
     def __init__(self, node: NodeService, open_stream: OpenStream) -> None:
         self._node, self._open_stream = node, open_stream

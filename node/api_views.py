@@ -8,6 +8,8 @@ from fastapi import Response
 from identity.schema import U63_MAX
 from node import service_views as service
 from node.api_checks import answer, check_range, invalid
+from node.event_stream import OpenStream
+from node.feeds import feed_views
 from node.service import NodeService
 from node.service_views import (
     CARDS_PER_PAGE_MAX,
@@ -27,8 +29,8 @@ Route = Callable[[str, str, Callable[..., Any], type], None]
 class ViewRoutes:
     """One handler a route; `add_to` names them."""
 
-    def __init__(self, node: NodeService) -> None:
-        self._node = node
+    def __init__(self, node: NodeService, open_stream: OpenStream) -> None:
+        self._node, self._open_stream = node, open_stream
 
     def add_to(self, route: Route) -> None:
         route("GET", "/v1/reputation", self._reputation, service.Reputation)
@@ -36,6 +38,7 @@ class ViewRoutes:
         route("GET", "/v1/directory", self._find_cards, service.Cards)
         route("GET", "/v1/directory/card", self._card, service.Card)
         route("GET", "/v1/stake/facts", self._stake_facts, service.StakeFacts)
+        route("GET", "/v1/views/events", self._watch_views, service.ViewsUpdate)
 
     async def _reputation(
         self,
@@ -92,3 +95,7 @@ class ViewRoutes:
         if cursor is not None and len(cursor) > CURSOR_CHARS_MAX:
             raise invalid("cursor", "the `next` of the page before")
         return answer(await self._node.at(committee).stake_facts(account, limit, cursor))
+
+    async def _watch_views(self, committee: str = MAIN_COMMITTEE) -> Response:
+        """The document of the views as Server-Sent Events: event `views`, data = ViewsUpdate."""
+        return self._open_stream(feed_views(self._node.at(committee)))

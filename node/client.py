@@ -1,5 +1,6 @@
 """A client of a node's local API, for the commands and the devnet. Synchronous."""
 
+import base64
 import contextlib
 import json
 import os
@@ -134,6 +135,16 @@ class NodeClient:
         """(position, Yjs v1 update) of the views of the committee's log."""
         answer = self._get("/v1/views")
         return int(answer.headers["Econode-Position"]), answer.content
+
+    def watch_views(self) -> Iterator[tuple[int, bytes]]:
+        """(position, Yjs v1 update): the whole of the views, then what changes; without end. After
+        a connection that broke the whole comes again. Raises Problem as `events` does."""
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                for each in self._stream("/v1/views/events", {}, service_views.ViewsUpdate):
+                    yield each.position, base64.b64decode(each.update)
+            time.sleep(RECONNECT_S)
+            self.health()
 
     def stake(self, account: str | None = None) -> service.Stake:
         return _decode(self._get("/v1/stake", {"account": account}), service.Stake)

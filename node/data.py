@@ -1,13 +1,13 @@
 """Application data behind the local API: `DataService` over peers' logs."""
 
 import base64
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import trio
 
-from crdt.directory import Directory, Place, Register, Touched
+from crdt.directory import Place, Register, Touched
 from crdt.items import Data, Item
 from crdt.replica import ReplicaFull
 from identity.errors import InvalidKey
@@ -17,21 +17,17 @@ from node.logs import LogClosed
 from node.outbox import OutboxFull
 from node.problem import Problem
 from node.service_data import VALUES_PAGE_BYTES_MAX, VALUES_PER_PAGE_MAX
+from node.views import PeerLogs
 
 SET_SECONDS_MAX = 30.0
 """A node that lost its log waits until members have shown that it lacks nothing of it."""
 CHANGES_PER_READ = 16
 
 
-class DataLogs(Protocol):
+class DataLogs(PeerLogs, Protocol):
     """What is needed of `node.logs.Logs`."""
 
-    @property
-    def directory(self) -> Directory: ...
-
     async def write(self, item: Item) -> int: ...
-
-    def watch(self, callback: Callable[[Touched], None]) -> AbstractContextManager[None]: ...
 
 
 class LogData:
@@ -127,8 +123,11 @@ class LogData:
     def watch(self, namespace: str, key: str, peer: str | None) -> Iterator[service.DataWatch]:
         watched = None if peer is None else _parse_peer(peer)
         watch = _Watch(self, Place(namespace, key), watched, self._choose(peer))
-        with self._logs.watch(watch.hear):
+        self._logs.add_listener(watch.hear)
+        try:
             yield watch
+        finally:
+            self._logs.remove_listener(watch.hear)
 
     def look(self, author: bytes, place: Place) -> service.DataValue | None:
         register = self._logs.directory.get_data(author, *place)

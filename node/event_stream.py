@@ -57,6 +57,10 @@ class EventStream(Response):
         self._scope.cancel()
 
 
+OpenStream = Callable[[AbstractContextManager[ReadEvents]], EventStream]
+"""Makes a stream of a feed, or raises Problem when there are too many."""
+
+
 async def _read(read: ReadEvents) -> bytes:
     """The next events, or a comment after HEARTBEAT_S without any."""
     with trio.move_on_after(HEARTBEAT_S):

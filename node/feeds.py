@@ -1,5 +1,6 @@
-"""What event streams read: entries of a log, changes of application data."""
+"""What event streams read: entries of a log, changes of application data, updates of views."""
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,7 @@ import msgspec
 from node.event_stream import ReadEvents
 from node.service import CommitteeService
 from node.service_data import DataService
+from node.service_views import ViewsUpdate
 
 ENTRIES_PER_READ = 16
 
@@ -39,6 +41,24 @@ def feed_data(
             changes = await watch.next()
             return b"".join(
                 b"event: data\ndata: %b\n\n" % msgspec.json.encode(change) for change in changes
+            )
+
+        yield read
+
+
+@contextmanager
+def feed_views(node: CommitteeService) -> Iterator[ReadEvents]:
+    """Updates of the document of the views. Without ids: a new stream begins with all of it."""
+    with node.watch_views() as watch:
+
+        async def read() -> bytes:
+            position, updates = await watch.next()
+            return b"".join(
+                b"event: views\ndata: %b\n\n"
+                % msgspec.json.encode(
+                    ViewsUpdate(position=position, update=base64.b64encode(update).decode())
+                )
+                for update in updates
             )
 
         yield read

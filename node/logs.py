@@ -10,8 +10,7 @@ they hold beyond our own has been pulled back.
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -156,14 +155,12 @@ class Logs:
         await self._ledger.flush()
         return ticket.position
 
-    @contextmanager
-    def watch(self, callback: Callable[[Touched], None]) -> Iterator[None]:
-        """Call `callback` with whatever changes in the directory, until the end of the block."""
+    def add_listener(self, callback: Callable[[Touched], None]) -> None:
+        """Call `callback` with whatever changes in the directory from now on."""
         self._listeners.append(callback)
-        try:
-            yield
-        finally:
-            self._listeners.remove(callback)
+
+    def remove_listener(self, callback: Callable[[Touched], None]) -> None:
+        self._listeners.remove(callback)
 
     async def _write_awaited(self) -> None:
         while True:

@@ -58,6 +58,7 @@ class PlaceService(PlaceViews):
     def on_executed(self, _: object) -> None:
         self._executed.set()
         self._executed = trio.Event()
+        self._place.views.announce()
 
     def on_transferred(self, _: object) -> None:
         self.on_executed(_)

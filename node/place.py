@@ -58,7 +58,7 @@ class Place:
                 checkpoint_batches=chain.state.parameters.checkpoint_batches,
             )
         )
-        self.views = Views(make_chain, node.ledger)
+        self.views = Views(make_chain, node.ledger, node.logs)
         self.receipts = Receipts(lambda: self.committee, node.key, node.blobs, node.send_to)
         submitter = Submitter(self.committee, node.key, chain.get_next_nonce(node.key.public))
         self.account = Account(node.driver, self.seat, submitter)

@@ -1,5 +1,7 @@
 """The views of one committee behind the local API: `ViewsService` over chain, logs and ledger."""
 
+from contextlib import AbstractContextManager
+
 import trio
 
 from crdt.directory import Offer, Query, Standing
@@ -91,6 +93,9 @@ class PlaceViews:
         key = parse_peer_id(account)
         await self._node.ledger.flush()
         return await StakeFactsReader(self._node.ledger, self._committee).read(key, limit, cursor)
+
+    def watch_views(self) -> AbstractContextManager[service.ViewsWatch]:
+        return self._place.views.watch()
 
     def _get_standing(self, agent: bytes) -> Standing:
         state = self._place.chain.state

@@ -2,6 +2,7 @@
 who offers what, and which facts moved an account's credits. The contract is `NodeService`'s."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 from node.answer import Answer
@@ -154,6 +155,22 @@ class StakeFacts(Answer, frozen=True):
     not_held: tuple[tuple[int, int], ...]
 
 
+class ViewsUpdate(Answer, frozen=True):
+    """A Yjs v1 update (base64) that leads to the views after the entry at `position`. The first
+    one of a stream holds the whole document; an update may come again, which changes nothing."""
+
+    position: int
+    update: str
+
+
+class ViewsWatch(Protocol):
+    """A watch of the document of one committee's views."""
+
+    async def next(self) -> tuple[int, tuple[bytes, ...]]:
+        """(position, Yjs v1 updates); waits for one. A cancelled call loses none."""
+        ...
+
+
 class ViewsService(Protocol):
     """The views of one committee. See NodeService for what holds for all methods."""
 
@@ -184,6 +201,10 @@ class ViewsService(Protocol):
 
     async def stake_facts(self, account: str, limit: int, cursor: str | None) -> StakeFacts:
         """Facts about an account with their proofs, newest first."""
+        ...
+
+    def watch_views(self) -> AbstractContextManager[ViewsWatch]:
+        """The document of the views, and what becomes of it."""
         ...
 
 

@@ -8,11 +8,11 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import trio
-from fake_logs import FakeLogs
 from fake_views import CAPABILITY, FakeViews, parse_peer
 
 from crdt import facts
@@ -29,6 +29,7 @@ from node.home import Home, NodeInfo
 from node.problem import Problem, not_found
 from protocols.committee import compute_faults, compute_quorum
 from protocols.genesis import Genesis
+from tests.ledger.peer_logs import PeerLogs
 
 
 class FakeNode(FakeViews):
@@ -38,7 +39,7 @@ class FakeNode(FakeViews):
         super().__init__(genesis)
         self.peer_id = peer_id
         self._key = keys.parse_peer_id(peer_id)
-        self.data = LogData(FakeLogs(self._key), self._key)
+        self.data = LogData(PeerLogs(self._key), self._key)
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []
@@ -338,6 +339,15 @@ class FakeNode(FakeViews):
     async def views(self) -> tuple[int, bytes]:
         return len(self._entries) - 1, self._document.snapshot()
 
+    @contextmanager
+    def watch_views(self) -> "Iterator[FakeViewsWatch]":
+        yield FakeViewsWatch(self)
+
+    async def wait_position(self, position: int) -> None:
+        async with self._news:
+            while len(self._entries) <= position:
+                await self._news.wait()
+
     async def capabilities(self) -> service.Capabilities:
         offered = service.OfferedBy(
             id=CAPABILITY.hex(), name="upper", version="1", agents=(self.peer_id,)
@@ -349,9 +359,7 @@ class FakeNode(FakeViews):
         return service.LogPage(entries=entries, next=position + len(entries))
 
     async def wait_facts(self, position: int, limit: int) -> service.LogPage:
-        async with self._news:
-            while len(self._entries) <= position:
-                await self._news.wait()
+        await self.wait_position(position)
         return await self.facts(position, limit)
 
     async def submit_operation(self, statement: bytes) -> service.Accepted:
@@ -360,6 +368,20 @@ class FakeNode(FakeViews):
 
     async def shutdown(self) -> None:
         self.stopping.set()
+
+
+class FakeViewsWatch:
+    """The whole document after each entry."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+        self._next = 0
+
+    async def next(self) -> tuple[int, tuple[bytes, ...]]:
+        await self._node.wait_position(self._next)
+        position, snapshot = await self._node.views()
+        self._next = position + 1
+        return position, (snapshot,)
 
 
 async def serve(home: Home, config: Config) -> None:

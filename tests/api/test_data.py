@@ -5,7 +5,6 @@ import base64
 import msgspec
 import pytest
 import trio
-from fake_logs import FakeLogs
 
 from crdt import directory
 from crdt.directory import DATA_BYTES_MAX
@@ -17,6 +16,7 @@ from node.data import CHANGES_PER_READ, LogData
 from node.home import NodeInfo
 from node.problem import Problem
 from node.service_data import DataChange, sift_changes
+from tests.ledger.peer_logs import PeerLogs
 
 ME, A, B = (keys.PrivateKey(bytes([n]) * 32).public for n in (0, 1, 2))
 PLACE = {"namespace": "chess", "key": "opening"}
@@ -71,7 +71,7 @@ async def test_bad_questions_are_refused(served):
 
 async def test_a_full_map_refuses_a_value_and_writes_nothing(monkeypatch):
     monkeypatch.setattr(directory, "DATA_KEYS_MAX", 2)
-    data = LogData(FakeLogs(ME), ME)
+    data = LogData(PeerLogs(ME), ME)
     await data.set("n", "x", b"")
     await data.set("n", "y", b"")
     with pytest.raises(Problem) as caught:
@@ -88,7 +88,7 @@ async def test_a_full_map_refuses_a_value_and_writes_nothing(monkeypatch):
 
 async def test_pages_of_values_and_keys_join(served, monkeypatch):
     monkeypatch.setattr("node.data.VALUES_PER_PAGE_MAX", 2)
-    logs, authors = FakeLogs(ME), [bytes([n]) * 32 for n in range(5)]
+    logs, authors = PeerLogs(ME), [bytes([n]) * 32 for n in range(5)]
     authors = sorted(keys.PrivateKey(author).public for author in authors)
     for author in authors:
         logs.append(author, Data("n", "k", author), Data("n", "ü.", b""), Data("m", "k", b""))
@@ -121,7 +121,7 @@ async def _drain(watch):
 
 
 async def test_a_watch_begins_with_what_is_there_and_shows_each_last_state():
-    logs = FakeLogs(ME)
+    logs = PeerLogs(ME)
     data = LogData(logs, ME)
     authors = [keys.PrivateKey(bytes([n]) * 32).public for n in range(CHANGES_PER_READ + 5)]
     for author in authors:
@@ -157,7 +157,7 @@ async def test_a_watch_begins_with_what_is_there_and_shows_each_last_state():
 
 
 async def test_a_watch_of_one_peer_hears_of_no_other():
-    logs = FakeLogs(ME)
+    logs = PeerLogs(ME)
     data = LogData(logs, ME)
     with data.watch("n", "k", keys.compute_peer_id(A)) as watch:
         assert await watch.next() == (DataChange(ready=True),)
@@ -167,7 +167,7 @@ async def test_a_watch_of_one_peer_hears_of_no_other():
 
 
 async def test_a_read_that_is_cancelled_loses_no_change():
-    logs = FakeLogs(ME)
+    logs = PeerLogs(ME)
     data = LogData(logs, ME)
     with data.watch("n", "k", None) as watch:
         await watch.next()

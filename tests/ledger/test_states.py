@@ -22,6 +22,7 @@ from protocols.messages import Batches, GiveState, OfferState
 from protocols.state_tree import STATE_CHUNK_BYTES, is_chunk
 from protocols.step import ServeBatches, ServeChunks, ServeOffer
 from tests.ledger.network import Network
+from tests.ledger.peer_logs import PeerLogs as NoPeers
 from tests.ledger.test_verify import FLIPS_PER_COLUMN, change_one
 
 COLUMNS = {
@@ -264,7 +265,7 @@ def test_peers_are_served_what_is_held_and_nothing_else(path: Path, network: Net
 def test_the_views_go_on_behind_a_gap(path: Path, network: Network) -> None:
     async def run() -> None:
         async with trio_asyncio.open_loop(), Ledger.open(path, network.id) as ledger:
-            views = Views(lambda: make_fresh(network), ledger)
+            views = Views(lambda: make_fresh(network), ledger, NoPeers())
             position, update = await views.read()
             assert position == 10
             assert update

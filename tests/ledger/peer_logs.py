@@ -1,7 +1,6 @@
 """Peers' logs without peers: entries of any author are folded as they come."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import trio
 
@@ -10,10 +9,10 @@ from crdt.directory import Directory, Touched
 from crdt.items import Item, encode_item
 
 
-class FakeLogs:
-    """What `node.data.LogData` needs of `node.logs.Logs`."""
+class PeerLogs:
+    """What application data and views need of `node.logs.Logs`."""
 
-    def __init__(self, me: bytes) -> None:
+    def __init__(self, me: bytes = bytes(32)) -> None:
         self.directory = Directory()
         self._me = me
         self._entries: dict[bytes, list[log.Entry]] = {}
@@ -35,13 +34,11 @@ class FakeLogs:
         """The author's log forked behind its first `count` entries."""
         self._tell(self.directory.freeze(author, self._entries[author][:count]))
 
-    @contextmanager
-    def watch(self, callback: Callable[[Touched], None]) -> Iterator[None]:
+    def add_listener(self, callback: Callable[[Touched], None]) -> None:
         self._listeners.append(callback)
-        try:
-            yield
-        finally:
-            self._listeners.remove(callback)
+
+    def remove_listener(self, callback: Callable[[Touched], None]) -> None:
+        self._listeners.remove(callback)
 
     def _tell(self, touched: Touched) -> None:
         for callback in tuple(self._listeners):
