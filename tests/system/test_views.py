@@ -100,14 +100,15 @@ def test_large_values_and_values_of_several_arrive_and_survive_kill_9(market, tm
 def test_agents_are_found_by_what_they_offer_ask_and_are_worth(market):
     asked = market.nodes[1]
 
-    def find(*options):
-        found = do(asked, "directory", "find", "--capability", "count", *options)["cards"]
-        return [card["peer_id"] for card in found]
+    def find(**filters):
+        return [card.peer_id for card in asked.client.find_cards("count", **filters).cards]
 
     by_price = [market.nodes[index].peer_id for index in (1, 2, 0, 3)]
     wait_until(lambda: find() == by_price, "four cards, the cheapest of equal scores first")
-    assert find("--max-price", "20") == by_price[:2]
-    assert find("--min-stake", "10001") == find("--min-score", "1000000") == []
+    assert find(price_max=20) == by_price[:2]
+    assert find(bond_min=10_001) == find(score_min=1_000_000) == []
+    asks = ("--capability", "count", "--max-price", "10", "--min-stake", "1", "--min-score", "1")
+    assert do(asked, "directory", "find", *asks)["cards"][0]["peer_id"] == by_price[0]
     card = do(asked, "directory", "show", by_price[0])
     assert (card["state"], card["price_hint"]) == ("good", 10)
     assert card["addresses"] == [market.addresses[1]]
@@ -124,21 +125,23 @@ def test_a_score_can_be_computed_again_from_its_explanation(market, tmp_path):
     market.wait_equal()
     graded = 0
     for node in market.nodes[:3]:
-        (score,) = do(requester, "reputation", "show", node.peer_id)["scores"]
-        told = do(market.nodes[0], "reputation", "explain", node.peer_id)
+        (score,) = requester.client.reputation(node.peer_id).scores
+        told = msgspec.to_builtins(market.nodes[0].client.explain(node.peer_id))
         assert told["whole"]
         good, bad = FOUNDER_GOOD, 0
         for period in told["periods"][:-1]:
             good = good * 63 // 64 + sum(each["good"] for each in period["receipts"])
             bad = bad * 255 // 256 + sum(each["bad"] for each in period["receipts"])
-        assert (good, bad) == (score["good"], score["bad"])
-        assert told["score_ppm"] == 10**6 * good // (good + bad + 10**6) == score["score_ppm"]
+        assert (good, bad) == (score.good, score.bad)
+        assert told["score_ppm"] == 10**6 * good // (good + bad + 10**6) == score.score_ppm
         receipts = [each for period in told["periods"] for each in period["receipts"]]
         assert {each["rater"] for each in receipts} <= {requester.peer_id}
         graded += len(receipts)
     assert graded >= TASKS
     best = do(requester, "reputation", "top", "--limit", "1")["scores"]
-    assert best == do(requester, "reputation", "show")["scores"][:1]
+    assert best == [msgspec.to_builtins(requester.client.reputation().scores[0])]
+    shown = requester.econode("reputation", "explain", best[0]["peer_id"]).out
+    assert "score = 10^6*G // (G + B + 10^6)" in shown
 
 
 def test_facts_about_an_account_prove_themselves_to_whoever_has_the_genesis(market):
@@ -202,4 +205,4 @@ def test_nothing_of_it_disturbed_the_network(market):
     for node in market.nodes:
         assert "Traceback" not in node.read_log()
         assert node.stop() == 0
-        assert node.verify()["valid"]
+    assert market.nodes[0].verify()["valid"]
