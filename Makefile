@@ -5,6 +5,7 @@
 
 BIN = .venv/bin
 ARGS =
+ON_TWO = -n 2 --dist loadgroup
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,10 +30,10 @@ setup-dev: .venv/project.stamp .venv/dev.stamp ## The same, with the tools for t
 	@touch $@
 
 test: setup-dev ## Run the tests; ARGS="-k word" chooses
-	@$(BIN)/python -m pytest -m "not full" $(ARGS)
+	@$(BIN)/python -m pytest $(ON_TWO) -m "not full" $(ARGS)
 
 test-full: setup-dev ## Run the tests, the long ones too
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(ON_TWO) $(ARGS)
 
 lint: setup-dev ## Check style and formatting
 	@$(BIN)/ruff check .

@@ -41,6 +41,8 @@ class Client:
         """Simulated time at which each nonce was first sent, until it is executed."""
         self.pause_ms = world.plan.operation_pause_ms
         self.at_once = world.plan.operations_at_once
+        self.hearers = world.plan.hearers or None
+        """Indexes of the members that it reaches; None when it reaches everybody."""
         self._submitter = Submitter(world.committee, key, 1)
         self._random = Random(world.plan.seed * 7 + id_)
 
@@ -91,7 +93,7 @@ class TaskClient(Client):
 
     def __init__(self, world: "World", id_: int, key: PrivateKey) -> None:
         super().__init__(world, id_, key)
-        self.pause_ms, self.at_once = TASK_PAUSE_MS, 1
+        self.pause_ms, self.at_once, self.hearers = TASK_PAUSE_MS, 1, None
         self._count = 0
 
     def make_body(self) -> AnyBody:

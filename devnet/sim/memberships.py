@@ -30,6 +30,7 @@ class Owner(Client):
         super().__init__(world, id_, member.key)
         # Its link is a client's: what it sends does not show that its member's process runs.
         self.peer = world.foundation.clients[0].public
+        self.hearers = None
         self._index = member.index
         self._wanted: deque[AnyBody] = deque()
 

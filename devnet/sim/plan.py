@@ -66,6 +66,7 @@ STORM_MS = 3_500
 STORM_SHARE = 0.2
 CHANGES_SHARE = 0.2
 AWAY_SHARE = 0.12
+HIDDEN_SHARE = 0.15
 SKEW_MS_MAX = 50
 JUMP_MS_MAX = 3_600_000
 
@@ -138,6 +139,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The primary proposes again while something is in flight, whatever waits."""
     clients: int = 1
     """Paying clients; each submits `operations_at_once` every pause."""
+    hearers: tuple[int, ...] = ()
+    """Members that paying clients reach; empty when they reach everybody."""
     has_tasks: bool = False
     checkpoint_batches: int = 20
     chunk_bytes: int = 0
@@ -182,7 +185,8 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
     )
     plan = plan if plan.has_tasks else _change_members(random, plan)
     plan = msgspec.structs.replace(plan, tells_links=random.random() < 0.6)
-    return _send_away(random, plan) if random.random() < AWAY_SHARE else plan
+    plan = _send_away(random, plan) if random.random() < AWAY_SHARE else plan
+    return _hide_clients(random, plan)
 
 
 def _send_away(random: Random, plan: Plan) -> Plan:
@@ -207,6 +211,16 @@ def _send_away(random: Random, plan: Plan) -> Plan:
         transfer_batches_min=1,
         chunk_bytes=random.choice((256, 1_024)),
     )
+
+
+def _hide_clients(random: Random, plan: Plan) -> Plan:
+    """In some worlds paying clients know f+1 honest members only. That is enough: one that leaves
+    a view takes the others along. Whoever is known must stay a member."""
+    if plan.changes or plan.accuses or random.random() >= HIDDEN_SHARE:
+        return plan
+    honest = sorted(set(range(plan.n)) - {liar.node for liar in plan.byzantine})
+    known = random.sample(honest, compute_faults(plan.n) + 1)
+    return msgspec.structs.replace(plan, hearers=tuple(sorted(known)))
 
 
 def _change_members(random: Random, plan: Plan) -> Plan:

@@ -209,7 +209,8 @@ class World:
     def send_from_client(self, client: Client, message: Hop) -> None:
         frame = router.encode_frame(message)
         for member in self.members:
-            self.links.send(self.now_ms, client.id, member.id, frame)
+            if client.hearers is None or member.index in client.hearers:
+                self.links.send(self.now_ms, client.id, member.id, frame)
 
     def _deliver(self, source: int, target: int, frame: bytes) -> None:
         if self.links.cuts and (source, target) in self.links.cuts:

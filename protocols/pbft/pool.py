@@ -8,7 +8,6 @@ window of `Application.admit` per account.
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 
 from protocols.economy.operations import Operation
 
@@ -116,10 +115,21 @@ class Pool:
         """The request with the account's next nonce."""
         return self._by_account.get(account, {}).get(self._get_nonce(account))
 
-    def get_oldest(self, count_max: int) -> list[Request]:
-        """The next requests of the accounts that wait longest."""
-        found = (self.get_next(account) for account in self._ready_ms)
-        return list(islice((request for request in found if request is not None), count_max))
+    def list_oldest(self, count_max: int, bytes_max: int) -> list[Request]:
+        """What no accepted proposal has yet, in the order of nonces: at first of the accounts
+        that wait longest. One request at least if there is any."""
+        found: list[Request] = []
+        size = 0
+        for account in self._ready_ms:
+            nonces = self._by_account[account]
+            nonce = self._get_unproposed(account)
+            while (request := nonces.get(nonce)) is not None:
+                size += len(request.data)
+                if len(found) >= count_max or (found and size > bytes_max):
+                    return found
+                found.append(request)
+                nonce += 1
+        return found
 
     def begin_view(self) -> None:
         """What the former primary proposed may be proposed again."""
@@ -149,5 +159,8 @@ class Pool:
                 self._proposed.pop(account, None)
 
     def _get_next(self, account: bytes) -> Request | None:
-        next_nonce = max(self._get_nonce(account), self._proposed.get(account, 0) + 1)
-        return self._by_account.get(account, {}).get(next_nonce)
+        return self._by_account.get(account, {}).get(self._get_unproposed(account))
+
+    def _get_unproposed(self, account: bytes) -> int:
+        """The first nonce that is neither executed nor in an accepted proposal."""
+        return max(self._get_nonce(account), self._proposed.get(account, 0) + 1)

@@ -31,9 +31,10 @@ class Reproposals:
         core = self._core
         self._wanted = {}
         if core.is_primary and core.views.is_active:
+            low, high = core.checkpoints.low, core.checkpoints.high
             for seq, digest in core.views.expected.items():
                 slot = core.slots.get(seq)
-                if seq <= core.checkpoints.high and (slot is None or slot.proposal is None):
+                if low < seq <= high and (slot is None or slot.proposal is None):
                     self._wanted[seq] = digest
 
     def clear(self) -> None:

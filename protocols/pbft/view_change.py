@@ -47,8 +47,9 @@ VIEWS_KEPT_PER_SIGNER = 4
 EARLY_VOTES_MAX = 512
 """Votes of one member for views that have not begun here; more than its open slots need."""
 RESEND_MS = 300
-RELAYED_MAX = 4
-"""Requests that a backup passes on to a primary that seems not to have them."""
+RELAYED_MAX = 64
+RELAYED_BYTES_MAX = 256 * 1024
+"""Requests that a backup passes on at once to a primary that seems not to have them."""
 HEARD_MS_MAX = 1_500
 """A member that was silent for longer does not count as connected."""
 
@@ -84,6 +85,7 @@ class ViewChanger:
         self._entered_ms = 0
         self._progress = -1
         self._resend_after_ms = 0
+        self._relay_after_ms = 0
         self._heard_ms: dict[bytes, int] = {}
 
     # --- time ---------------------------------------------------------------------------------
@@ -147,7 +149,10 @@ class ViewChanger:
         since_ms = core.pool.get_oldest_ms()
         if core.is_primary or since_ms is None or now_ms - since_ms < RELAY_AFTER_MS:
             return
-        oldest = core.pool.get_oldest(RELAYED_MAX)
+        if now_ms < self._relay_after_ms:
+            return
+        self._relay_after_ms = now_ms + RELAY_AFTER_MS
+        oldest = core.pool.list_oldest(RELAYED_MAX, RELAYED_BYTES_MAX)
         if oldest:
             operations = tuple(request.data for request in oldest)
             submit = Submit(committee=core.committee.id, operations=operations)

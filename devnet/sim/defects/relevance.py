@@ -34,6 +34,11 @@ def deaf_to(*kinds: str) -> Relevance:
     return lambda plan: any(fault.detail in kinds for fault in plan.faults)
 
 
+def hides_clients(plan: Plan) -> bool:
+    """Clients reach f+1 members only."""
+    return bool(plan.hearers)
+
+
 def pipelines(plan: Plan) -> bool:
     return plan.pipelines
 
@@ -56,8 +61,13 @@ def changes_members(plan: Plan) -> bool:
 
 
 def transfers(plan: Plan) -> bool:
-    """Who is behind asks for a state, not only for batches."""
+    """A member that was away for long fetches a state in many chunks."""
     return plan.chunk_bytes > 0
+
+
+def seeks_states(plan: Plan) -> bool:
+    """Who is a little behind asks for a state already."""
+    return plan.transfer_batches_min > 0
 
 
 def no_plan(plan: Plan) -> bool:

@@ -1,7 +1,7 @@
 """Defects of state transfer."""
 
 from devnet.sim.defects.patch import make
-from devnet.sim.defects.relevance import both, habit, transfers
+from devnet.sim.defects.relevance import both, habit, seeks_states, transfers
 
 _TRANSFER = "protocols.pbft.state_transfer:StateTransfer"
 _LIES = both(habit("false_state"), transfers)
@@ -43,6 +43,6 @@ DEFECTS = (
             "self._target.checkpoint.seq > self._core.executed",
             "True",
         ),
-        shows=transfers,
+        shows=seeks_states,
     ),
 )

@@ -6,9 +6,11 @@ from devnet.sim.defects.relevance import (
     changes_views,
     deaf_to,
     habit,
+    hides_clients,
     lies,
     no_plan,
     pipelines,
+    starts_again,
 )
 from devnet.sim.plan import VIEW_LIES
 
@@ -159,13 +161,30 @@ DEFECTS = (
         "missing_join",
         "f+1 members in later views move nobody",
         (f"{_VIEWS}._join", "len(highest) > core.committee.f", "False"),
-        shows=no_plan,
+        shows=hides_clients,
     ),
     make(
         "joins_anyone",
         "a single VIEW-CHANGE makes others follow",
         (f"{_VIEWS}._join", "len(highest) > core.committee.f", "highest"),
         shows=habit("restless"),
+    ),
+    make(
+        "proposes_again_what_is_stable",
+        "a primary that starts again proposes below its window",
+        ("protocols.pbft.reproposals:Reproposals.begin", "low < seq <= high", "seq <= high"),
+        shows=both(starts_again, changes_views),
+    ),
+    make(
+        "passes_on_one_by_one",
+        "a backup passes one operation at a time on to the primary, also what it has",
+        ("protocols.pbft.pool:Pool.list_oldest", "len(found) >= count_max", "found"),
+        (
+            "protocols.pbft.pool:Pool.list_oldest",
+            "self._get_unproposed(account)",
+            "self._get_nonce(account)",
+        ),
+        shows=hides_clients,
     ),
     make(
         "no_view_timer",
