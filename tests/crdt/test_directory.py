@@ -1,9 +1,12 @@
 """The directory says what each author's own log says, in its order."""
 
 import hashlib
+from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crdt import directory, log
 from crdt.directory import Directory, Place, Query, Register, Standing
@@ -168,3 +171,45 @@ def test_repeats_are_skipped_gaps_refused_and_a_freeze_starts_anew() -> None:
     committee = log.append(bytes(16), 0, log.GENESIS_PREVIOUS, 0, [encode_item(make_card(1, 9))])
     found.apply(committee)
     assert found.get_authors() == [A]
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+ITEMS = st.one_of(
+    st.builds(Data, NAMES, NAMES, st.one_of(st.none(), st.binary(max_size=6))),
+    st.builds(make_card, st.integers(0, 9), st.integers(0, 9)),
+    st.binary(max_size=3),
+)
+
+
+@given(logs=st.lists(st.lists(ITEMS, max_size=5), max_size=8), left=st.integers(0, 8))
+def test_the_map_of_an_author_follows_from_its_entries_alone(
+    logs: list[list[Item | bytes]], left: int
+) -> None:
+    """Whatever it writes: bounds hold, what has room counts, and a fold anew gives the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(directory, "DATA_KEYS_MAX", 4)
+        patch.setattr(directory, "DATA_KEYS_NAMESPACE_MAX", 2)
+        patch.setattr(directory, "DATA_BYTES_MAX", 12)
+        entries = make_log(A, *logs)
+        found = Directory()
+        for entry in entries:
+            before = dict(found.list_data(A))
+            touched = found.apply(entry)
+            after = found.list_data(A)
+            changed = {
+                place for place in {*before, *after} if before.get(place) != after.get(place)
+            }
+            assert changed <= touched.data
+            assert len(after) <= 4
+            assert max(Counter(place.namespace for place in after).values(), default=0) <= 2
+            assert sum(len(register.value) for register in after.values()) <= 12
+            for place in (Place("a", "a"), Place("b", "c")):
+                room = found.has_room(A, place, 3)
+                follow = make_log(A, *logs[: entry.header.position + 1], [Data(*place, b"new")])
+                tried = make_directory(follow)
+                register = tried.get_data(A, *place)
+                assert room == (register is not None and register.position == len(follow) - 1)
+        found.freeze(A, entries[:left])
+        expected = make_directory(entries[:left])
+        assert found.list_data(A) == expected.list_data(A)
+        assert found.get_offer(A) == expected.get_offer(A)
