@@ -21,7 +21,7 @@ from crdt.exchange import AntiEntropyMessage, HeadLine, LogEntries, LogHeads, Lo
 from crdt.exchange import CarriedEntry as Carried
 from crdt.heads import Prover, sign_head
 from crdt.items import Item
-from crdt.replica import LOG_ENTRIES_MAX, Change, ProvenEntry, Replica, ReplicaFull
+from crdt.replica import LOG_BYTES_MAX, LOG_ENTRIES_MAX, Change, ProvenEntry, Replica, ReplicaFull
 from identity import cbor, schema
 from identity.errors import EconodeError, InvalidBytes
 from identity.keys import PrivateKey
@@ -40,7 +40,9 @@ WRITE_PAUSE_SECONDS = 0.1
 """Between two entries that somebody waits for: what comes meanwhile shares the next one."""
 READ_ENTRIES = 256
 DATA_LOG_ENTRIES_MAX = LOG_ENTRIES_MAX * 9 // 10
-"""A log of more entries takes no more application data: the rest is for cards and receipts."""
+DATA_LOG_BYTES_MAX = LOG_BYTES_MAX * 9 // 10
+"""A log of more entries or bytes takes no more application data: the rest is for cards and
+receipts."""
 
 
 class LogClosed(EconodeError):
