@@ -1,15 +1,26 @@
 """Why an agent has its score: each receipt, snapshot by snapshot, with the arithmetic.
 
-A snapshot's masses follow from those of the one before it and the receipts in between
-(`crdt/reputation.py`), so an explanation may begin at any snapshot, whose fact gives the masses,
-or at the genesis. Whoever reads it can compute the score again from what it says.
+A snapshot's masses follow from those of the one before it, the receipts in between, and what their
+raters handed out meanwhile to whomever (`crdt/reputation.py`). So an explanation may begin at any
+snapshot, whose fact gives the masses, or at the genesis. Whoever reads it can compute the score
+again from what it says.
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from crdt.facts import Fact, Minted, Score, Settled, Slashed, Snapshot
-from crdt.reputation import FOUNDER_GOOD, InvalidSnapshot, Masses, Receipt, make_receipt
+from crdt.reputation import (
+    FOUNDER_GOOD,
+    Handed,
+    InvalidSnapshot,
+    Masses,
+    Receipt,
+    compute_handed,
+    count_receipt,
+    make_receipt,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +37,14 @@ class Reason:
 @dataclass(frozen=True, slots=True)
 class Period:
     """What one snapshot folded. `number` and `position` are the snapshot's, None for what counts
-    at the next one; `after` and `score_ppm` are then what that would give if it came now."""
+    at the next one; what is counted, `after` and `score_ppm` are then what that would give if it
+    came now. `raters` are those of the reasons."""
 
     number: int | None
     position: int | None
     before: Masses
     reasons: tuple[Reason, ...]
+    raters: Mapping[bytes, Handed]
     after: Masses
     score_ppm: int
 
@@ -45,6 +58,8 @@ class Explanation:
         score = None if start is None else find_score(start, agent)
         self._masses = Masses() if score is None else Masses(score.good, score.bad)
         self._reasons: list[Reason] = []
+        self._receipts: list[Receipt] = []
+        """All agents' since the newest snapshot."""
         self._periods: list[Period] = []
 
     def apply(self, position: int, item: int, fact: Fact) -> None:
@@ -53,8 +68,11 @@ class Explanation:
             self._masses = Masses(good=FOUNDER_GOOD)
         elif isinstance(fact, Snapshot):
             self._close(position, fact)
-        elif (made := make_receipt(fact)) is not None and made[0] == self._agent:
-            self._reasons.append(Reason(position, item, _get_amount(fact), made[1]))
+        elif (made := make_receipt(fact)) is not None:
+            agent, receipt = made
+            self._receipts.append(receipt)
+            if agent == self._agent:
+                self._reasons.append(Reason(position, item, _get_amount(fact), receipt))
 
     def get_periods(self) -> tuple[Period, ...]:
         """Oldest first; the last one is open."""
@@ -67,14 +85,17 @@ class Explanation:
         if told != (period.after.good, period.after.bad, period.score_ppm):
             raise InvalidSnapshot(f"snapshot {fact.number} says {told} of {self._agent.hex()[:8]}")
         self._periods.append(period)
-        self._masses, self._reasons = period.after, []
+        self._masses, self._reasons, self._receipts = period.after, [], []
 
     def _make_period(self, number: int | None, position: int | None) -> Period:
-        good = sum(reason.receipt.good for reason in self._reasons)
-        bad = sum(reason.receipt.bad for reason in self._reasons)
-        after = self._masses.fold(good, bad)
-        reasons = tuple(self._reasons)
-        return Period(number, position, self._masses, reasons, after, after.score_ppm())
+        handed = compute_handed(self._receipts)
+        reasons = tuple(
+            replace(reason, receipt=count_receipt(reason.receipt, handed))
+            for reason in self._reasons
+        )
+        after = self._masses.fold([reason.receipt for reason in reasons])
+        raters = {r: handed[r] for reason in reasons if (r := reason.receipt.rater) is not None}
+        return Period(number, position, self._masses, reasons, raters, after, after.score_ppm())
 
 
 def find_score(snapshot: Snapshot, agent: bytes) -> Score | None:

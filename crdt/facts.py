@@ -251,6 +251,10 @@ class Settled(Fact, frozen=True, tag="settled"):
     executor: Key
     grade: Grade
     price: Amount
+    rater: Key
+    """Who asked for the task."""
+    allowance: Amount
+    """The reputation that the rater may hand out until the next snapshot; `reputation.py`."""
 
 
 class TaskEnded(Fact, frozen=True, tag="task_ended"):

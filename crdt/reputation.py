@@ -7,16 +7,23 @@ one into its masses and fixes the scores that ordered code reads until the next:
 
 so bad is forgotten more slowly than good. Founders start with G = 4 * 10^6, everybody else with
 nothing: leaving and coming back under another key gains nothing.
+
+The rater of a settlement is who asked for the task. All that it hands out between two snapshots,
+good and bad, is at most its allowance, which is linear in its bond: beyond that each of its
+receipts counts for the same share, so that neither more tasks nor more identities for one bond
+say more. A proven offence needs no rater and counts in full.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from crdt.facts import Fact, Grade, Minted, Score, Settled, Slashed, Snapshot
 from crdt.log import compute_root
 from identity import schema
 from identity.errors import EconodeError, InvalidSchema
+from identity.schema import U63_MAX
 
 PPM = 1_000_000
 FOUNDER_GOOD = 4 * PPM
@@ -37,13 +44,29 @@ class InvalidSnapshot(EconodeError):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One reason for a score: a settlement, or a proven offence (grade byzantine, round -1)."""
+    """One reason for a score: a settlement, or a proven offence (grade byzantine, round -1).
+
+    Of `good` and `bad` a snapshot counted `counted_ppm` millionths, rounded down; None until then.
+    """
 
     task: bytes | None
     round: int
     grade: Grade
     good: int
     bad: int
+    rater: bytes | None = None
+    """Who asked for the task; None for an offence."""
+    allowance: int = 0
+    """What the rater could hand out in all until the snapshot, by its bond at this settlement."""
+    counted_ppm: int | None = None
+
+    @property
+    def good_counted(self) -> int:
+        return self.good * (self.counted_ppm or 0) // PPM
+
+    @property
+    def bad_counted(self) -> int:
+        return self.bad * (self.counted_ppm or 0) // PPM
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +76,41 @@ class Masses:
     good: int = 0
     bad: int = 0
 
-    def fold(self, good_since: int, bad_since: int) -> "Masses":
-        """The masses at the next snapshot, after what the receipts in between added."""
-        return Masses(self.good * 63 // 64 + good_since, self.bad * 255 // 256 + bad_since)
+    def fold(self, counted: Sequence[Receipt]) -> "Masses":
+        """The masses at the next snapshot, with what that one counts of the receipts in between."""
+        good = sum(receipt.good_counted for receipt in counted)
+        bad = sum(receipt.bad_counted for receipt in counted)
+        return Masses(self.good * 63 // 64 + good, self.bad * 255 // 256 + bad)
 
     def score_ppm(self) -> int:
         return PPM * self.good // (self.good + self.bad + PRIOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What a rater handed out since a snapshot, good and bad, and what it was allowed to.
+
+    The allowance is the least it had at any of its receipts: credits that are bonded later, for
+    somebody else's turn, add nothing to what was said before.
+    """
+
+    mass: int
+    allowance: int
+
+    @property
+    def share_ppm(self) -> int:
+        """The share of each of its receipts that counts."""
+        return min(PPM, self.allowance * PPM // self.mass)
 
 
 @dataclass(slots=True)
 class _Record:
     good: int = 0
     bad: int = 0
-    good_since: int = 0
-    bad_since: int = 0
     score_ppm: int = 0
     receipts: deque[Receipt] = field(default_factory=lambda: deque(maxlen=RECEIPTS_MAX))
+    since: list[Receipt] = field(default_factory=list)
+    """Receipts that no snapshot has counted yet: one for each settlement or offence since then."""
 
 
 def make_receipt(fact: Fact) -> tuple[bytes, Receipt] | None:
@@ -77,16 +119,40 @@ def make_receipt(fact: Fact) -> tuple[bytes, Receipt] | None:
         case Settled(grade=grade):
             good, bad = GOOD.get(grade, 0), BAD_POOR if grade == "poor" else 0
             # A byzantine grade weighs nothing here: the Slashed fact that follows it does.
-            if good or bad:
-                return fact.executor, Receipt(fact.task, fact.round, grade, good, bad)
+            if (good or bad) and fact.rater != fact.executor:
+                place = (fact.task, fact.round, grade)
+                return fact.executor, Receipt(*place, good, bad, fact.rater, fact.allowance)
         case Slashed():
             return fact.offender, Receipt(fact.task, -1, "byzantine", 0, BAD_OFFENCE)
     return None
 
 
+def compute_handed(receipts: Iterable[Receipt]) -> dict[bytes, Handed]:
+    """By rater, what the receipts since a snapshot hand out: all of them, whoever they are of."""
+    found: dict[bytes, Handed] = {}
+    for receipt in receipts:
+        if (rater := receipt.rater) is not None:
+            former = found.get(rater) or Handed(0, receipt.allowance)
+            mass = former.mass + receipt.good + receipt.bad
+            found[rater] = Handed(mass, min(former.allowance, receipt.allowance))
+    return found
+
+
+def count_receipt(receipt: Receipt, handed: Mapping[bytes, Handed]) -> Receipt:
+    """The receipt with what a snapshot counts of it."""
+    share = PPM if receipt.rater is None else handed[receipt.rater].share_ppm
+    return replace(receipt, counted_ppm=share)
+
+
 def compute_weight(score_ppm: int) -> int:
     """The factor of a bid, in ppm: at least 950000, so that reputation moves prices by 5 %."""
     return WEIGHT_MIN_PPM + score_ppm * WEIGHT_RANGE_PPM // PPM
+
+
+def compute_allowance(bond: int, bond_unit: int) -> int:
+    """The mass that a rater may hand out between two snapshots: a plain agreement's for each
+    `bond_unit` of credits bonded, in proportion."""
+    return min(PPM * bond // max(1, bond_unit), U63_MAX)
 
 
 class ReputationView:
@@ -97,6 +163,7 @@ class ReputationView:
         self.settled_since = 0
         """Settlements since the newest snapshot."""
         self._records: dict[bytes, _Record] = {}
+        self._next: Snapshot | None = None
 
     def apply(self, fact: Fact) -> None:
         """Raises InvalidSnapshot when a snapshot contradicts the facts before it."""
@@ -108,6 +175,7 @@ class ReputationView:
             self._apply_snapshot(fact)
         elif isinstance(fact, Minted) and fact.founder:
             record = self._records.setdefault(fact.account, _Record())
+            self._next = None
             record.good = FOUNDER_GOOD
             record.score_ppm = Masses(FOUNDER_GOOD).score_ppm()
 
@@ -120,9 +188,10 @@ class ReputationView:
         return compute_weight(self.score_ppm(agent))
 
     def explain(self, agent: bytes) -> tuple[Receipt, ...]:
-        """The newest receipts behind an agent's score, oldest first."""
+        """The newest receipts behind an agent's score, oldest first; those that the next snapshot
+        will count come last."""
         record = self._records.get(agent)
-        return tuple(record.receipts) if record else ()
+        return (*record.receipts, *record.since)[-RECEIPTS_MAX:] if record else ()
 
     def scores(self) -> tuple[Score, ...]:
         """Masses and scores at the newest snapshot, ascending by agent."""
@@ -132,13 +201,24 @@ class ReputationView:
         )
 
     def compute_snapshot(self) -> Snapshot:
-        """The snapshot that would follow now; changes nothing."""
+        """The snapshot that would follow now; changes nothing. Who orders it computes it here and
+        has it checked by `apply`: the same one, so it is kept until a fact changes what follows."""
+        if self._next is None:
+            self._next = self._compute_next()
+        return self._next
+
+    def _compute_next(self) -> Snapshot:
         scores = []
+        handed = self._compute_handed()
         for agent, record in sorted(self._records.items()):
-            masses = Masses(record.good, record.bad).fold(record.good_since, record.bad_since)
+            counted = [count_receipt(receipt, handed) for receipt in record.since]
+            masses = Masses(record.good, record.bad).fold(counted)
             scores.append(Score(agent, masses.good, masses.bad, masses.score_ppm()))
         root = compute_root([schema.encode(score) for score in scores])
         return Snapshot(number=self.number + 1, root=root, scores=tuple(scores))
+
+    def _compute_handed(self) -> dict[bytes, Handed]:
+        return compute_handed(each for record in self._records.values() for each in record.since)
 
     def dump(self) -> list[Any]:
         """The whole view as plain lists, for the state's encoding."""
@@ -148,8 +228,9 @@ class ReputationView:
             [
                 [
                     agent,
-                    [r.good, r.bad, r.good_since, r.bad_since, r.score_ppm],
-                    [[i.task, i.round, i.grade, i.good, i.bad] for i in r.receipts],
+                    [r.good, r.bad, r.score_ppm],
+                    [list(astuple(receipt)) for receipt in r.receipts],
+                    [list(astuple(receipt)) for receipt in r.since],
                 ]
                 for agent, r in sorted(self._records.items())
             ],
@@ -161,25 +242,27 @@ class ReputationView:
         view = cls()
         try:
             view.number, view.settled_since, records = plain
-            for agent, masses, receipts in records:
+            for agent, masses, receipts, since in records:
                 record = _Record(*masses)
                 record.receipts.extend(Receipt(*items) for items in receipts)
+                record.since.extend(Receipt(*items) for items in since)
                 view._records[agent] = record
         except (TypeError, ValueError) as error:
             raise InvalidSchema(f"reputation: {error}") from None
         return view
 
     def _add(self, agent: bytes, receipt: Receipt) -> None:
-        record = self._records.setdefault(agent, _Record())
-        record.good_since += receipt.good
-        record.bad_since += receipt.bad
-        record.receipts.append(receipt)
+        self._records.setdefault(agent, _Record()).since.append(receipt)
+        self._next = None
 
     def _apply_snapshot(self, fact: Snapshot) -> None:
         if fact != (expected := self.compute_snapshot()):
             raise InvalidSnapshot(f"snapshot {fact.number}: {expected.number} follows otherwise")
+        handed = self._compute_handed()
         self.number, self.settled_since = fact.number, 0
+        self._next = None
         for score in fact.scores:
             record = self._records[score.agent]
             record.good, record.bad, record.score_ppm = score.good, score.bad, score.score_ppm
-            record.good_since = record.bad_since = 0
+            record.receipts.extend(count_receipt(receipt, handed) for receipt in record.since)
+            record.since.clear()

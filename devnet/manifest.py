@@ -19,7 +19,7 @@ from node.files import write_atomic
 from node.home import Home
 from node.problem import Problem
 from protocols.committee import compute_faults
-from protocols.genesis import MAIN_COMMITTEE, Genesis, Member, compute_committee_id
+from protocols.genesis import MAIN_COMMITTEE, Genesis, Member, Parameters, compute_committee_id
 
 NODES_MIN = 3
 """The requester, and two agents: one that executes and one that verifies."""
@@ -210,7 +210,10 @@ def _make_genesis(plans: Sequence[NodePlan], ports: Sequence[int]) -> Genesis:
         Member(plan.peer_id, _get_address(port), BOND, FREE)
         for plan, port in zip(plans, ports, strict=True)
     )
-    return Genesis(name="devnet", created_ms=time.time_ns() // 1_000_000, members=members)
+    # A devnet ends within a minute: its scores move as soon as there are settlements enough.
+    rules = Parameters(snapshot_ms_min=0)
+    created_ms = time.time_ns() // 1_000_000
+    return Genesis(name="devnet", created_ms=created_ms, members=members, parameters=rules)
 
 
 def _get_address(port: int) -> str:

@@ -10,6 +10,7 @@ from node.driver import Driver
 from node.router import Seat
 from protocols.economy.operations import AnyBody, Operation
 from protocols.pbft.pool import Request
+from protocols.requests import parse_request
 from protocols.step import Certified, Executed, Send, Step, Transferred
 from protocols.submitter import RESEND_MS, Submitter, pack_submits
 
@@ -83,14 +84,40 @@ class Account:
 
     def try_submit(self, body: AnyBody) -> Ordered | None:
         """Like `submit`, or None when too many operations are under way."""
+        ordered = self.prepare(body)
+        if ordered is not None:
+            self.release(ordered)
+        return ordered
+
+    def prepare(self, body: AnyBody) -> Ordered | None:
+        """Sign `body` and send it with `release`: whoever must know of it after a restart keeps
+        it in between. None when too many operations are under way."""
         request = self._submitter.sign(body)
         if request is None:
             return None
+        self._submitter.hold(request)
         ordered = self._ordered[request.digest] = Ordered(request)
-        if not self._unsent:
-            self._driver.post(self._send_unsent)
-        self._unsent.append(request)
         return ordered
+
+    def release(self, ordered: Ordered) -> None:
+        """Send what was prepared, and repeat it until it is executed."""
+        self._submitter.release(ordered.request)
+        self._post([ordered.request])
+
+    def resume(self, statement: bytes) -> Ordered | None:
+        """Go on with an operation that was prepared before a restart, before anything else is
+        signed. None when its nonce is used. Raises InvalidBytes."""
+        request, _ = parse_request(statement, self._seat.core.committee)
+        sent = self._submitter.adopt(request)
+        for each in sent:
+            self._ordered[each.digest] = Ordered(each)
+        self._post(sent)
+        return self._ordered.get(request.digest)
+
+    def _post(self, requests: list[Request]) -> None:
+        if not self._unsent and requests:
+            self._driver.post(self._send_unsent)
+        self._unsent += requests
 
     async def run(self) -> None:
         """Repeat what has not been executed, until cancelled."""
@@ -147,5 +174,5 @@ class Account:
         requests = self._submitter.get_overdue(now_ms)
         if not requests:
             return Step()
-        self._unsent.clear()  # they are among the overdue, which are all there are
+        self._unsent.clear()  # they are among the overdue, which are all that were released
         return self._send(requests, now_ms)

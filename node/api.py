@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import trio
@@ -25,12 +25,14 @@ from identity.envelope import STATEMENT_OVERHEAD_BYTES
 from identity.errors import EconodeError
 from identity.schema import U63_MAX
 from node import service
-from node.api_checks import answer as _answer
 from node.api_checks import check_range as _check_range
 from node.api_checks import invalid as _invalid
 from node.api_checks import is_hex as _is_hex
+from node.api_crossing import CrossingRoutes
 from node.api_data import DataRoutes
 from node.api_guard import Guard
+from node.api_json import answer as _answer
+from node.api_json import parse as _parse
 from node.api_views import ViewRoutes
 from node.event_stream import EventStream, ReadEvents, parse_position
 from node.feeds import feed_entries
@@ -47,7 +49,6 @@ STOP_GRACE_S = 0.5
 HEADER_BYTES_MAX = 16 * 1024
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 def compute_body_bytes_max(method: str, path: str) -> int:
@@ -174,6 +175,7 @@ class Api:
         route("GET", "/v1/committees", self._committees, service.Committees)
         route("POST", "/v1/committees", self._form, service.Executed)
         route("POST", "/v1/committees/consents", self._consent, service.Executed)
+        CrossingRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
         ViewRoutes(self._node, self._open_stream).add_to(route)
@@ -358,19 +360,6 @@ def _with_trigger(trigger: Callable[[], Any]) -> Callable[..., Any]:
         await serve(app, config, shutdown_trigger=trigger, task_status=task_status, mode="asgi")
 
     return run
-
-
-def _parse(data: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
-        message, _, path = str(error).partition(" - at ")
-        raise Problem(
-            "invalid-request",
-            message,
-            where=path.strip("`"),
-            remedy="/openapi.json holds the schema",
-        ) from None
 
 
 def _check_prefix(prefix: str) -> str:

@@ -1,13 +1,6 @@
-"""What all routes of the local API share: answers as JSON, and checks of queries."""
-
-import msgspec
-from fastapi import Response
+"""Checks of what the queries of the local API say."""
 
 from node.problem import Problem
-
-
-def answer(value: msgspec.Struct) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
 
 
 def invalid(field: str, wanted: str) -> Problem:

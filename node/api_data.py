@@ -3,7 +3,8 @@
 from fastapi import Request, Response
 
 from node import service_data as service
-from node.api_checks import answer, check_range, invalid
+from node.api_checks import check_range, invalid
+from node.api_json import answer
 from node.api_views import Route
 from node.event_stream import OpenStream
 from node.feeds import feed_data

@@ -7,7 +7,8 @@ from fastapi import Response
 
 from identity.schema import U63_MAX
 from node import service_views as service
-from node.api_checks import answer, check_range, invalid
+from node.api_checks import check_range, invalid
+from node.api_json import answer
 from node.event_stream import OpenStream
 from node.feeds import feed_views
 from node.service import NodeService

@@ -13,6 +13,14 @@ import httpx
 import msgspec
 
 from node import service, service_data, service_views
+from node.crossing_answers import (
+    Crossing,
+    CrossingRequest,
+    Crossings,
+    Funding,
+    FundingRequest,
+    Fundings,
+)
 from node.home import Home, NodeInfo
 from node.problem import Problem
 from protocols.genesis import MAIN_COMMITTEE
@@ -152,6 +160,30 @@ class NodeClient:
     def transfer(self, to: str, amount: int) -> service.Executed:
         body = service.Transfer(to=to, amount=amount)
         return _decode(self._post("/v1/transfers", body), service.Executed)
+
+    def export(self, to: str, amount: int, to_committee: str) -> Crossing:
+        body = CrossingRequest(to=to, amount=amount, to_committee=to_committee)
+        return _decode(self._post("/v1/crossings", body), Crossing)
+
+    def crossing(self, operation: str) -> Crossing:
+        return _decode(self._get(f"/v1/crossings/{_quote(operation)}"), Crossing)
+
+    def fund_tasks(
+        self, tasks: Sequence[service.TaskRequest], budget: int, duration_ms: int, funded_by: str
+    ) -> Funding:
+        body = FundingRequest(
+            tasks=tuple(tasks), budget=budget, duration_ms=duration_ms, funded_by=funded_by
+        )
+        return _decode(self._post("/v1/fundings", body), Funding)
+
+    def funding(self, prefix: str) -> Funding:
+        return _decode(self._get(f"/v1/fundings/{_quote(prefix)}"), Funding)
+
+    def fundings(self) -> Fundings:
+        return _decode(self._get("/v1/fundings"), Fundings)
+
+    def crossings(self) -> Crossings:
+        return _decode(self._get("/v1/crossings"), Crossings)
 
     def bond(self, amount: int) -> service.Executed:
         return _decode(self._post("/v1/bonds", service.Bond(amount=amount)), service.Executed)

@@ -205,6 +205,19 @@ class Committees(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
             " list`): their log is kept here. A node takes part in those it is a member of anyway.",
         ),
     ] = ()
+    home: Annotated[
+        str,
+        Meta(
+            pattern=rf"^\Z|{_COMMITTEE}",
+            max_length=256,
+            description="The committee that this node's free credits in neighbouring ones are sent"
+            " to, beyond keep_free: what its agent earns elsewhere comes home. Empty: they stay.",
+        ),
+    ] = ""
+    keep_free: Annotated[
+        Credits,
+        Meta(description="Credits that stay free in each other committee, for fees and deposits."),
+    ] = 10_000
 
 
 class Capability(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,13 +9,13 @@ from crdt.facts import Fact, Snapshot, decode_fact
 from identity.keys import compute_peer_id
 from node.ledger import Ledger
 from node.problem import Problem
-from node.service_views import Masses, ScorePeriod, ScoreReceipt
+from node.service_views import Masses, ScorePeriod, ScoreRater, ScoreReceipt
 
 SNAPSHOTS_PER_READ = 8
 """Each may hold the scores of 10,000 agents."""
 FACTS_PER_READ = 500
 FACTS_READ_MAX = 20_000
-"""Facts looked at for one explanation."""
+"""Settlements, offences and mints looked at for one explanation: everybody's."""
 _KINDS = ("minted", "settled", "slashed")
 
 _Place = tuple[int, int]
@@ -47,37 +47,10 @@ class Explainer:
         begin = None if whole else newest.pop(0)
         fold = Explanation(agent, None if begin is None else begin[1])
         after = (-1, 0) if begin is None else begin[0]
-        facts = [(place, fact) async for place, fact in self._read_facts(agent, after, end)]
+        facts = [(place, fact) async for place, fact in self._read_facts(after, end)]
         for place, fact in sorted([*facts, *newest], key=lambda each: each[0]):
             fold.apply(*place, fact)
         return end, whole, fold.get_periods()
-
-    async def describe(self, period: Period) -> ScorePeriod:
-        return ScorePeriod(
-            snapshot=period.number,
-            position=period.position,
-            before=Masses(good=period.before.good, bad=period.before.bad),
-            receipts=tuple([await self._describe_reason(reason) for reason in period.reasons]),
-            after=Masses(good=period.after.good, bad=period.after.bad),
-            score_ppm=period.score_ppm,
-        )
-
-    async def _describe_reason(self, reason: Reason) -> ScoreReceipt:
-        receipt = reason.receipt
-        row = None
-        if receipt.task is not None:
-            row = await self._ledger.get_task(self._committee, receipt.task)
-        return ScoreReceipt(
-            task=None if receipt.task is None else receipt.task.hex(),
-            position=reason.position,
-            item=reason.item,
-            round=receipt.round,
-            grade=receipt.grade,
-            rater=None if row is None else compute_peer_id(row.requester),
-            amount=reason.amount,
-            good=receipt.good,
-            bad=receipt.bad,
-        )
 
     async def _read_snapshots(
         self, agent: bytes, start: int, end: int, count: int
@@ -106,26 +79,21 @@ class Explainer:
             after = found[-1][0]
         return found[::-1]
 
-    async def _read_facts(
-        self, agent: bytes, after: _Place, end: int
-    ) -> AsyncIterator[tuple[_Place, Fact]]:
-        """Facts behind `after` that name the agent and may touch its score."""
+    async def _read_facts(self, after: _Place, end: int) -> AsyncIterator[tuple[_Place, Fact]]:
+        """Facts behind `after` that touch scores: everybody's, since raters share out what they
+        hand to all."""
         count = 0
         for kind in _KINDS:
             place: _Place | None = after
             while place is not None:
                 rows = await self._ledger.read_facts(
-                    self._committee,
-                    count_max=FACTS_PER_READ,
-                    after=place,
-                    kind=kind,
-                    account=agent,
+                    self._committee, count_max=FACTS_PER_READ, after=place, kind=kind
                 )
                 count += len(rows)
                 if count > FACTS_READ_MAX:
                     raise Problem(
                         "too-many-receipts",
-                        f"more than {FACTS_READ_MAX} facts name this agent since then",
+                        f"more than {FACTS_READ_MAX} settlements are behind that",
                         remedy="ask for fewer snapshots",
                         status=409,
                     )
@@ -134,3 +102,39 @@ class Explainer:
                         yield (row.position, row.item), decode_fact(row.data)
                 full = len(rows) == FACTS_PER_READ and rows[-1].position <= end
                 place = (rows[-1].position, rows[-1].item) if full else None
+
+
+def describe_period(period: Period) -> ScorePeriod:
+    return ScorePeriod(
+        snapshot=period.number,
+        position=period.position,
+        before=Masses(good=period.before.good, bad=period.before.bad),
+        receipts=tuple(map(_describe_reason, period.reasons)),
+        raters=tuple(
+            ScoreRater(
+                peer_id=compute_peer_id(rater),
+                handed=handed.mass,
+                allowance=handed.allowance,
+                share_ppm=handed.share_ppm,
+            )
+            for rater, handed in sorted(period.raters.items())
+        ),
+        after=Masses(good=period.after.good, bad=period.after.bad),
+        score_ppm=period.score_ppm,
+    )
+
+
+def _describe_reason(reason: Reason) -> ScoreReceipt:
+    receipt = reason.receipt
+    return ScoreReceipt(
+        task=None if receipt.task is None else receipt.task.hex(),
+        position=reason.position,
+        item=reason.item,
+        round=receipt.round,
+        grade=receipt.grade,
+        rater=None if receipt.rater is None else compute_peer_id(receipt.rater),
+        amount=reason.amount,
+        good=receipt.good,
+        bad=receipt.bad,
+        counted_ppm=receipt.counted_ppm or 0,
+    )

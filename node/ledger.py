@@ -53,6 +53,13 @@ GROUP_WAIT_SECONDS = 0.02
 """How long a write waits for others to share its sync, unless somebody waits for it."""
 BUSY_TIMEOUT_MS = 5_000
 
+FUNDINGS_KEPT_MAX = 1_000
+"""Fundings that have ended and are still told of."""
+_FORGET_FUNDINGS = (
+    "DELETE FROM fundings WHERE NOT is_open AND rowid NOT IN "
+    "(SELECT rowid FROM fundings WHERE NOT is_open ORDER BY rowid DESC LIMIT ?)"
+)
+
 
 class LedgerFull(LedgerError):
     """The queue to the disk is full: await `append_wait`, or slow down."""
@@ -222,6 +229,16 @@ class Ledger(LedgerReader):
     def put_fork(self, author: bytes, position: int, proof: bytes) -> None:
         """Queue the proof that `author` forked its log at `position`."""
         self._put(len(proof), lambda rows: rows.add("forks", (author, position, proof)))
+
+    def put_funding(self, id_: bytes, is_open: bool, data: bytes) -> None:
+        """Queue what is known now of a funding, instead of what was known before."""
+        row = (id_, int(is_open), data)
+
+        def build(rows: Rows) -> None:
+            rows.add("fundings", row)
+            rows.statements.append((_FORGET_FUNDINGS, [(FUNDINGS_KEPT_MAX,)]))
+
+        self._put(len(data), build)
 
     async def flush(self) -> None:
         """Return once all that was queued before the call is durable. Raises LedgerError."""

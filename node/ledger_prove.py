@@ -22,7 +22,7 @@ def prove(
     a position. Raises Problem when that is not there, or not certified yet."""
     with open_readonly(path) as connection:
         connection.execute("BEGIN")  # one state of the file for all the questions
-        reader = _Reader(connection, path, committee)
+        reader = ProofReader(connection, path, committee)
         try:
             return reader.prove(network, task, position)
         except (EconodeError, TypeError) as error:
@@ -31,7 +31,10 @@ def prove(
             raise damaged(path, str(error)) from None
 
 
-class _Reader:
+class ProofReader:
+    """What a proof is made of, read in one transaction of `connection`. Raises Problem, or
+    EconodeError and TypeError where the file is damaged."""
+
     def __init__(self, connection: sqlite3.Connection, path: Path, committee: bytes) -> None:
         self._connection, self._path, self._committee = connection, path, committee
 
@@ -40,15 +43,15 @@ class _Reader:
         if task:
             id_, position = self._find_task(task)
         entry = self._prove_entry(position, id_)
-        certified, certificate = self._find_certificate(position)
+        certified, certificate = self.find_certificate(position)
         if certified - position > HEADERS_MAX:
             raise _not_certified(position)
-        headers = self._read_headers(position + 1, certified)
+        headers = self.read_headers(position + 1, certified)
         ends = self._list_epoch_ends(certified)
         epoch = Certificate.decode(certificate, network, size_max=CERTIFICATE_BYTES_MAX)
         if len(ends) != epoch.context.epoch:
             raise _not_whole(position)
-        epochs = tuple(map(self._prove_epoch, ends))
+        epochs = tuple(map(self.prove_epoch, ends))
         return Bundle(network, self._committee, epochs, entry, tuple(headers), certificate)
 
     def _find_task(self, prefix: str) -> tuple[bytes, int]:
@@ -65,18 +68,22 @@ class _Reader:
         return rows[0][0], rows[0][1]
 
     def _prove_entry(self, position: int, task: bytes | None) -> ProvenEntry:
-        items = self._read_items(position)
-        facts = enumerate(decode_fact(item) for item in items)
+        facts = enumerate(decode_fact(item) for item in self._read_items(position))
         chosen = [index for index, fact in facts if task is None or get_task(fact) == task]
-        return prove_items(self._read_headers(position, position)[0], items, chosen)
+        return self.prove_items(position, chosen)
 
-    def _prove_epoch(self, end: int) -> EpochEnd:
+    def prove_items(self, position: int, chosen: Sequence[int]) -> ProvenEntry:
+        """The entry at a position with the items at the `chosen` places."""
+        header = self.read_headers(position, position)[0]
+        return prove_items(header, self._read_items(position), chosen)
+
+    def prove_epoch(self, end: int) -> EpochEnd:
+        """The entry at `end`, which ended an epoch."""
         items = self._read_items(end)
-        certified, certificate = self._find_certificate(end)
+        certified, certificate = self.find_certificate(end)
         if certified != end or find_epoch_began(items) is None:
             raise _not_certified(end)
-        entry = prove_items(self._read_headers(end, end)[0], items, [len(items) - 1])
-        return EpochEnd(entry, certificate)
+        return EpochEnd(self.prove_items(end, [len(items) - 1]), certificate)
 
     def _list_epoch_ends(self, certified: int) -> list[int]:
         """Where the epochs before the one of the position `certified` ended."""
@@ -93,7 +100,7 @@ class _Reader:
             )
         return [row[0] for row in rows]
 
-    def _find_certificate(self, position: int) -> tuple[int, bytes]:
+    def find_certificate(self, position: int) -> tuple[int, bytes]:
         """The first certified position from here on, with its certificate."""
         row = self._connection.execute(
             "SELECT position, data FROM certificates WHERE committee = ? AND position >= ? "
@@ -104,7 +111,7 @@ class _Reader:
             raise _not_certified(position)
         return row[0], row[1]
 
-    def _read_headers(self, first: int, last: int) -> Sequence[log.Header]:
+    def read_headers(self, first: int, last: int) -> Sequence[log.Header]:
         rows = self._connection.execute(
             "SELECT position, previous, time_ms, root FROM entries WHERE committee = ? "
             "AND position BETWEEN ? AND ? ORDER BY position",

@@ -293,6 +293,14 @@ class LedgerReader:
         rows = await self._fetch("SELECT author, position, data FROM forks ORDER BY 1, 2")
         return [(row[0], row[1], row[2]) for row in rows]
 
+    async def read_fundings(self, *, only_open: bool, count_max: int) -> list[bytes]:
+        """The last fundings, the oldest of them first."""
+        rows = await self._fetch(
+            "SELECT data FROM fundings WHERE is_open OR NOT ?1 ORDER BY rowid DESC LIMIT ?2",
+            *(int(only_open), min(count_max, READ_COUNT_MAX)),
+        )
+        return [row[0] for row in reversed(rows)]
+
     async def _load_batch(self, committee: bytes, row: Any) -> ExecutedBatch:
         position, digest, time_ms, operations, proof, *entry = row
         header = log.Header(committee, position, *entry)

@@ -132,6 +132,8 @@ INSERTS = {
     "certificates": "INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)",
     "log_entries": "INSERT OR IGNORE INTO log_entries VALUES (?, ?, ?, ?)",
     "forks": "INSERT OR IGNORE INTO forks VALUES (?, ?, ?)",
+    "fundings": "INSERT INTO fundings VALUES (?, ?, ?) "
+    "ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, data = excluded.data",
     "balances": "INSERT OR IGNORE INTO balances VALUES (?, ?, ?, 0)",
 }
 _ADD_TO_BALANCE = (
@@ -146,7 +148,7 @@ class Rows:
     tables: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
     deltas: dict[tuple[bytes, bytes, str], int] = field(default_factory=dict)
     statements: list[tuple[str, list[tuple[Any, ...]]]] = field(default_factory=list)
-    """Those of a job that stands alone."""
+    """Those of a job that stands alone, or that may stand before all rows."""
 
     def add(self, table: str, *rows: tuple[Any, ...]) -> None:
         self.tables.setdefault(table, []).extend(rows)

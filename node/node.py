@@ -15,11 +15,15 @@ from identity.keys import PrivateKey, parse_peer_id
 from node.agent import list_capabilities
 from node.blob_store import AsyncBlobStore, BlobStore
 from node.blobs import Blobs
+from node.border_guard import BorderGuard
 from node.capabilities import Executor, Limits
 from node.card_writer import CardWriter
+from node.carrier import Carrier
 from node.config import Config
 from node.driver import Driver, read_clock_ms
+from node.funding import Funder
 from node.home import Home
+from node.homing import Homing
 from node.ledger import Ledger
 from node.links import ADDRESSES_PER_PEER_MAX, PEERS_MAX, PeerAddress, Transport
 from node.logs import Logs
@@ -80,6 +84,10 @@ class Node:
         self.driver = Driver(Router(), vote_log, ledger, self.transport)
         self.driver.set_other(self)
         self.card_writer = CardWriter(self)
+        self.carrier = Carrier(self.places)
+        self.border_guard = BorderGuard(self.places, ledger)
+        self.funder = Funder(self)
+        self._homing = Homing(self)
         self._opener = Opener(self)
         self._peers: list[PeerAddress] = []
 
@@ -92,6 +100,7 @@ class Node:
         """Bring everything to where it was. Raises EconodeError or LedgerError."""
         await self._opener.open_all()
         await self.logs.load()
+        await self.funder.load()
 
     async def run(self) -> None:
         """Take part until cancelled. Raises VoteLogError, LedgerError or Diverged."""
@@ -100,6 +109,10 @@ class Node:
             nursery.start_soon(self.driver.run)
             nursery.start_soon(self.logs.run)
             nursery.start_soon(self._opener.run)
+            nursery.start_soon(self.carrier.run)
+            nursery.start_soon(self.border_guard.run)
+            nursery.start_soon(self.funder.run)
+            nursery.start_soon(self._homing.run)
             nursery.start_soon(self._keep_peers)
 
     def handle(self, peer: bytes, message: AnyHop) -> None:

@@ -16,6 +16,7 @@ from node import service
 from node.account import Ordered, Refused
 from node.blob_store import BlobAbsent, StoreFull
 from node.blobs import BlobUnavailable
+from node.crossing_service import list_borders
 from node.driver import read_clock_ms
 from node.place import Place
 from node.place_views import PlaceViews
@@ -23,6 +24,7 @@ from node.problem import Problem, not_found
 from node.receipts import NotHeld
 from node.refusals import explain_refusal
 from node.service import TaskRequest, TaskState
+from node.task_specs import make_specs
 from node.version import get_version
 from protocols.economy.model import compute_task_id
 from protocols.economy.operations import (
@@ -31,7 +33,6 @@ from protocols.economy.operations import (
     JoinCommittee,
     LeaveCommittee,
     OpenTasks,
-    TaskSpec,
     Transfer,
     Unbond,
 )
@@ -102,6 +103,7 @@ class PlaceService(PlaceViews):
             faults=node.transport.faults.total,
             rss_bytes=_read_rss_bytes(),
             uptime_s=(read_clock_ms() - node.started_ms) / 1000,
+            frozen_borders=tuple(b.committee for b in list_borders(place) if b.frozen),
             roles=tuple(roles),
         )
 
@@ -111,7 +113,7 @@ class PlaceService(PlaceViews):
         self, tasks: Sequence[TaskRequest], budget: int, duration_ms: int
     ) -> service.TasksSubmitted:
         node, place = self._node, self._place
-        specs = [self._make_spec(task, budget, duration_ms) for task in tasks]
+        specs = make_specs(place, tasks, budget, duration_ms)
         others = [key for key in place.committee.members if key != node.key.public]
         try:
             receipts = await place.receipts.gather(
@@ -354,29 +356,6 @@ class PlaceService(PlaceViews):
         return ordered
 
     # --- small ones ---------------------------------------------------------------------------
-
-    def _make_spec(self, task: TaskRequest, budget: int, duration_ms: int) -> TaskSpec:
-        node, place, digest = self._node, self._place, bytes.fromhex(task.input)
-        offered = [item for _, items in place.chain.state.offers() for item in items]
-        ids = sorted({item.id for item in offered if item.name == task.capability})
-        if not ids:
-            names = ", ".join(sorted({item.name for item in offered})) or "nothing"
-            raise Problem(
-                "unknown-capability",
-                f"no agent offers {task.capability!r}",
-                remedy=f"offered now: {names}",
-                status=404,
-            )
-        if len(ids) > 1:
-            raise Problem(
-                "ambiguous",
-                f"agents offer {len(ids)} different capabilities called {task.capability!r}",
-                status=409,
-            )
-        store = node.blobs.store.store
-        if not store.has(digest):
-            raise not_found("blob", task.input, "put the input first (PUT /v1/blobs)")
-        return TaskSpec(ids[0], digest, store.size(digest), budget, duration_ms)
 
     async def _find_task(self, prefix: str) -> TaskRow:
         rows = await self._node.ledger.find_tasks(self._committee, prefix)

@@ -103,7 +103,7 @@ class Opener:
 
     async def _add(self, place: Place) -> None:
         node = self._node
-        node.driver.add_listener(place.id, self)
-        node.driver.add_listener(place.id, node.card_writer)
+        for listener in (self, node.card_writer, node.carrier, node.border_guard, node.funder):
+            node.driver.add_listener(place.id, listener)
         await place.join()
         node.places[place.id] = place

@@ -7,6 +7,7 @@ from crdt.facts import Fact
 from identity.keys import compute_peer_id, parse_peer_id
 from node import service
 from node.blob_store import BlobError, StoreFull
+from node.crossing_service import PlaceCrossings
 from node.data import LogData
 from node.node import Node
 from node.node_service import PlaceService
@@ -36,6 +37,9 @@ class Service:
         if place.id not in self._services:
             self._services[place.id] = PlaceService(place)
         return self._services[place.id]
+
+    def crossings_of(self, committee: str) -> PlaceCrossings:
+        return PlaceCrossings(self._find(committee))
 
     def _find(self, committee: str) -> Place:
         for place in self._node.places.values():

@@ -14,9 +14,8 @@ from node.accuser import Accuser
 from node.agent import Agent
 from node.journal import Journal
 from node.keeper import Keeper
-from node.ledger_states import StoredState
 from node.receipts import Receipts, check_receipt
-from node.replay import replay
+from node.replay import Replayed, replay
 from node.router import Seat
 from node.views import Views
 from protocols.committee import Committee
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("econode.place")
 
 
+FLUSH_PAUSE_SECONDS = 0.01
+
+
 class Place:
     """Made by `open_place`. `run` it once it is joined to the driver."""
 
@@ -40,24 +42,24 @@ class Place:
         name: str,
         make_chain: Callable[[], Chain],
         chain: Chain,
-        start: StoredState | None,
+        replayed: Replayed,
     ) -> None:
-        """`chain` began from the state `start`, or from what `make_chain` gives, the genesis."""
+        """`chain` stands where a replay brought what `make_chain` gives, the genesis."""
         self.node = node
-        self._start = start
+        self._start = replayed.start
         self.name = name
         """What people call the committee, unique in the network: see `name_child`."""
         self.chain = chain
         self.id = chain.get_committee().id
-        self.seat = Seat(
-            Core(
-                chain.get_committee(),
-                node.key,
-                chain,
-                lambda statement: statement.check(node.network),
-                checkpoint_batches=chain.state.parameters.checkpoint_batches,
-            )
+        core = Core(
+            chain.get_committee(),
+            node.key,
+            chain,
+            lambda statement: statement.check(node.network),
+            checkpoint_batches=chain.state.parameters.checkpoint_batches,
         )
+        core.checkpoints.recall(replayed.passed)
+        self.seat = Seat(core)
         self.views = Views(make_chain, node.ledger, node.logs)
         self.receipts = Receipts(lambda: self.committee, node.key, node.blobs, node.send_to)
         submitter = Submitter(self.committee, node.key, chain.get_next_nonce(node.key.public))
@@ -100,6 +102,16 @@ class Place:
             except InvalidBytes as error:
                 logger.warning("what was fetched of a state is damaged: %s", error)
 
+    async def flush(self) -> None:
+        """Until the ledger holds whatever the state has seen by now. Raises LedgerError."""
+        ledger, position = self.node.ledger, self.chain.get_position()
+        while True:
+            await ledger.flush()
+            last = await ledger.get_last(self.id)
+            if last is not None and last[0] >= position:
+                return
+            await trio.sleep(FLUSH_PAUSE_SECONDS)  # executed, and on its way to the ledger
+
     async def run(self) -> None:
         """Repeat what was not ordered yet, and do the agent's work, until cancelled."""
         async with trio.open_nursery() as nursery:
@@ -111,5 +123,5 @@ async def open_place(node: "Node", name: str, founding: Founding, committee: Com
     """The place in `committee`, as far as the ledger knows. Raises EconodeError or LedgerError."""
     make_chain = partial(Chain, founding, committee, partial(check_receipt, committee))
     chain = make_chain()
-    start = await replay(node.ledger, node.home.ledger_path, chain)
-    return Place(node, name, make_chain, chain, start)
+    replayed = await replay(node.ledger, node.home.ledger_path, chain)
+    return Place(node, name, make_chain, chain, replayed)

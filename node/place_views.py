@@ -11,7 +11,7 @@ from identity import schema
 from identity.keys import compute_peer_id, parse_peer_id
 from node import service_views as service
 from node.driver import read_clock_ms
-from node.explain import Explainer
+from node.explain import Explainer, describe_period
 from node.place import Place
 from node.problem import not_found
 from node.stake_facts import StakeFactsReader
@@ -53,8 +53,8 @@ class PlaceViews:
     async def explain(self, agent: str, snapshots: int) -> service.Explanation:
         key = parse_peer_id(agent)
         await self._node.ledger.flush()
-        explainer = Explainer(self._node.ledger, self._committee)
-        position, whole, periods = await explainer.explain(key, snapshots)
+        found = Explainer(self._node.ledger, self._committee)
+        position, whole, periods = await found.explain(key, snapshots)
         score = periods[-1].before.score_ppm()
         return service.Explanation(
             peer_id=compute_peer_id(key),
@@ -63,7 +63,7 @@ class PlaceViews:
             weight_ppm=compute_weight(score),
             banned=self._place.chain.state.is_banned(key),
             whole=whole,
-            periods=tuple([await explainer.describe(period) for period in periods]),
+            periods=tuple(map(describe_period, periods)),
         )
 
     async def find_cards(

@@ -66,6 +66,29 @@ _EXPLAINED = {
     ),
     "not_named": ("the proposal does not name this account", "nothing is to be done"),
     "already_consented": ("this account has consented before", "wait for the others"),
+    "unknown_committee": (
+        "credits cross only between a committee and those that it formed",
+        "see its neighbours with `econode stake show --committee NAME`; go step by step",
+    ),
+    "frozen": (
+        "the other committee contradicted itself, so nothing crosses that border any more",
+        "see `econode stake show`; what is in transit stays there",
+    ),
+    "stale_border": (
+        "what is known of the other committee's members is older than the network's unbonding_ms",
+        "nothing is imported over that border any more",
+    ),
+    "already_imported": ("somebody else carried these transfers", "nothing is left to do"),
+    "not_next": ("transfers cross in order, and one before these is missing", "carry that first"),
+    "nothing_new": ("the border knows that already", "nothing is left to do"),
+    "invalid_proof": (
+        "the proof does not show those transfers under signatures of members that are known there",
+        "make it anew, from a node that holds the whole log",
+    ),
+    "proof_too_long": (
+        "a proof follows eight epochs and shows one fact",
+        "renew the border in steps first: an import without transfers",
+    ),
     "banned": ("this account is banned for a proven offence", "nothing is left to do"),
     "unknown_account": (
         "no key belongs to that account, so the credits would be lost",

@@ -2,6 +2,7 @@
 executing the batches after it again."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from identity.errors import EconodeError, InvalidBytes
@@ -9,6 +10,7 @@ from node.ledger import Ledger
 from node.ledger_rows import LedgerError, make_genesis_batch
 from node.ledger_states import StoredState, read_checkpoint
 from protocols.economy.chain import Chain
+from protocols.pbft.trail import Passed, Trail
 from protocols.requests import parse_request
 
 logger = logging.getLogger("econode.replay")
@@ -17,17 +19,26 @@ REPLAY_BATCHES = 256
 REPLAY_BYTES = 16 * 1024 * 1024
 
 
-async def replay(ledger: Ledger, path: Path, chain: Chain) -> StoredState | None:
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The state that a replay began from, if not the genesis, and the checkpoints it passed."""
+
+    start: StoredState | None
+    passed: tuple[Passed, ...] = ()
+
+
+async def replay(ledger: Ledger, path: Path, chain: Chain) -> Replayed:
     """Bring `chain`, which stands at its genesis, to the end of what `ledger`, the file at `path`,
-    holds of the committee; a ledger without the committee gets the genesis. Gives the state that
-    it began from. Raises EconodeError for a damaged ledger."""
+    holds of the committee; a ledger without the committee gets the genesis. Raises EconodeError
+    for a damaged ledger."""
     committee = chain.get_committee()
     last = await ledger.get_last(committee.id)
     if last is None:
         ledger.append(make_genesis_batch(committee.network, chain.genesis_entry))
         await ledger.flush()
-        return None
+        return Replayed(None)
     start = await _load_newest(ledger, path, chain)
+    trail = Trail(chain.state.parameters.checkpoint_batches, last[0])
     position = chain.get_position() + 1
     while position <= last[0]:
         found = await ledger.read_batches(
@@ -36,6 +47,7 @@ async def replay(ledger: Ledger, path: Path, chain: Chain) -> StoredState | None
         for batch in found:
             requests = [parse_request(data, committee)[0] for data in batch.operations]
             chain.execute(batch.position, batch.time_ms, batch.digest, requests)
+            trail.note(chain)
         if not found or chain.get_position() < position:
             break
         position = chain.get_position() + 1
@@ -45,7 +57,7 @@ async def replay(ledger: Ledger, path: Path, chain: Chain) -> StoredState | None
             "damaged: `econode ledger verify` names the place; restore it from another member or "
             "remove it to fetch it anew."
         )
-    return start
+    return Replayed(start, tuple(trail.passed))
 
 
 async def _load_newest(ledger: Ledger, path: Path, chain: Chain) -> StoredState | None:

@@ -90,6 +90,14 @@ CREATE TABLE forks (
     PRIMARY KEY (author, position)
 ) STRICT;
 
+-- Tasks that this node pays with credits from another committee: see node/funding.py. The node's own
+-- notes, which nobody else believes.
+CREATE TABLE fundings (
+    id BLOB NOT NULL PRIMARY KEY,
+    is_open INTEGER NOT NULL CHECK (is_open IN (0, 1)),
+    data BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE record_accounts (
     committee BLOB NOT NULL,
     account BLOB NOT NULL,

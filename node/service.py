@@ -5,21 +5,23 @@ case hex, credits as integers, times in milliseconds. `NodeService` is what `nod
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 
 import msgspec
 
-from crdt.facts import COMMON, Fact
-from crdt.moves import TRANSIT_PREFIX, is_transit_account
-from identity import keys
 from identity.schema import U63_MAX, Amount, Positive
 from node.answer import Answer as Answer
+from node.describe import PEER_FIELDS as PEER_FIELDS
+from node.describe import describe_fact as describe_fact
 from node.service_data import DataService
 from node.service_views import Reputation as Reputation
 from node.service_views import Score as Score
 from node.service_views import ViewsService
 from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
 from protocols.genesis import MEMBERS_MAX, CommitteeName
+
+if TYPE_CHECKING:
+    from node.crossing_answers import CrossingService
 
 ENTRIES_PER_PAGE_MAX = 256
 TASKS_PER_PAGE_MAX = 500
@@ -68,6 +70,8 @@ class Status(Answer, frozen=True):
     roles: tuple[str, ...]
     """Any of member, agent, observer, and observing: a member that found that it has forgotten
     some of what it signed, and signs nothing until a quorum has passed it."""
+    frozen_borders: tuple[str, ...] = ()
+    """Neighbouring committees that were proven to contradict themselves: an alarm."""
 
 
 class Peer(Answer, frozen=True):
@@ -416,6 +420,10 @@ class NodeService(Protocol):
         """The node in the committee of that name or id. Problem: not-found."""
         ...
 
+    def crossings_of(self, committee: str) -> "CrossingService":
+        """What crosses to and from the committee of that name or id. Problem: not-found."""
+        ...
+
     async def peers(self) -> Peers: ...
 
     async def put_blob(self, data: bytes) -> BlobStored:
@@ -445,40 +453,3 @@ def choose_gaps(
     """The gaps of the log (first and last position) that belong to a page from `start` on."""
     last = entries[-1].position if len(entries) >= limit else U63_MAX
     return tuple(Gap(start=a, end=b) for a, b in gaps if b >= start and a <= last)
-
-
-PEER_FIELDS = frozenset(
-    {
-        *("account", "to", "agent", "requester", "bidder", "bidders", "winner", "party"),
-        *("verifiers", "executor", "holders", "offender", "source", "target"),
-        *("members", "joined", "left", "expelled", "orderers"),
-    }
-)
-"""Fields of facts that hold keys; every other field of bytes holds a digest."""
-
-
-def name_account(key: bytes) -> str:
-    """An account for people; one that stands for what went to a committee has no PeerId."""
-    if is_transit_account(key):
-        return "transit:" + key.removeprefix(TRANSIT_PREFIX).hex()
-    return "common" if key == COMMON else keys.compute_peer_id(key)
-
-
-def describe_fact(fact: Fact) -> dict[str, Any]:
-    """A fact as JSON for people: keys as PeerIds, digests as hex, moves as maps."""
-    plain = _describe(fact)
-    assert isinstance(plain, dict)
-    return {"kind": fact.__struct_config__.tag, **plain}
-
-
-def _describe(value: Any, *, key: bool = False) -> Any:
-    if isinstance(value, bytes):
-        return name_account(value) if key else value.hex()
-    if isinstance(value, tuple):
-        return [_describe(item, key=key) for item in value]
-    if isinstance(value, msgspec.Struct):
-        return {
-            name: _describe(getattr(value, name), key=name in PEER_FIELDS)
-            for name in value.__struct_fields__
-        }
-    return value

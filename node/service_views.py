@@ -37,9 +37,9 @@ class Masses(Answer, frozen=True):
 
 class ScoreReceipt(Answer, frozen=True):
     """One reason for a score: the fact at `item` of the entry at `position`. `rater` is whoever
-    asked for the work, None for a proven offence outside of any task; the grade follows from the
-    committee's rules. `amount` is the agreement's price, or the bond that was slashed; `good` and
-    `bad` are what the receipt weighs, whatever the amount."""
+    asked for the work, None for a proven offence; the grade follows from the committee's rules.
+    `amount` is the agreement's price, or the bond that was slashed. Of `good` and `bad` a snapshot
+    counts `counted_ppm` millionths, each rounded down: the rater's share, all of an offence."""
 
     task: str | None
     position: int
@@ -50,14 +50,28 @@ class ScoreReceipt(Answer, frozen=True):
     amount: int
     good: int
     bad: int
+    counted_ppm: int
+
+
+class ScoreRater(Answer, frozen=True):
+    """What a rater handed out in a period, good and bad, to all agents; what it was allowed to, at
+    the least; and the share of each of its receipts that counts:
+
+    share_ppm = min(10^6, allowance * 10^6 // handed)
+    """
+
+    peer_id: str
+    handed: int
+    allowance: int
+    share_ppm: int
 
 
 class ScorePeriod(Answer, frozen=True):
     """What the snapshot ordered at `position` folded; both None for what counts at the next one,
-    with what that would give if it came now:
+    with what that would give if it came now. With what is counted of the receipts:
 
-    after.good = before.good * 63 // 64 + sum of good
-    after.bad = before.bad * 255 // 256 + sum of bad
+    after.good = before.good * 63 // 64 + sum(good * counted_ppm // 10^6)
+    after.bad = before.bad * 255 // 256 + sum(bad * counted_ppm // 10^6)
     score_ppm = 10^6 * after.good // (after.good + after.bad + 10^6)
     """
 
@@ -65,6 +79,7 @@ class ScorePeriod(Answer, frozen=True):
     position: int | None
     before: Masses
     receipts: tuple[ScoreReceipt, ...]
+    raters: tuple[ScoreRater, ...]
     after: Masses
     score_ppm: int
 

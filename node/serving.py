@@ -1,5 +1,7 @@
 """What peers that catch up are told: batches and states, read from the ledger."""
 
+from collections.abc import Sequence
+
 from crdt.facts import find_epoch_began
 from node.ledger import ExecutedBatch, Ledger
 from protocols.messages import (
@@ -15,6 +17,9 @@ from protocols.state_tree import StateTree
 from protocols.step import Serve, ServeBatches, ServeChunks, ServeOffer
 
 BYTES_MAX = FRAME_BYTES_MAX // 2
+CERTIFICATE_LOOKS_MAX = 8
+"""So many of the last batches of an answer are asked for a certificate: the newest are being
+signed."""
 TREES_MAX = 4
 """States whose trees are remembered, one for each of the last ones that were asked for."""
 
@@ -41,17 +46,24 @@ class Serving:
         found = await self._ledger.read_batches(
             serve.committee, serve.start, count_max=BATCHES_MAX, bytes_max=BYTES_MAX
         )
-        batches = [
-            await self._make_committed(batch)
-            for place, batch in enumerate(found)
-            if batch.position == serve.start + place
-        ]
+        whole = [b for place, b in enumerate(found) if b.position == serve.start + place]
+        certified = await self._find_certified(whole)
+        batches = [await self._make_committed(batch, certified) for batch in whole]
         return Batches(committee=serve.committee, batches=tuple(batches))
 
-    async def _make_committed(self, batch: ExecutedBatch) -> CommittedBatch:
-        """A batch for a peer; where it ends an epoch, with the certificate that begins the next."""
+    async def _find_certified(self, batches: Sequence[ExecutedBatch]) -> int | None:
+        """The last of these positions that a certificate is held of: who only follows gets no
+        votes to make one of."""
+        for batch in reversed(batches[-CERTIFICATE_LOOKS_MAX:]):
+            if await self._ledger.get_certificate(batch.committee, batch.position) is not None:
+                return batch.position
+        return None
+
+    async def _make_committed(self, batch: ExecutedBatch, certified: int | None) -> CommittedBatch:
+        """A batch for a peer; with its certificate if it is the `certified` one or ends an epoch:
+        then the next one begins with that."""
         certificate = None
-        if find_epoch_began(batch.entry.items) is not None:
+        if batch.position == certified or find_epoch_began(batch.entry.items) is not None:
             certificate = await self._ledger.get_certificate(batch.committee, batch.position)
         parts = (batch.position, batch.time_ms, batch.operations, batch.proof)
         return CommittedBatch(*parts, certificate or b"")

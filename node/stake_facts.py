@@ -7,10 +7,10 @@ one position as a file that also proves who the quorum's members are.
 
 from crdt import log
 from crdt.facts import decode_fact
+from node.describe import describe_fact, name_account
 from node.ledger import Ledger
 from node.ledger_rows import FactRow, LedgerError
 from node.problem import Problem
-from node.service import describe_fact, name_account
 from node.service_views import StakeFact, StakeFacts, StakeHeader
 
 LINK_HEADERS_MAX = 256

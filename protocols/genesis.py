@@ -61,7 +61,10 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Longest wait, after a deadline, for inventories and for what they say is held; it outlasts
     two view changes, so a leader that leaves something out is replaced first."""
     snapshot_settlements: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
-    """Settlements between two reputation snapshots."""
+    """Settlements between two reputation snapshots, at least."""
+    snapshot_ms_min: TimeMs = 60_000
+    """Agreed time between two, at least: what a bond may say is said once in that time, and nobody
+    makes others' good work be forgotten faster by asking for many cheap tasks."""
     tasks_open_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 10_000
     """Tasks that may be under way at once in a committee."""
     member_bond_min: Amount = 10_000

@@ -186,8 +186,8 @@ class FetchBatches(Hop, frozen=True, tag="fetch_batches"):
 
 
 class CommittedBatch(msgspec.Struct, frozen=True):
-    """A batch with q COMMIT statements over its digest. With one that ends an epoch comes the
-    certificate of the head there, as soon as there is one."""
+    """A batch with q COMMIT statements over its digest. With one that ends an epoch, and with one
+    of the last of an answer, comes the certificate of the head there, if the sender has it."""
 
     seq: U63
     time_ms: TimeMs

@@ -12,7 +12,13 @@ from identity import envelope, schema
 from identity.envelope import Context, Statement
 from identity.keys import PrivateKey
 from protocols.committee import Committee
-from protocols.economy.operations import OPERATION_KIND, STATEMENT_EPOCH, AnyBody, Operation
+from protocols.economy.operations import (
+    OPERATION_KIND,
+    STATEMENT_EPOCH,
+    AnyBody,
+    Operation,
+    Transfer,
+)
 from protocols.messages import BATCH_OPERATIONS_MAX, Submit
 from protocols.pbft.pool import Request
 
@@ -30,6 +36,7 @@ class Submitter:
         self._key = key
         self._next_nonce = next_nonce
         self._in_flight: OrderedDict[bytes, Request] = OrderedDict()
+        self._held: set[bytes] = set()
         self._resend_at_ms: int | None = None
 
     @property
@@ -53,10 +60,36 @@ class Submitter:
         self._in_flight[digest] = request
         return request
 
+    def hold(self, request: Request) -> None:
+        """Do not repeat it until it is released: it has not been sent."""
+        self._held.add(request.digest)
+
+    def release(self, request: Request) -> None:
+        self._held.discard(request.digest)
+
+    def adopt(self, request: Request) -> list[Request]:
+        """Go on with an operation that was signed before a restart.
+
+        Gives what is to be sent: it, behind a payment to oneself for each nonce that was signed
+        before it and may be lost. Nothing when its nonce is used, or too far ahead.
+        """
+        nonce = request.operation.nonce
+        if not 0 <= nonce - self._next_nonce < IN_FLIGHT_MAX - len(self._in_flight):
+            return []
+        sent: list[Request] = []
+        while self._next_nonce < nonce:
+            filler = self.sign(Transfer(self.account, 1))
+            assert filler is not None
+            sent.append(filler)
+        self._next_nonce += 1
+        self._in_flight[request.digest] = request
+        return [*sent, request]
+
     def on_executed(self, next_nonce: int) -> None:
         """Forget what is done. `next_nonce` is the account's in committed state."""
         for digest in [d for d, r in self._in_flight.items() if r.operation.nonce < next_nonce]:
             del self._in_flight[digest]
+            self._held.discard(digest)
         self._next_nonce = max(self._next_nonce, next_nonce)
 
     def get_overdue(self, now_ms: int) -> list[Request]:
@@ -67,7 +100,7 @@ class Submitter:
             self._resend_at_ms = now_ms + RESEND_MS
         elif now_ms >= self._resend_at_ms:
             self._resend_at_ms = now_ms + RESEND_MS
-            return list(self._in_flight.values())
+            return [r for r in self._in_flight.values() if r.digest not in self._held]
         return []
 
 

@@ -18,7 +18,7 @@ from crdt.facts import COMMON, Minted, Move, Settled, decode_fact, encode_fact
 from crdt.heads import Prover, Voters, get_head, sign_head
 from crdt.items import Data, encode_item
 from crdt.replica import ProvenEntry, Replica
-from crdt.reputation import ReputationView
+from crdt.reputation import PPM, ReputationView
 from crdt.stake import StakeView
 from devnet.bench.report import Recorder, Report
 from identity import envelope, schema
@@ -207,7 +207,15 @@ def _measure_views(recorder: Recorder, accounts: int) -> None:
 
 
 def _settle(executor: bytes) -> Settled:
-    return Settled(task=executor, round=0, executor=executor, grade="excellent", price=1)
+    return Settled(
+        task=executor,
+        round=0,
+        executor=executor,
+        grade="excellent",
+        price=1,
+        rater=_COMMITTEE * 2,
+        allowance=PPM,
+    )
 
 
 def _make_check(items: Sequence[bytes]) -> Callable[[int], float]:

@@ -15,6 +15,7 @@ from protocols.genesis import (
     Allotment,
     Genesis,
     Member,
+    Parameters,
     compute_committee_id,
 )
 
@@ -57,6 +58,7 @@ def make_foundation(n: int, *, spares: int = 0, exact: bool = False) -> Foundati
             Member(compute_peer_id(key.public), "/ip4/127.0.0.1/tcp/1", BOND, FREE) for key in made
         ),
         accounts=tuple(Allotment(compute_peer_id(key.public), FREE) for key in (*clients, *others)),
+        parameters=Parameters(snapshot_ms_min=0),
     )
     network = genesis.compute_network_id()
     committee = Committee(

@@ -27,6 +27,7 @@ from protocols.messages import (
     Hop,
 )
 from protocols.pbft.core import Core
+from protocols.pbft.trail import Trail
 from protocols.requests import parse_request
 from protocols.step import (
     Certified,
@@ -90,9 +91,11 @@ class Member:
         world = self.world
         self.chain = Chain(world.genesis, world.committee, world.check_receipt)
         rows = [*self.disk.read_rows(), *self._load_state()]
+        trail = Trail(world.plan.checkpoint_batches, self.disk.durable)
         for batch in self.disk.find_batches(self.chain.get_position() + 1, len(self.disk.batches)):
             requests = [parse_request(data, world.committee)[0] for data in batch.operations]
             self.chain.execute(batch.seq, batch.time_ms, batch.digest, requests)
+            trail.note(self.chain)
         assert self.chain.get_position() == self.disk.durable
         core = Core(
             self.chain.get_committee(),
@@ -102,6 +105,7 @@ class Member:
             checkpoint_batches=world.plan.checkpoint_batches,
             **({"snapshot_checkpoints": 1} if world.plan.transfer_batches_min else {}),
         )
+        core.checkpoints.recall(trail.passed)
         self.seat = Seat(core)
         if world.plan.transfer_batches_min:
             self.seat.catch_up.transfer_batches_min = world.plan.transfer_batches_min

@@ -48,6 +48,8 @@ def status(
         ("up", f"{now.uptime_s:.0f} s"),
         ("version", now.version),
     ]
+    if now.frozen_borders:
+        pairs.append(("ALARM", f"frozen: the border to {', '.join(now.frozen_borders)}"))
     show(now, json, lambda: render_pairs(pairs))
 
 

@@ -21,6 +21,7 @@ from node.service_views import SNAPSHOTS_EXPLAINED_MAX, Explanation, Reputation,
 
 TOP_MAX = 10_000
 PEER_CHARS = 16
+PPM = 1_000_000
 
 app = make_app("Scores that agents earned.")
 
@@ -121,17 +122,23 @@ def _render_period(period: ScorePeriod) -> list[str]:
     if period.snapshot is not None:
         title = f"snapshot {period.snapshot} at position {period.position}"
     lines = [f"{title}: from G = {period.before.good}, B = {period.before.bad}"]
-    head = ("position", "task", "round", "grade", "rater", "amount", "good", "bad")
+    head = ("position", "task", "round", "grade", "rater", "amount", "good", "bad", "counted ppm")
     rows = [
         (
             *(receipt.position, shorten(receipt.task), max(receipt.round, 0), receipt.grade),
             *(shorten(receipt.rater, PEER_CHARS), receipt.amount, receipt.good, receipt.bad),
+            receipt.counted_ppm,
         )
         for receipt in period.receipts
     ]
     lines += [f"  {line}" for line in render_table(head, rows)] if rows else ["  no receipts"]
-    good = sum(receipt.good for receipt in period.receipts)
-    bad = sum(receipt.bad for receipt in period.receipts)
+    lines += [
+        f"  {shorten(rater.peer_id, PEER_CHARS)} handed out {rater.handed} to all and may hand out "
+        f"{rater.allowance}: {rater.share_ppm} ppm of each count"
+        for rater in period.raters
+    ]
+    good = sum(each.good * each.counted_ppm // PPM for each in period.receipts)
+    bad = sum(each.bad * each.counted_ppm // PPM for each in period.receipts)
     after = period.after
     return [
         *lines,

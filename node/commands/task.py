@@ -21,9 +21,11 @@ from node.commands.common import (
     shorten,
     show,
 )
+from node.commands.task_funding import describe, find, follow
 
 if TYPE_CHECKING:
     from node.client import NodeClient
+    from node.crossing_answers import Funding
     from node.service import Task
 
 BUDGET_DEFAULT = 100
@@ -55,13 +57,23 @@ def submit(
         str, typer.Option(metavar="TIME", help="Time for each task: 500ms, 60s, 5m, 1h.")
     ] = "60s",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until every task has ended.")] = False,
+    funded_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The neighbouring committee whose credits pay: they go there, and the rest comes "
+            "back.",
+            show_default=False,
+        ),
+    ] = None,
     committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Submit files as tasks, one each.
 
-    With --wait it ends when they have, with 1 if one of them failed.
+    With --wait it ends when they have, with 1 if one of them failed. With --funded-by and
+    --wait it ends when the rest of the credits is back.
 
     \b
     Example:
@@ -71,14 +83,19 @@ def submit(
     files = _find_files(inputs or [], folder)
     with open_client(home, committee) as client:
         start = client.status().position + 1
-        ids = _submit(client, capability, files, budget, duration_ms)
+        terms = (budget, duration_ms, None if funded_by == committee else funded_by)
+        ids, fundings = _submit(client, capability, files, *terms)
+        if fundings:
+            fundings = follow(client, fundings, json, to_end=wait)
+            ids = [task for funding in fundings for task in funding.tasks]
         pairs = list(zip(ids, files, strict=True))
         if not wait:
             document = [{"id": task, "input": str(file)} for task, file in pairs]
             rows = [(shorten(task), file) for task, file in pairs]
             show({"tasks": document}, json, lambda: render_table(("task", "input"), rows))
             return
-        _wait(client, set(ids), start)
+        if not fundings:
+            _wait(client, set(ids), start)
         tasks = [client.task(task) for task in ids]
     _show_ended(tasks, files, json)
     if any(task.state != "settled" for task in tasks):
@@ -124,12 +141,19 @@ def _find_files(inputs: list[Path], folder: Path | None) -> list[Path]:
 
 
 def _submit(
-    client: "NodeClient", capability: str, files: list[Path], budget: int, duration_ms: int
-) -> list[str]:
+    client: "NodeClient",
+    capability: str,
+    files: list[Path],
+    budget: int,
+    duration_ms: int,
+    funded_by: str | None,
+) -> "tuple[list[str], list[Funding]]":
+    """Ids of the tasks, or the fundings that will open them."""
     from node.problem import Problem
     from node.service import TASKS_PER_REQUEST_MAX, TaskRequest
 
     ids: list[str] = []
+    fundings: list[Funding] = []
     with _progress("submitting", len(files)) as advance:
         for first in range(0, len(files), TASKS_PER_REQUEST_MAX):
             requests = []
@@ -141,13 +165,16 @@ def _submit(
                         "no-file",
                         f"cannot read: {error.strerror}",
                         where=str(file),
-                        remedy=f"{len(ids)} tasks were submitted: see `econode task list`",
+                        remedy=f"{first} tasks were submitted: see `econode task list`",
                     ) from None
                 blob = client.put_blob(data)
                 requests.append(TaskRequest(capability=capability, input=blob.digest))
                 advance(1)
-            ids += client.submit_tasks(requests, budget, duration_ms).tasks
-    return ids
+            if funded_by is None:
+                ids += client.submit_tasks(requests, budget, duration_ms).tasks
+            else:
+                fundings.append(client.fund_tasks(requests, budget, duration_ms, funded_by))
+    return ids, fundings
 
 
 def _wait(client: "NodeClient", waiting: set[str], start: int) -> None:
@@ -238,6 +265,9 @@ def show_task(
 ) -> None:
     """Show what is known of a task.
 
+    Of one that is paid from another committee also how far that is; before it is opened it
+    goes by the id of that.
+
     \b
     Example:
       econode task show 3f9a
@@ -245,13 +275,22 @@ def show_task(
     import msgspec
 
     with open_client(home, committee) as client:
+        funding = find(client, task)
+        if funding is not None and not funding.tasks:
+            show(funding, json, lambda: render_pairs(describe(funding)))
+            return
         found = client.task(task)
     known = [
         (name, ", ".join(value) if isinstance(value, (list, tuple)) else value)
         for name, value in msgspec.to_builtins(found).items()
         if value not in (None, "", [], ())
     ]
-    show(found, json, lambda: render_pairs(known))
+    if funding is None:
+        show(found, json, lambda: render_pairs(known))
+        return
+    known += describe(funding)
+    document = {**msgspec.to_builtins(found), "funding": msgspec.to_builtins(funding)}
+    show(document, json, lambda: render_pairs(known))
 
 
 @app.command("result")

@@ -69,6 +69,8 @@ class Books:
         self.stake = StakeView()
         self.reputation = ReputationView()
         self.time_ms = genesis.created_ms
+        self.snapshot_ms = genesis.created_ms
+        """Agreed time of the newest reputation snapshot; genesis' creation before the first."""
         self.position = 0
         self.seed = bytes(32)
         """Digest of the batch under execution."""

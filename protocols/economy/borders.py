@@ -123,6 +123,11 @@ def import_transfers(books: Books, ordered: OrderedOperation, body: Import) -> N
 def accuse(books: Books, ordered: OrderedOperation, body: AccuseCommittee) -> None:
     """Freeze the border to a committee that certified two heads at one position. Raises
     Refused."""
+    _freeze(books, ordered, check_accusation(books, body), "two_heads")
+
+
+def check_accusation(books: Books, body: AccuseCommittee) -> Border:
+    """The border that the accusation freezes. Raises Refused."""
     border = _find_border(books, body.committee)
     known = _list_voters(books, border)
     fork = ForkProof.make(border.committee, 0, body.first, body.second)
@@ -130,7 +135,7 @@ def accuse(books: Books, ordered: OrderedOperation, body: AccuseCommittee) -> No
         check_fork(fork.encode(), Prover(books.committee.network, {border.committee: known}))
     except InvalidBytes:
         raise Refused("no_evidence") from None
-    _freeze(books, ordered, border, "two_heads")
+    return border
 
 
 def _find_border(books: Books, committee: bytes) -> Border:

@@ -12,6 +12,9 @@ from protocols.economy.model import OrderedOperation, Refused, Task
 from protocols.economy.operations import Held, Inventory
 from protocols.economy.slashing import revoke_lease
 
+SETTLED_MAX = 10_000
+"""Settlements that wait for a snapshot before it is taken early: each is part of the state."""
+
 
 def pass_time(books: Books) -> None:
     """Everything that is due at the present time: proposals, then bonds on their way out, then
@@ -63,9 +66,13 @@ def advance_touched(books: Books) -> None:
 
 
 def take_snapshot(books: Books) -> None:
-    """Fix the scores for the auctions to come, every `snapshot_settlements` settlements."""
-    if books.reputation.settled_since >= books.parameters.snapshot_settlements:
+    """Fix the scores for the auctions to come, when enough has been settled since the last time
+    and that is long enough ago, or too much waits to be counted."""
+    rules, settled = books.parameters, books.reputation.settled_since
+    is_time = books.time_ms - books.snapshot_ms >= rules.snapshot_ms_min
+    if settled >= (rules.snapshot_settlements if is_time else SETTLED_MAX):
         books.emit(books.reputation.compute_snapshot())
+        books.snapshot_ms = books.time_ms
 
 
 def _is_asked(task: Task, held: Held) -> bool:

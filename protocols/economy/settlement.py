@@ -5,7 +5,8 @@ failed or missed its lease or its reveal, not paid, and a share of the task depo
 Byzantine: opened a result that is proven wrong, not paid; deposit and bond burn.
 """
 
-from crdt.facts import COMMON, Accepted, Grade, Settled, TaskEnded, Undecided
+from crdt.facts import COMMON, Accepted, Grade, Move, Settled, TaskEnded, Undecided
+from crdt.reputation import compute_allowance
 from protocols.economy.books import Books, compute_moves
 from protocols.economy.contracts import retry_task
 from protocols.economy.model import Task, compute_share
@@ -23,11 +24,7 @@ def settle_poor(books: Books, task: Task, slash_ppm: int) -> None:
         (executor, "locked", COMMON, "burned", burned),
         (executor, "locked", executor, "free", task.deposit - burned),
     )
-    books.emit(
-        Settled(
-            task=task.id, round=task.round, executor=executor, grade="poor", price=0, moves=moves
-        )
-    )
+    _grade(books, task, executor, "poor", 0, moves)
 
 
 def fail_round(books: Books, task: Task, slash_ppm: int) -> None:
@@ -88,28 +85,29 @@ def _settle_paid(books: Books, task: Task) -> None:
         (executor, "locked", executor, "free", task.deposit),
     )
     task.escrow -= task.price + bonus
+    _grade(books, task, executor, grade, task.price, moves)
+
+
+def _settle_byzantine(books: Books, task: Task) -> None:
+    executor = _end_agreement(books, task)
+    moves = compute_moves((executor, "locked", COMMON, "burned", task.deposit))
+    _grade(books, task, executor, "byzantine", 0, moves)
+
+
+def _grade(
+    books: Books, task: Task, executor: bytes, grade: Grade, price: int, moves: tuple[Move, ...]
+) -> None:
+    """The requester is the rater, and its standing bond says how much its agreements count."""
+    bond = books.get_standing_bond(task.requester)
     books.emit(
         Settled(
             task=task.id,
             round=task.round,
             executor=executor,
             grade=grade,
-            price=task.price,
-            moves=moves,
-        )
-    )
-
-
-def _settle_byzantine(books: Books, task: Task) -> None:
-    executor = _end_agreement(books, task)
-    moves = compute_moves((executor, "locked", COMMON, "burned", task.deposit))
-    books.emit(
-        Settled(
-            task=task.id,
-            round=task.round,
-            executor=executor,
-            grade="byzantine",
-            price=0,
+            price=price,
+            rater=task.requester,
+            allowance=compute_allowance(bond, books.parameters.bond_min),
             moves=moves,
         )
     )

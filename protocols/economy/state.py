@@ -235,6 +235,14 @@ class EconomyState:
     def get_border(self, committee: bytes) -> Border | None:
         return self._books.borders.get(committee)
 
+    def convicts(self, body: AccuseCommittee) -> bool:
+        """True when the accusation would freeze a border now."""
+        try:
+            borders.check_accusation(self._books, body)
+        except Refused:
+            return False
+        return True
+
     def dump(self) -> bytes:
         """The whole state in deterministic CBOR."""
         return statefile.dump(self._books)

@@ -18,7 +18,7 @@ from protocols.economy.model import Agent, Bid, Border, Formed, Proposal, Stage,
 from protocols.economy.unbondings import Unbonding, Unbondings
 from protocols.state_tree import STATE_BYTES_MAX
 
-VERSION = 2
+VERSION = 3
 
 
 class AgentRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -92,6 +92,7 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     balances: tuple[tuple[bytes, Bucket, int], ...]
     accounts: tuple[bytes, ...]
     reputation: Any
+    snapshot_ms: int
     nonces: tuple[tuple[bytes, int], ...]
     agents: tuple[AgentRecord, ...]
     tasks: tuple[TaskRecord, ...]
@@ -114,6 +115,7 @@ def dump(books: Books) -> bytes:
         balances=tuple((*key, value) for key, value in books.stake.balances().items()),
         accounts=tuple(books.stake.accounts()),
         reputation=books.reputation.dump(),
+        snapshot_ms=books.snapshot_ms,
         nonces=tuple(sorted(books.nonces.items())),
         agents=tuple(
             AgentRecord(key, agent.capabilities, agent.paused, agent.banned)
@@ -142,6 +144,7 @@ def load(data: bytes, books: Books) -> None:
     books.committee = books.epochs[-1]
     books.stake.restore(record.balances, record.accounts)
     books.reputation = ReputationView.load(record.reputation)
+    books.snapshot_ms = record.snapshot_ms
     books.nonces = dict(record.nonces)
     books.agents = {
         agent.key: Agent(agent.capabilities, agent.paused, agent.banned) for agent in record.agents

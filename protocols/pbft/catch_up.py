@@ -122,16 +122,33 @@ class CatchUp:
         if status.executed > core.executed or status.epoch > epoch:
             self._seek_state(now_ms, step)
             self._start_fetch(peer, now_ms, step)
+        elif self._lacks_certificate(status):
+            self._start_fetch(peer, now_ms, step, start=core.executed)
         if now_ms < self._resend_after_ms.get(peer, 0):
             return step
         self._resend_after_ms[peer] = now_ms + RESEND_MS
-        if (status.epoch, status.executed) < (epoch, core.executed):
+        if (status.epoch, status.executed) < (epoch, core.executed) or (
+            # Votes go to members only: who follows learns that there is a certificate to fetch.
+            not core.committee.is_member(peer)
+            and status.certified < status.executed <= core.heads.certified
+        ):
             # It learns at once that it is behind; no member's is sent nothing else unasked.
             step.sends.append(Send(peer, self._get_status(False, now_ms)))
         if core.committee.is_member(peer) and status.epoch == epoch and status.waiting:
             core.views.resend(peer, status.view, status.active, step)
             self._resend(peer, status, step)
         return step
+
+    def _lacks_certificate(self, status: Status) -> bool:
+        """True when this node only follows, and a peer holds the certificate of its last batch."""
+        core = self._core
+        is_same = (status.epoch, status.executed) == (core.committee.epoch, core.executed)
+        return (
+            is_same
+            and not core.is_member
+            and core.heads.certified < core.executed
+            and status.certified == core.executed
+        )
 
     def on_other_epoch(self, peer: bytes, epoch: int, now_ms: int) -> Step:
         """A message of another epoch: nothing of it is believed, but one of the two is behind."""
@@ -157,7 +174,7 @@ class CatchUp:
 
     def on_batches(self, peer: bytes, answer: Batches, load: Load, now_ms: int) -> Step:
         """Execute the batches that are proven and next in order, up to the first that is not or
-        to the end of the epoch, whose certificate is taken, too."""
+        to the end of the epoch. Certificates that come with them are taken, too."""
         step = Step()
         core = self._core
         if self._fetch is None or self._fetch[0] != peer:
@@ -172,7 +189,7 @@ class CatchUp:
                     check_commit_proof(core.committee, batch.seq, digest, batch.proof, core.check)
                     core.execute(batch.seq, batch.time_ms, requests, batch.proof, now_ms, step)
                     core.suspicion.pace.skip(now_ms)
-                if batch.seq == core.end and batch.certificate:
+                if batch.seq == core.executed and batch.certificate:
                     core.heads.accept(batch.certificate, step)
         except InvalidBytes as error:
             # What was executed before stands, and its step must reach the ledger.
@@ -232,14 +249,18 @@ class CatchUp:
             self._claims_until_ms = now_ms + CLAIMS_WAIT_MS
         return now_ms < self._claims_until_ms
 
-    def _start_fetch(self, peer: bytes, now_ms: int, step: Step) -> None:
+    def _start_fetch(
+        self, peer: bytes, now_ms: int, step: Step, *, start: int | None = None
+    ) -> None:
+        """Ask for the batches from `start` on; without it, for those that come next."""
         core = self._core
         if self.transfer.is_active or self._waits_for_claims(now_ms):
             return
         if self._fetch is not None or now_ms < self._shunned_until_ms.get(peer, 0):
             return
         self._fetch = (peer, now_ms + FETCH_TIMEOUT_MS)
-        start = core.executed + 1 if core.end is None else core.end  # once more, certified by now
+        if start is None:  # the end of an epoch once more, certified by now
+            start = core.executed + 1 if core.end is None else core.end
         fetch = FetchBatches(committee=core.committee.id, start=start)
         step.sends.append(Send(peer, fetch))
         step.wake(now_ms + FETCH_TIMEOUT_MS)

@@ -7,6 +7,7 @@ Of every few stable checkpoints the state itself is kept, so that others can beg
 (`state_transfer.py`).
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from identity import schema
@@ -15,7 +16,7 @@ from identity.envelope import Context, Statement
 from identity.errors import EconodeError
 from protocols.messages import CHECKPOINT_KIND, Checkpoint
 from protocols.pbft.quorum import Tally
-from protocols.state_tree import digest_state
+from protocols.pbft.trail import WINDOW_CHECKPOINTS, Passed
 from protocols.step import Equivocation, Persist, Snapshot, Step
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Checkpoints:
         self.snapshot_checkpoints = snapshot_checkpoints
         self._tallies: dict[int, Tally] = {}
         self._own: dict[int, Checkpoint] = {}
-        self.window = 2 * interval
+        self.window = WINDOW_CHECKPOINTS * interval
         self._signed = 0
         self._states: dict[int, bytes] = {}
         self._adopted: int | None = None
@@ -63,13 +64,22 @@ class Checkpoints:
         core = self._core
         if (seq % self.interval and seq != core.end) or seq <= self.low:
             return
-        state = core.application.dump_state()
-        self._own[seq] = Checkpoint(seq, core.application.get_head(), digest_state(state))
+        self._note(Passed.make(core.application))
+        self._try_stabilise(seq, step)
+
+    def recall(self, passed: Iterable[Passed]) -> None:
+        """Before `restore`: what a replay passed since the epoch began is voted on again."""
+        for each in passed:
+            if each.checkpoint.seq > self.low:
+                self._note(each)
+
+    def _note(self, passed: Passed) -> None:
+        seq = passed.checkpoint.seq
+        self._own[seq] = passed.checkpoint
         if seq % (self.snapshot_checkpoints * self.interval) == 0:
-            self._states[seq] = state
+            self._states[seq] = passed.state
             for old in sorted(self._states)[:-STATES_PENDING_MAX]:
                 del self._states[old]
-        self._try_stabilise(seq, step)
 
     def sign(self, position: int, step: Step) -> None:
         """Sign the checkpoints up to `position`, which the ledger holds for good."""
@@ -102,6 +112,7 @@ class Checkpoints:
         """Continue from a stable checkpoint that this member had recorded; the newest counts."""
         if seq > self.low:
             self.certificate, self.low = certificate, seq
+            self._forget(seq)
 
     def adopt(self, certificate: Certificate, seq: int) -> None:
         """Begin from the state of a checkpoint that others made. What was voted on up to it may

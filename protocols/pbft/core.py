@@ -486,7 +486,7 @@ class Core:
             self.heads.sign(self.executed, step)
         if self.end is not None:
             self.checkpoints.on_executed(self.end, step)
-            self.checkpoints.sign(self.end, step)
+        self.checkpoints.sign(self.executed, step)
         self.again.begin()
         self.again.go_on(now_ms, step)
         for seq in sorted(self.slots):

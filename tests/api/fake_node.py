@@ -24,12 +24,42 @@ from node import service
 from node.api import Api, bind
 from node.config import Config
 from node.config_file import load_config
+from node.crossing_answers import (
+    Crossing,
+    CrossingRequest,
+    Crossings,
+    Funding,
+    FundingRequest,
+    Fundings,
+)
 from node.data import LogData
 from node.home import Home, NodeInfo
 from node.problem import Problem, not_found
 from protocols.committee import compute_faults, compute_quorum
 from protocols.genesis import Genesis
 from tests.ledger.peer_logs import PeerLogs
+
+
+class FakeCrossings:
+    """Implements node.crossing_answers.CrossingService: one committee has no neighbours."""
+
+    async def export(self, wanted: CrossingRequest) -> Crossing:
+        raise Problem("no-border", f"no border to {wanted.to_committee}", status=409)
+
+    async def crossing(self, operation: str) -> Crossing:
+        raise not_found("transfer", operation)
+
+    async def crossings(self) -> Crossings:
+        return Crossings(borders=(), crossings=())
+
+    async def fund_tasks(self, wanted: FundingRequest) -> Funding:
+        raise Problem("no-border", f"no border to {wanted.funded_by}", status=409)
+
+    async def funding(self, prefix: str) -> Funding:
+        raise not_found("funding", prefix)
+
+    async def fundings(self) -> Fundings:
+        return Fundings(fundings=())
 
 
 class FakeNode(FakeViews):
@@ -86,6 +116,10 @@ class FakeNode(FakeViews):
         if committee != "main":
             raise not_found("committee", committee, "see `econode committee list`")
         return self
+
+    def crossings_of(self, committee: str) -> FakeCrossings:
+        self.at(committee)
+        return FakeCrossings()
 
     async def committees(self) -> service.Committees:
         main = service.Committee(

@@ -43,20 +43,28 @@ class FakeViews:
             amount=7,
             good=1_000_000,
             bad=0,
+            counted_ppm=500_000,
+        )
+        rater = service.ScoreRater(
+            peer_id=self._genesis.members[0].peer,
+            handed=4_000_000,
+            allowance=2_000_000,
+            share_ppm=500_000,
         )
         period = service.ScorePeriod(
             snapshot=1,
             position=4,
             before=service.Masses(good=0, bad=0),
             receipts=(receipt,),
-            after=service.Masses(good=1_000_000, bad=0),
-            score_ppm=500_000,
+            raters=(rater,),
+            after=service.Masses(good=500_000, bad=0),
+            score_ppm=333_333,
         )
         return service.Explanation(
             peer_id=agent,
             position=5,
-            score_ppm=500_000,
-            weight_ppm=975_000,
+            score_ppm=333_333,
+            weight_ppm=966_666,
             banned=False,
             whole=snapshots > 1,
             periods=(period,),

@@ -92,8 +92,9 @@ def test_scores_are_explained_and_agents_found(running):
     me = running.do("id")["peer_id"]
     assert running.do("reputation", "top", "--limit", "1")["scores"][0]["peer_id"] == me
     told = running.run("reputation", "explain", me).out
-    assert "G = 0*63//64 + 1000000 = 1000000" in told
-    assert "score = 10^6*G // (G + B + 10^6) = 500000" in told
+    assert "G = 0*63//64 + 500000 = 500000" in told
+    assert "score = 10^6*G // (G + B + 10^6) = 333333" in told
+    assert "handed out 4000000 to all and may hand out 2000000: 500000 ppm of each count" in told
     assert running.do("reputation", "explain", me)["periods"][0]["receipts"][0]["position"] == 3
     running.fail("invalid-request", "reputation", "explain", "nobody")
     assert running.do("directory", "find", "--capability", "upper")["found"] == 1

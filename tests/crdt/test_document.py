@@ -37,7 +37,9 @@ ENTRIES: list[list[Fact]] = [
         facts.Snapshot(number=1, root=B, scores=(Score(B, 10, 1, 900_000), Score(A, 1, 1, 5))),
     ],
     [
-        facts.Settled(task=TASK, round=0, executor=B, grade="excellent", price=4),
+        facts.Settled(
+            task=TASK, round=0, executor=B, grade="excellent", price=4, rater=A, allowance=9
+        ),
         facts.TaskEnded(
             task=TASK,
             outcome="settled",

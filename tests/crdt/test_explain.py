@@ -13,8 +13,12 @@ from crdt.reputation import InvalidSnapshot, ReputationView
 A, B, C, OPERATION = (hashlib.sha256(name).digest() for name in (b"a", b"b", b"c", b"op"))
 
 
+RATERS = {A: 400_000, C: 3_000_000, OPERATION: 0}
+"""With the most that each may hand out between two snapshots; A is an agent as well."""
+
+
 def make_facts(seed: int, count: int = 60) -> tuple[list[Fact], ReputationView]:
-    """A founder A, B who is none, C who does nothing; graded ends, offences and snapshots."""
+    """A founder A, B who is none, C who only rates; graded ends, offences and snapshots."""
     rng, view = random.Random(seed), ReputationView()
     made: list[Fact] = [facts.Minted(account=A, founder=True), facts.Minted(account=B)]
     for fact in made:
@@ -22,9 +26,15 @@ def make_facts(seed: int, count: int = 60) -> tuple[list[Fact], ReputationView]:
     for number in range(count):
         task = hashlib.sha256(b"%d" % number).digest()
         grade = rng.choice(["excellent", "satisfactory", "poor", "byzantine"])
-        who = rng.choice([A, B])
+        who, rater = rng.choice([A, B]), rng.choice(list(RATERS))
         fact: Fact = facts.Settled(
-            task=task, round=number % 3, executor=who, grade=grade, price=number
+            task=task,
+            round=number % 3,
+            executor=who,
+            grade=grade,
+            price=number,
+            rater=rater,
+            allowance=rng.randint(RATERS[rater] // 2, RATERS[rater]),
         )
         if rng.random() < 0.2:
             fact = view.compute_snapshot()
@@ -43,8 +53,15 @@ def explain(agent: bytes, made: list[Fact], first: int, start: Snapshot | None) 
 
 
 def recompute(period: Period, good: int, bad: int) -> tuple[int, int, int]:
-    good = good * 63 // 64 + sum(reason.receipt.good for reason in period.reasons)
-    bad = bad * 255 // 256 + sum(reason.receipt.bad for reason in period.reasons)
+    good, bad = good * 63 // 64, bad * 255 // 256
+    for receipt in (reason.receipt for reason in period.reasons):
+        share = 10**6
+        if receipt.rater is not None:
+            handed = period.raters[receipt.rater]
+            share = min(10**6, handed.allowance * 10**6 // handed.mass)
+        assert receipt.counted_ppm == share
+        good += receipt.good * share // 10**6
+        bad += receipt.bad * share // 10**6
     return good, bad, 10**6 * good // (good + bad + 10**6)
 
 
@@ -83,7 +100,7 @@ def test_every_receipt_says_where_it_stands() -> None:
     expected = [
         position
         for position, fact in enumerate(made)
-        if (isinstance(fact, facts.Settled) and fact.executor == B and fact.grade != "byzantine")
+        if (isinstance(fact, facts.Settled) and fact.executor == B and fact.rater != B)
         or (isinstance(fact, facts.Slashed) and fact.offender == B)
     ]
     assert [reason.position for reason in shown] == expected
@@ -92,6 +109,23 @@ def test_every_receipt_says_where_it_stands() -> None:
         assert isinstance(fact, facts.Settled | facts.Slashed)
         amount = fact.price if isinstance(fact, facts.Settled) else fact.amount
         assert (reason.receipt.task, reason.amount) == (fact.task, amount)
+
+
+def test_what_a_rater_handed_out_is_what_all_facts_of_the_period_say() -> None:
+    made, _ = make_facts(5)
+    start = 0
+    for period in explain(B, made, 0, None):
+        end = len(made) if period.position is None else period.position
+        for rater, handed in period.raters.items():
+            said = [
+                fact
+                for fact in made[start:end]
+                if isinstance(fact, facts.Settled) and fact.rater == rater != fact.executor
+            ]
+            weights = {"excellent": 1_000_000, "satisfactory": 500_000, "poor": 1_000_000}
+            assert handed.mass == sum(weights[fact.grade] for fact in said)
+            assert handed.allowance == min(fact.allowance for fact in said)
+        start = end
 
 
 def test_a_snapshot_that_says_otherwise_is_refused() -> None:

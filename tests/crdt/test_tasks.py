@@ -16,8 +16,9 @@ OPENED = facts.TaskOpened(
     deadline_ms=99,
 )
 AWARDED = facts.Awarded(task=TASK, round=1, winner=WINNER, bid=3, price=4, deadline_ms=50)
-POOR = facts.Settled(task=TASK, round=1, executor=WINNER, grade="poor", price=0)
-PAID = facts.Settled(task=TASK, round=1, executor=WINNER, grade="excellent", price=4)
+RATED = {"task": TASK, "round": 1, "executor": WINNER, "rater": REQUESTER, "allowance": 9}
+POOR = facts.Settled(grade="poor", price=0, **RATED)
+PAID = facts.Settled(grade="excellent", price=4, **RATED)
 UNSOLD = facts.Unsold(task=TASK, round=1)
 UNDECIDED = facts.Undecided(task=TASK, round=1, executor=WINNER)
 

@@ -69,7 +69,7 @@ class World:
                 Allotment(keys.compute_peer_id(self.keys["alice"]), FREE),
                 Allotment(keys.compute_peer_id(self.keys["bob"]), 0),
             ),
-            parameters=Parameters(**parameters),
+            parameters=Parameters(**{"snapshot_ms_min": 0} | parameters),
         )
         network = digest(f"economy test {draw}")
         committee_id = compute_committee_id(network, "main")

@@ -12,7 +12,8 @@ from crdt.facts import Fact, Snapshot, encode_fact
 from crdt.reputation import ReputationView
 from identity import schema
 from identity.certificate import Certificate
-from node.explain import Explainer
+from identity.keys import compute_peer_id
+from node.explain import Explainer, describe_period
 from node.ledger import ExecutedBatch, Ledger
 from node.problem import Problem
 from node.stake_facts import StakeFactsReader
@@ -21,6 +22,8 @@ from tests.ledger.network import MEMBERS, Network
 NETWORK, COMMITTEE = b"n" * 32, b"c" * 16
 A, B, ALICE, CAPABILITY = (hashlib.sha256(name).digest() for name in (b"a", b"b", b"alice", b"c"))
 SETTLEMENTS = 30
+ALLOWANCE = 2_000_000
+"""Less than Alice hands out between two snapshots."""
 
 
 def make_story() -> tuple[list[list[Fact]], ReputationView]:
@@ -41,7 +44,15 @@ def make_story() -> tuple[list[list[Fact]], ReputationView]:
         )
         grade = ("excellent", "poor", "satisfactory")[number % 3]
         executor = A if number % 2 else B
-        ended = facts.Settled(task=task, round=0, executor=executor, grade=grade, price=number)
+        ended = facts.Settled(
+            task=task,
+            round=0,
+            executor=executor,
+            grade=grade,
+            price=number,
+            rater=ALICE,
+            allowance=ALLOWANCE,
+        )
         entries.append([opened, ended])
         view.apply(ended)
         if number % 5 == 4:
@@ -72,19 +83,22 @@ def recompute(document: list[dict], good: int, bad: int) -> int:
     """The score after all periods but the open one, from their JSON alone."""
     for period in document[:-1]:
         assert period["before"] == {"good": good, "bad": bad}
-        good = good * 63 // 64 + sum(receipt["good"] for receipt in period["receipts"])
-        bad = bad * 255 // 256 + sum(receipt["bad"] for receipt in period["receipts"])
+        (alice,) = period["raters"]
+        share = min(10**6, alice["allowance"] * 10**6 // alice["handed"])
+        assert alice["share_ppm"] == share < 10**6
+        assert {receipt["counted_ppm"] for receipt in period["receipts"]} == {share}
+        good, bad = good * 63 // 64, bad * 255 // 256
+        good += sum(receipt["good"] * share // 10**6 for receipt in period["receipts"])
+        bad += sum(receipt["bad"] * share // 10**6 for receipt in period["receipts"])
         assert period["after"] == {"good": good, "bad": bad}
         assert period["score_ppm"] == 10**6 * good // (good + bad + 10**6)
     return 10**6 * good // (good + bad + 10**6)
 
 
 async def explain(ledger: Ledger, agent: bytes, snapshots: int) -> tuple[bool, list[dict]]:
-    explainer = Explainer(ledger, COMMITTEE)
-    end, whole, periods = await explainer.explain(agent, snapshots)
+    end, whole, periods = await Explainer(ledger, COMMITTEE).explain(agent, snapshots)
     assert end == SETTLEMENTS
-    described = [await explainer.describe(period) for period in periods]
-    return whole, msgspec.to_builtins(described)
+    return whole, msgspec.to_builtins(list(map(describe_period, periods)))
 
 
 @pytest.mark.parametrize("agent", [A, B])
@@ -99,7 +113,7 @@ async def test_the_score_is_computed_again_from_the_explanation(ledger, agent):
     assert recompute(document, good, 0) == view.score_ppm(agent)
     receipts = [receipt for period in document for receipt in period["receipts"]]
     assert len(receipts) == SETTLEMENTS // 2
-    assert {receipt["rater"][:8] for receipt in receipts} == {"12D3KooW"}
+    assert {receipt["rater"] for receipt in receipts} == {compute_peer_id(ALICE)}
     for receipt in receipts:
         fact = entries[receipt["position"]][receipt["item"]]
         assert (fact.task.hex(), fact.grade) == (receipt["task"], receipt["grade"])

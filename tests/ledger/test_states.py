@@ -84,7 +84,7 @@ def make_fresh(network: Network) -> Chain:
 async def open_and_replay(path: Path, network: Network) -> tuple[Chain, int | None]:
     chain = make_fresh(network)
     async with trio_asyncio.open_loop(), Ledger.open(path, network.id) as ledger:
-        start = await replay(ledger, path, chain)
+        start = (await replay(ledger, path, chain)).start
     return chain, None if start is None else start.position
 
 

@@ -3,12 +3,13 @@
 import pytest
 
 from crdt import log
+from identity import envelope
 from identity.errors import EconodeError
 from node.account import Account, Ordered
-from protocols.economy.operations import Transfer
+from protocols.economy.operations import Transfer, decode_operation
 from protocols.pbft.pool import Request
 from protocols.step import Executed, Step
-from protocols.submitter import Submitter
+from protocols.submitter import RESEND_MS, Submitter
 from tests.pbft.world import World
 
 
@@ -89,3 +90,52 @@ async def test_what_is_submitted_together_goes_out_in_one_message():
     assert [len(submit.operations) for submit in submits if not hasattr(submit, "clock")] == [5]
     bench.submit()
     assert len(bench.queue.run()) == 1
+
+
+def list_sent(steps: list[Step]) -> list[int]:
+    """Nonces of the operations that went out, in order."""
+    submits = [send.message for step in steps for send in step.sends]
+    data = next((m.operations for m in submits if hasattr(m, "operations")), ())
+    return [decode_operation(envelope.parse(d, size_max=1 << 16).payload).nonce for d in data]
+
+
+async def test_what_is_prepared_is_sent_when_it_is_released():
+    bench = Bench()
+    ordered = bench.account.prepare(Transfer(to=bench.committee.members[0], amount=1))
+    assert ordered is not None
+    assert not bench.queue.run()
+    for now_ms in (1_000_000, 1_000_000 + RESEND_MS):
+        # as its `run` does, twice RESEND_MS: nothing goes out
+        assert not list_sent([bench.account._resend(now_ms)])
+    bench.account.release(ordered)
+    assert list_sent(bench.queue.run()) == [1]
+
+
+async def test_a_prepared_operation_goes_on_after_a_restart():
+    """Two that were signed before it are lost, and with them their nonces."""
+    before = Bench()
+    for _ in range(2):
+        before.submit()
+    kept = before.account.prepare(Transfer(to=before.committee.members[0], amount=9))
+    assert kept is not None
+    bench = Bench()
+    ordered = bench.account.resume(kept.request.data)
+    assert ordered is not None
+    assert list_sent(bench.queue.run()) == [1, 2, 3]
+    assert bench.submit().request.operation.nonce == 4
+    batch = bench.execute(*(o.request for o in bench.account._ordered.values()))
+    bench.account.on_executed(batch)
+    await ordered.wait()
+    assert ordered.position == batch.seq
+
+
+async def test_a_prepared_operation_whose_nonce_is_used_is_not_taken_up():
+    before = Bench()
+    kept = before.account.prepare(Transfer(to=before.committee.members[0], amount=9))
+    assert kept is not None
+    bench = Bench()
+    bench.account.on_executed(bench.execute(bench.submit().request))
+    bench.queue.run()
+    assert bench.account.resume(kept.request.data) is None
+    assert not bench.queue.run()
+    assert bench.submit().request.operation.nonce == 2

@@ -34,6 +34,7 @@ from protocols.messages import (
 from protocols.pbft.application import Outcome
 from protocols.pbft.core import Core
 from protocols.pbft.pool import Request
+from protocols.pbft.trail import Trail
 from protocols.requests import parse_request
 from protocols.state_tree import STATE_BYTES_MAX, digest_state
 from protocols.step import (
@@ -180,11 +181,13 @@ class Node:
         self.application = NonceApplication(world.committee)
         self.application.padding = world.padding
         rows = [*self.rows.values(), *self.states.load(self.application)]
+        trail = Trail(CHECKPOINT_BATCHES, self.ledger[-1].seq if self.ledger else 0)
         for done in self.ledger:
             if done.seq <= self.application.position:
                 continue
             requests = load_all(done.operations, world.committee)
             self.application.execute(done.seq, done.time_ms, done.digest, requests)
+            trail.note(self.application)
         core = Core(
             self.application.get_committee(),
             self.key,
@@ -192,6 +195,7 @@ class Node:
             lambda statement: statement.check(NETWORK),
             checkpoint_batches=CHECKPOINT_BATCHES,
         )
+        core.checkpoints.recall(trail.passed)
         self.seat = Seat(core)
         self.router = Router([self.seat])
         self.is_up = True

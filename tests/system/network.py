@@ -228,6 +228,9 @@ class Network:
             node.home.write_genesis(self.genesis)
             self.configure(node, {("network", "listen"): (address,)})
 
+    def list_listen(self, node: RealNode) -> tuple[str, ...]:
+        return (self.addresses[self.nodes.index(node)],)
+
     def configure(
         self,
         node: RealNode,
@@ -235,7 +238,7 @@ class Network:
         capabilities: Sequence[Capability] = (),
     ) -> None:
         """Write the node's config.toml; it listens where the genesis says."""
-        values = {("network", "listen"): (self.addresses[self.nodes.index(node)],), **values}
+        values = {("network", "listen"): self.list_listen(node), **values}
         text = render_config(values)
         for capability in capabilities:
             lines = [

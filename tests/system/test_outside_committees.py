@@ -2,10 +2,10 @@
 
 import pytest
 
-from identity.keys import PrivateKey
-from node.files import write_atomic
 from node.problem import Problem
-from tests.system.network import Network, RealNode, wait_until
+from tests.system.network import RealNode, wait_until
+from tests.system.town import Town, list_names
+from tests.system.town import form as form_of
 
 MEMBERS = 4
 """Of the founding committee; two further nodes have accounts there."""
@@ -13,35 +13,9 @@ FREE, INNER_FREE = 20_000, 5_000
 """What each brings to a committee of main, and to one that is formed by that."""
 
 
-class Town(Network):
-    """Four members and two nodes that only have accounts, which the genesis gives no address."""
-
-    def __init__(self, folder) -> None:
-        outside = [PrivateKey.generate() for _ in range(2)]
-        super().__init__(folder, MEMBERS, accounts=outside)
-        self.outside = [RealNode(folder / f"outside-{number}") for number in range(2)]
-        for node, secret in zip(self.outside, outside, strict=True):
-            node.home.make_folder()
-            node.home.write_key(secret, None)
-            node.home.write_token()
-            node.home.write_genesis(self.genesis)
-            write_atomic(node.home.config_path, b'[network]\nlisten = ["/ip4/127.0.0.1/tcp/0"]\n')
-
-    def start(self) -> None:
-        super().start()
-        for node in self.outside:
-            node.start()
-            wait_until(lambda node=node: node.count_connected() >= MEMBERS, f"{node.log_path}")
-
-    def end(self) -> None:
-        super().end()
-        for node in self.outside:
-            node.end()
-
-
 @pytest.fixture(scope="module")
 def town(tmp_path_factory):
-    town = Town(tmp_path_factory.mktemp("town"))
+    town = Town(tmp_path_factory.mktemp("town"), MEMBERS, 2)
     town.configure(town.nodes[3], {("committees", "follow"): ("guild", "guild/inner")})
     try:
         town.start()
@@ -52,21 +26,7 @@ def town(tmp_path_factory):
 
 def form(nodes: list[RealNode], name: str, parent: str = "main") -> str:
     """The committee's id."""
-    free = FREE if parent == "main" else INNER_FREE
-    peers = [node.peer_id for node in nodes]
-    proposed = nodes[-1].client.at(parent).form_committee(name, peers, 1_000, free, 60_000)
-    id_ = proposed.fact["committee"]
-    path = name if parent == "main" else f"{parent}/{name}"
-    for node in nodes:
-        wait_until(lambda node=node: path in list_names(node), f"{path} is proposed")
-        node.client.at(parent).consent_committee(id_)
-    for node in nodes:
-        wait_until(lambda node=node: node.client.at(path).status(), f"a place in {path}")
-    return id_
-
-
-def list_names(node: RealNode) -> list[str]:
-    return [committee.name for committee in node.client.committees().committees]
+    return form_of(nodes, name, 1_000, FREE if parent == "main" else INNER_FREE, parent)
 
 
 def test_members_from_outside_find_each_other_and_others_follow(town):

@@ -29,7 +29,7 @@ FOUNDER_GOOD = 4_000_000
 @pytest.fixture(scope="module")
 def market(tmp_path_factory):
     """Four nodes that count bytes, at different prices; a snapshot after every second end."""
-    parameters = msgspec.structs.replace(FAST, snapshot_settlements=2)
+    parameters = msgspec.structs.replace(FAST, snapshot_settlements=2, snapshot_ms_min=1)
     network = Network(tmp_path_factory.mktemp("market"), NODES, parameters=parameters)
     count = Capability(name="count", kind="command", target=["wc", "-c"])
     for node, price in zip(network.nodes, PRICES, strict=True):
@@ -114,6 +114,10 @@ def test_agents_are_found_by_what_they_offer_ask_and_are_worth(market):
     assert card["addresses"] == [market.addresses[1]]
 
 
+def compute_share(rater):
+    return min(10**6, rater["allowance"] * 10**6 // rater["handed"])
+
+
 def test_a_score_can_be_computed_again_from_its_explanation(market, tmp_path):
     requester = market.nodes[3]
     files = []
@@ -130,8 +134,11 @@ def test_a_score_can_be_computed_again_from_its_explanation(market, tmp_path):
         assert told["whole"]
         good, bad = FOUNDER_GOOD, 0
         for period in told["periods"][:-1]:
-            good = good * 63 // 64 + sum(each["good"] for each in period["receipts"])
-            bad = bad * 255 // 256 + sum(each["bad"] for each in period["receipts"])
+            shares = {each["peer_id"]: compute_share(each) for each in period["raters"]}
+            good, bad = good * 63 // 64, bad * 255 // 256
+            for each in period["receipts"]:
+                good += each["good"] * shares[each["rater"]] // 10**6
+                bad += each["bad"] * shares[each["rater"]] // 10**6
         assert (good, bad) == (score.good, score.bad)
         assert told["score_ppm"] == 10**6 * good // (good + bad + 10**6) == score.score_ppm
         receipts = [each for period in told["periods"] for each in period["receipts"]]

@@ -12,6 +12,8 @@ from devnet.sim.run import map_in_processes, run_seed
 from devnet.sim.twins import make_scenario, run_scenario
 
 SEEDS_MAX = 10_000
+EQUIVALENT_SEEDS_MAX = 200
+"""A defect that is proven equivalent is searched for a moment all the same, longer if named."""
 DEFECTS: tuple[Defect, ...] = (
     *(*normal_case.DEFECTS, *views.DEFECTS, *epochs.DEFECTS, *transfer.DEFECTS),
 )
@@ -45,7 +47,9 @@ def find_defects(
     """Search each of the defects called `names` (all, when there are none)."""
     chosen = [d for d in DEFECTS if not names or d.name in names]
     found: list[Found] = []
-    for result in _search_all([(defect.name, seeds_max) for defect in chosen], jobs):
+    few = min(seeds_max, EQUIVALENT_SEEDS_MAX)
+    tasks = [(d.name, few if d.equivalent_because and not names else seeds_max) for d in chosen]
+    for result in _search_all(tasks, jobs):
         found.append(result)
         on_done(result)
     missed = [f for f in found if f.first_seed is None and f.equivalent_because is None]

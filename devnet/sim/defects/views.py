@@ -170,6 +170,12 @@ DEFECTS = (
         shows=habit("restless"),
     ),
     make(
+        "forgets_checkpoints",
+        "a member that starts again votes on no checkpoint that its ledger is beyond",
+        ("protocols.pbft.checkpoint:Checkpoints.recall", "each.checkpoint.seq > self.low", "False"),
+        shows=both(starts_again, deaf_to("checkpoint")),
+    ),
+    make(
         "proposes_again_what_is_stable",
         "a primary that starts again proposes below its window",
         ("protocols.pbft.reproposals:Reproposals.begin", "low < seq <= high", "seq <= high"),
