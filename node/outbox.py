@@ -13,8 +13,9 @@ ITEMS_WAITING_MAX = 4_096
 TICKETS_MAX = 256
 """Items that somebody waits for."""
 ENTRY_ITEMS_MAX = 256
-ENTRY_ITEM_BYTES_MAX = 256 * 1024
-"""Bytes of the items of one own entry, unless one item alone has more."""
+ENTRY_ITEM_BYTES_MAX = 48 * 1024
+"""Bytes of the items of one own entry, so that it fits into one message of gossip. A single larger
+item has an entry of its own, which anti-entropy brings."""
 
 
 class OutboxFull(EconodeError):

@@ -19,15 +19,16 @@ def take_all(box: Outbox) -> list[list[int]]:
 
 
 def test_entries_are_bounded_by_items_and_by_bytes() -> None:
-    box = Outbox()
+    box, half = Outbox(), ENTRY_ITEM_BYTES_MAX // 2 - 100
     box.put([make_item(n) for n in range(ENTRY_ITEMS_MAX + 2)])
-    box.put([make_item(n, VALUE_BYTES_MAX) for n in range(7)])
-    fitting = ENTRY_ITEM_BYTES_MAX // (VALUE_BYTES_MAX + 40)
+    box.put([make_item(n, half) for n in range(3)])
+    box.put([make_item(n, VALUE_BYTES_MAX) for n in range(3, 5)])
     assert take_all(box) == [
         list(range(ENTRY_ITEMS_MAX)),
-        [ENTRY_ITEMS_MAX, ENTRY_ITEMS_MAX + 1, *range(fitting)],
-        list(range(fitting, 2 * fitting)),
-        list(range(2 * fitting, 7)),
+        [ENTRY_ITEMS_MAX, ENTRY_ITEMS_MAX + 1, 0, 1],
+        [2],
+        [3],
+        [4],
     ]
     assert len(box) == 0
 
