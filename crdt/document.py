@@ -8,6 +8,7 @@ strings, since numbers become floats there; keys and ids are hexadecimal.
     reputation  agent   -> {good, bad, score_ppm}
     tasks       task    -> {state, requester, capability, round, budget, winner, price, ...}
     directory   agent   -> {price_hint, expires_ms, addresses, capabilities}
+    data        author  -> namespace -> {key: bytes}, or the number of bytes where they are many
 
 Equal calls in equal order with an equal client id give equal bytes; the node calls once for each
 entry. Nested values are Y.Maps written key by key: a plain dict's order varies by process.
@@ -26,6 +27,8 @@ from crdt.tasks import ENDED_STATES, TaskRow, fold_task, get_task
 
 TASKS_MAX = 2_000
 """Tasks shown. The oldest go first; the ledger keeps them all."""
+VALUE_BYTES_SHOWN_MAX = 1_024
+"""Of a longer value of application data the document shows the length, a decimal string."""
 
 _Fields = Mapping[str, str]
 
@@ -37,12 +40,14 @@ class Document:
         self._doc: Doc[Any] = Doc(client_id=client_id)
         self._roots: dict[str, Map[Any]] = {
             name: self._doc.get(name, type=Map)
-            for name in ("stake", "reputation", "tasks", "directory")
+            for name in ("stake", "reputation", "tasks", "directory", "data")
         }
         self._rows: dict[tuple[str, str], Map[Any]] = {}
         self._values: dict[tuple[str, str], dict[str, str]] = {}
         self._stake = StakeView()
         self._tasks: dict[bytes, TaskRow] = {}
+        self._data: dict[tuple[str, str], dict[str, bytes | str]] = {}
+        self._data_maps: dict[tuple[str, ...], Map[Any]] = {}
 
     def apply_facts(self, facts: Iterable[Fact], time_ms: int) -> None:
         """Fold the facts of one entry, which happened at agreed time `time_ms`.
@@ -93,6 +98,8 @@ class Document:
 
     def apply_card(self, agent: bytes, card: Card | None) -> None:
         """Show the agent's newest card, or none."""
+        if card is None and ("directory", agent.hex()) not in self._rows:
+            return
         with self._doc.transaction():
             if card is None:
                 self._remove("directory", agent.hex())
@@ -104,6 +111,31 @@ class Document:
             row["capabilities"] = Array(
                 [f"{each.name} {each.version} {each.id.hex()}" for each in card.capabilities]
             )
+
+    def apply_data(self, author: bytes, namespace: str, key: str, value: bytes | None) -> None:
+        """Show the author's value under a key, or none."""
+        place = (author.hex(), namespace)
+        shown: bytes | str | None = value
+        if value is not None and len(value) > VALUE_BYTES_SHOWN_MAX:
+            shown = str(len(value))
+        known = self._data.get(place, {})
+        if known.get(key) == shown:
+            return
+        with self._doc.transaction():
+            if shown is None:
+                self._remove_data(place, key)
+            else:
+                known = self._data.setdefault(place, known)
+                known[key] = shown
+                self._get_data_map(place)[key] = shown
+
+    def list_data(self) -> list[tuple[bytes, str, str]]:
+        """Author, namespace and key of each value shown, ascending."""
+        return sorted(
+            (bytes.fromhex(author), namespace, key)
+            for (author, namespace), keys in self._data.items()
+            for key in keys
+        )
 
     def snapshot(self) -> bytes:
         """The whole document as a Yjs v1 update."""
@@ -179,6 +211,26 @@ class Document:
             if known.get(name) != value:
                 known[name] = value
                 row[name] = value
+
+    def _get_data_map(self, path: tuple[str, ...]) -> Map[Any]:
+        """The map at (author,) or (author, namespace), made where it is missing."""
+        found = self._data_maps.get(path)
+        if found is None:
+            above = self._roots["data"] if len(path) == 1 else self._get_data_map(path[:-1])
+            found = self._data_maps[path] = Map()
+            above[path[-1]] = found
+        return found
+
+    def _remove_data(self, place: tuple[str, str], key: str) -> None:
+        """Take a key out, and the maps that are empty then."""
+        del self._data[place][key]
+        del self._data_maps[place][key]
+        if self._data[place]:
+            return
+        author, namespace = place
+        del self._data[place], self._data_maps[place], self._data_maps[(author,)][namespace]
+        if not len(self._data_maps[(author,)]):
+            del self._data_maps[(author,)], self._roots["data"][author]
 
     def _remove(self, root: str, key: str) -> None:
         if self._rows.pop((root, key), None) is not None:

@@ -26,6 +26,8 @@ ITEM_OVERHEAD = 32
 ENTRY_OVERHEAD = 256
 ENTRY_BYTES_MAX = 512 * 1024
 LOG_ENTRIES_MAX = 100_000
+LOG_BYTES_MAX = 64 * 1024 * 1024
+"""Of one author, so that no single one fills the replica."""
 REPLICA_BYTES_MAX = 512 * 1024 * 1024
 ORPHANS_AUTHOR_MAX = 256
 ORPHANS_BYTES_AUTHOR_MAX = 2 * 1024 * 1024
@@ -70,6 +72,7 @@ class _Author:
     fork: ForkProof | None = None
     orphans: dict[int, tuple[bytes, ProvenEntry]] = field(default_factory=dict)
     orphan_bytes: int = 0
+    chain_bytes: int = 0
 
     def get_hash(self, position: int) -> bytes | None:
         """The hash of the proven head known at `position`."""
@@ -162,6 +165,11 @@ class Replica:
         found = self._authors.get(author)
         return len(found.chain) if found else 0
 
+    def get_bytes(self, author: bytes) -> int:
+        """How many bytes of the author's log are here, of the LOG_BYTES_MAX it may have."""
+        found = self._authors.get(author)
+        return found.chain_bytes if found else 0
+
     def get_hash(self, author: bytes, position: int) -> bytes | None:
         """The hash of the author's entry at `position`, or None."""
         found = self._authors.get(author)
@@ -249,12 +257,15 @@ class Replica:
         return Change(tuple(author.chain[count:]))
 
     def _has_room(self, author: _Author, proven: ProvenEntry) -> bool:
-        size = self._bytes + proven.count_bytes()
-        return len(author.chain) < LOG_ENTRIES_MAX and size <= REPLICA_BYTES_MAX
+        size = proven.count_bytes()
+        if len(author.chain) >= LOG_ENTRIES_MAX or author.chain_bytes + size > LOG_BYTES_MAX:
+            return False
+        return self._bytes + size <= REPLICA_BYTES_MAX
 
     def _link(self, author: _Author, proven: ProvenEntry, digest: bytes) -> None:
         author.chain.append(proven)
         author.hashes.append(digest)
+        author.chain_bytes += proven.count_bytes()
         self._bytes += proven.count_bytes()
         self._weight += 1
         self._changed.add(proven.entry.header.author)
@@ -292,6 +303,7 @@ class Replica:
         self._weight -= author.weigh()
         author.fork = fork
         for proven in author.chain[fork.position :]:
+            author.chain_bytes -= proven.count_bytes()
             self._bytes -= proven.count_bytes()
         del author.chain[fork.position :], author.hashes[fork.position :]
         for position in [each for each in author.orphans if each >= fork.position]:

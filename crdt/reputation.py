@@ -15,6 +15,7 @@ say more. A proven offence needs no rater and counts in full.
 """
 
 from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
@@ -68,6 +69,40 @@ class Receipt:
         return self.bad * (self.counted_ppm or 0) // PPM
 
 
+@dataclass(frozen=True, slots=True)
+class Masses:
+    """An agent's good and bad mass at a snapshot."""
+
+    good: int = 0
+    bad: int = 0
+
+    def fold(self, counted: Sequence[Receipt]) -> "Masses":
+        """The masses at the next snapshot, with what that one counts of the receipts in between."""
+        good = sum(receipt.good_counted for receipt in counted)
+        bad = sum(receipt.bad_counted for receipt in counted)
+        return Masses(self.good * 63 // 64 + good, self.bad * 255 // 256 + bad)
+
+    def score_ppm(self) -> int:
+        return PPM * self.good // (self.good + self.bad + PRIOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What a rater handed out since a snapshot, good and bad, and what it was allowed to.
+
+    The allowance is the least it had at any of its receipts: credits that are bonded later, for
+    somebody else's turn, add nothing to what was said before.
+    """
+
+    mass: int
+    allowance: int
+
+    @property
+    def share_ppm(self) -> int:
+        """The share of each of its receipts that counts."""
+        return min(PPM, self.allowance * PPM // self.mass)
+
+
 @dataclass(slots=True)
 class _Record:
     good: int = 0
@@ -77,8 +112,36 @@ class _Record:
     since: list[Receipt] = field(default_factory=list)
     """Receipts that no snapshot has counted yet: one for each settlement or offence since then."""
 
-    def score(self) -> int:
-        return PPM * self.good // (self.good + self.bad + PRIOR)
+
+def make_receipt(fact: Fact) -> tuple[bytes, Receipt] | None:
+    """Whose score a fact changes at the next snapshot, and why; None for most facts."""
+    match fact:
+        case Settled(grade=grade):
+            good, bad = GOOD.get(grade, 0), BAD_POOR if grade == "poor" else 0
+            # A byzantine grade weighs nothing here: the Slashed fact that follows it does.
+            if (good or bad) and fact.rater != fact.executor:
+                place = (fact.task, fact.round, grade)
+                return fact.executor, Receipt(*place, good, bad, fact.rater, fact.allowance)
+        case Slashed():
+            return fact.offender, Receipt(fact.task, -1, "byzantine", 0, BAD_OFFENCE)
+    return None
+
+
+def compute_handed(receipts: Iterable[Receipt]) -> dict[bytes, Handed]:
+    """By rater, what the receipts since a snapshot hand out: all of them, whoever they are of."""
+    found: dict[bytes, Handed] = {}
+    for receipt in receipts:
+        if (rater := receipt.rater) is not None:
+            former = found.get(rater) or Handed(0, receipt.allowance)
+            mass = former.mass + receipt.good + receipt.bad
+            found[rater] = Handed(mass, min(former.allowance, receipt.allowance))
+    return found
+
+
+def count_receipt(receipt: Receipt, handed: Mapping[bytes, Handed]) -> Receipt:
+    """The receipt with what a snapshot counts of it."""
+    share = PPM if receipt.rater is None else handed[receipt.rater].share_ppm
+    return replace(receipt, counted_ppm=share)
 
 
 def compute_weight(score_ppm: int) -> int:
@@ -105,16 +168,16 @@ class ReputationView:
     def apply(self, fact: Fact) -> None:
         """Raises InvalidSnapshot when a snapshot contradicts the facts before it."""
         if isinstance(fact, Settled):
-            self._apply_settled(fact)
-        elif isinstance(fact, Slashed):
-            self._add(fact.offender, Receipt(fact.task, -1, "byzantine", 0, BAD_OFFENCE))
+            self.settled_since += 1
+        if (made := make_receipt(fact)) is not None:
+            self._add(*made)
         elif isinstance(fact, Snapshot):
             self._apply_snapshot(fact)
         elif isinstance(fact, Minted) and fact.founder:
             record = self._records.setdefault(fact.account, _Record())
             self._next = None
             record.good = FOUNDER_GOOD
-            record.score_ppm = record.score()
+            record.score_ppm = Masses(FOUNDER_GOOD).score_ppm()
 
     def score_ppm(self, agent: bytes) -> int:
         """The score at the newest snapshot; 0 for whoever is not known."""
@@ -146,30 +209,16 @@ class ReputationView:
 
     def _compute_next(self) -> Snapshot:
         scores = []
-        shares = self._compute_shares()
+        handed = self._compute_handed()
         for agent, record in sorted(self._records.items()):
-            counted = [_count(receipt, shares) for receipt in record.since]
-            good = record.good * 63 // 64 + sum(each.good_counted for each in counted)
-            bad = record.bad * 255 // 256 + sum(each.bad_counted for each in counted)
-            scores.append(Score(agent, good, bad, _Record(good, bad).score()))
+            counted = [count_receipt(receipt, handed) for receipt in record.since]
+            masses = Masses(record.good, record.bad).fold(counted)
+            scores.append(Score(agent, masses.good, masses.bad, masses.score_ppm()))
         root = compute_root([schema.encode(score) for score in scores])
         return Snapshot(number=self.number + 1, root=root, scores=tuple(scores))
 
-    def _compute_shares(self) -> dict[bytes, int]:
-        """For each rater since the newest snapshot: which share of its receipts counts, in ppm.
-
-        Its allowance is the least it had at any of them: credits that are bonded later, for
-        somebody else's turn, add nothing to what was said before.
-        """
-        handed: dict[bytes, int] = {}
-        allowances: dict[bytes, int] = {}
-        for record in self._records.values():
-            for receipt in record.since:
-                if (rater := receipt.rater) is not None:
-                    handed[rater] = handed.get(rater, 0) + receipt.good + receipt.bad
-                    least = allowances.get(rater, receipt.allowance)
-                    allowances[rater] = min(least, receipt.allowance)
-        return {rater: min(PPM, allowances[rater] * PPM // mass) for rater, mass in handed.items()}
+    def _compute_handed(self) -> dict[bytes, Handed]:
+        return compute_handed(each for record in self._records.values() for each in record.since)
 
     def dump(self) -> list[Any]:
         """The whole view as plain lists, for the state's encoding."""
@@ -202,17 +251,6 @@ class ReputationView:
             raise InvalidSchema(f"reputation: {error}") from None
         return view
 
-    def _apply_settled(self, fact: Settled) -> None:
-        self.settled_since += 1
-        good = GOOD.get(fact.grade, 0)
-        bad = BAD_POOR if fact.grade == "poor" else 0
-        # A byzantine grade weighs nothing here: the Slashed fact that follows it does.
-        if (good or bad) and fact.rater != fact.executor:
-            receipt = Receipt(
-                fact.task, fact.round, fact.grade, good, bad, fact.rater, fact.allowance
-            )
-            self._add(fact.executor, receipt)
-
     def _add(self, agent: bytes, receipt: Receipt) -> None:
         self._records.setdefault(agent, _Record()).since.append(receipt)
         self._next = None
@@ -220,17 +258,11 @@ class ReputationView:
     def _apply_snapshot(self, fact: Snapshot) -> None:
         if fact != (expected := self.compute_snapshot()):
             raise InvalidSnapshot(f"snapshot {fact.number}: {expected.number} follows otherwise")
-        shares = self._compute_shares()
+        handed = self._compute_handed()
         self.number, self.settled_since = fact.number, 0
         self._next = None
         for score in fact.scores:
             record = self._records[score.agent]
             record.good, record.bad, record.score_ppm = score.good, score.bad, score.score_ppm
-            record.receipts.extend(_count(receipt, shares) for receipt in record.since)
+            record.receipts.extend(count_receipt(receipt, handed) for receipt in record.since)
             record.since.clear()
-
-
-def _count(receipt: Receipt, shares: dict[bytes, int]) -> Receipt:
-    """The receipt with what a snapshot counts of it."""
-    share = PPM if receipt.rater is None else shares[receipt.rater]
-    return replace(receipt, counted_ppm=share)

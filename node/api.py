@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
 import msgspec
@@ -19,15 +20,22 @@ from hypercorn.config import Config as ServerConfig
 from hypercorn.trio import serve
 from starlette.exceptions import HTTPException
 
+from crdt.items import VALUE_BYTES_MAX
 from identity.envelope import STATEMENT_OVERHEAD_BYTES
 from identity.errors import EconodeError
 from identity.schema import U63_MAX
 from node import service
+from node.api_checks import check_range as _check_range
+from node.api_checks import invalid as _invalid
+from node.api_checks import is_hex as _is_hex
 from node.api_crossing import CrossingRoutes
+from node.api_data import DataRoutes
 from node.api_guard import Guard
 from node.api_json import answer as _answer
 from node.api_json import parse as _parse
-from node.event_stream import EventStream, parse_position
+from node.api_views import ViewRoutes
+from node.event_stream import EventStream, ReadEvents, parse_position
+from node.feeds import feed_entries
 from node.problem import Problem
 from node.service import NodeService
 from node.service_evidence import (
@@ -55,6 +63,8 @@ def compute_body_bytes_max(method: str, path: str) -> int:
         return 0
     if path == "/v1/blobs":
         return BLOB_BYTES_MAX
+    if path == "/v1/data":
+        return VALUE_BYTES_MAX
     if path == "/v1/operations":
         return OPERATION_BYTES_MAX + STATEMENT_OVERHEAD_BYTES
     if path == "/v1/evidence":
@@ -166,7 +176,6 @@ class Api:
         route("GET", "/v1/members", self._members, service.Members)
         route("POST", "/v1/members/join", self._join, service.Executed)
         route("POST", "/v1/members/leave", self._leave, service.Executed)
-        route("GET", "/v1/reputation", self._reputation, service.Reputation)
         route("GET", "/v1/capabilities", self._capabilities, service.Capabilities)
         route("GET", "/v1/views", self._views, bytes)
         route("GET", "/v1/facts", self._facts, service.LogPage)
@@ -181,6 +190,8 @@ class Api:
         CrossingRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
+        ViewRoutes(self._node, self._open_stream).add_to(route)
+        DataRoutes(self._node, self._open_stream).add_to(route)
 
     async def _health(self) -> Response:
         return _answer(service.Health(status="ok", peer_id=self._node.peer_id))
@@ -227,7 +238,7 @@ class Api:
         return Response(data, media_type="application/octet-stream")
 
     async def _views(self, committee: str = MAIN_COMMITTEE) -> Response:
-        """Stake, reputation and tasks as a Yjs v1 update, for Yjs clients. The header
+        """All views and peers' data as a Yjs v1 update, for Yjs clients. The header
         Econode-Position names the entry of the log that it was folded up to."""
         position, data = await self._node.at(committee).views()
         headers = {"Econode-Position": str(position)}
@@ -264,11 +275,6 @@ class Api:
         """Be a member no longer; answers once it is executed."""
         return _answer(await self._node.at(committee).leave_committee())
 
-    async def _reputation(
-        self, agent: str | None = None, committee: str = MAIN_COMMITTEE
-    ) -> Response:
-        return _answer(await self._node.at(committee).reputation(agent))
-
     async def _capabilities(self, committee: str = MAIN_COMMITTEE) -> Response:
         return _answer(await self._node.at(committee).capabilities())
 
@@ -303,6 +309,9 @@ class Api:
         elif position is None:
             position = (await node.status()).position + 1
         _check_range("from", position, 0, U63_MAX)
+        return self._open_stream(feed_entries(node, position))
+
+    def _open_stream(self, feed: AbstractContextManager[ReadEvents]) -> EventStream:
         if len(self._streams) >= STREAMS_MAX:
             raise Problem(
                 "too-many-streams",
@@ -310,7 +319,7 @@ class Api:
                 remedy="close one",
                 status=503,
             )
-        return EventStream(node, position, self._streams)
+        return EventStream(feed, self._streams)
 
     async def _committees(self) -> Response:
         """The committees that this node knows of."""
@@ -380,19 +389,6 @@ def _with_trigger(trigger: Callable[[], Any]) -> Callable[..., Any]:
         await serve(app, config, shutdown_trigger=trigger, task_status=task_status, mode="asgi")
 
     return run
-
-
-def _invalid(field: str, wanted: str) -> Problem:
-    return Problem("invalid-request", f"{field} must be {wanted}", where=field)
-
-
-def _check_range(field: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise _invalid(field, f"from {least} to {most}")
-
-
-def _is_hex(text: str) -> bool:
-    return len(text) <= 64 and not set(text) - set("0123456789abcdef")
 
 
 def _check_prefix(prefix: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from crdt.facts import OfferedCapability
+from crdt.facts import Offered, OfferedCapability
 from crdt.items import Card
 from node.driver import read_clock_ms
 from protocols.step import Certified, Executed, Transferred
@@ -25,7 +25,10 @@ class CardWriter:
 
     def on_executed(self, executed: Executed) -> None:
         """Observers see few certificates, and their cards must tell others where they listen
-        before they are members of anything."""
+        before they are members of anything. An offer of this node's own shows at once."""
+        me = self._node.key.public
+        if any(isinstance(fact, Offered) and fact.agent == me for fact in executed.facts):
+            self._checked_ms = 0
         self._look(executed.committee)
 
     def on_transferred(self, transferred: Transferred) -> None:

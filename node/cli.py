@@ -17,7 +17,20 @@ import typer
 from typer.core import TyperGroup
 
 from identity.errors import EconodeError
-from node.commands import archive, committee, evidence, genesis, home, member, network, stake, task
+from node.commands import (
+    archive,
+    committee,
+    data,
+    directory,
+    evidence,
+    genesis,
+    home,
+    member,
+    network,
+    reputation,
+    stake,
+    task,
+)
 from node.commands.common import make_app, make_printable
 from node.problem import Problem
 from node.version import get_version
@@ -84,9 +97,11 @@ app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
 app.add_typer(stake.stake_app, name="stake")
-app.add_typer(stake.reputation_app, name="reputation")
 app.add_typer(archive.app, name="ledger")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(reputation.app, name="reputation")
+app.add_typer(directory.app, name="directory")
+app.add_typer(data.app, name="data")
 app.add_typer(member.app, name="member")
 
 

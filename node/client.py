@@ -1,5 +1,7 @@
 """A client of a node's local API, for the commands and the devnet. Synchronous."""
 
+import base64
+import contextlib
 import json
 import os
 import time
@@ -10,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from node import service
+from node import service, service_data, service_views
 from node.crossing_answers import (
     Crossing,
     CrossingRequest,
@@ -143,6 +145,16 @@ class NodeClient:
         answer = self._get("/v1/views")
         return int(answer.headers["Econode-Position"]), answer.content
 
+    def watch_views(self) -> Iterator[tuple[int, bytes]]:
+        """(position, Yjs v1 update): the whole of the views, then what changes; without end. After
+        a connection that broke the whole comes again. Raises Problem as `events` does."""
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                for each in self._stream("/v1/views/events", {}, service_views.ViewsUpdate):
+                    yield each.position, base64.b64decode(each.update)
+            time.sleep(RECONNECT_S)
+            self.health()
+
     def stake(self, account: str | None = None) -> service.Stake:
         return _decode(self._get("/v1/stake", {"account": account}), service.Stake)
 
@@ -189,11 +201,84 @@ class NodeClient:
     def leave_committee(self) -> service.Executed:
         return _decode(self._send("POST", "/v1/members/leave"), service.Executed)
 
-    def reputation(self, agent: str | None = None) -> service.Reputation:
-        return _decode(self._get("/v1/reputation", {"agent": agent}), service.Reputation)
+    def reputation(self, agent: str | None = None, limit: int | None = None) -> service.Reputation:
+        params = {"agent": agent, "limit": limit}
+        return _decode(self._get("/v1/reputation", params), service.Reputation)
+
+    def explain(self, agent: str, snapshots: int = 10) -> service_views.Explanation:
+        params = {"agent": agent, "snapshots": snapshots}
+        answer = self._get("/v1/reputation/explanation", params)
+        return _decode(answer, service_views.Explanation)
+
+    def find_cards(
+        self,
+        capability: str | None = None,
+        *,
+        score_min: int = 0,
+        bond_min: int = 0,
+        price_max: int | None = None,
+        limit: int = 100,
+    ) -> service_views.Cards:
+        params = {
+            "capability": capability,
+            "score_min": score_min,
+            "bond_min": bond_min,
+            "price_max": price_max,
+            "limit": limit,
+        }
+        return _decode(self._get("/v1/directory", params), service_views.Cards)
+
+    def card(self, agent: str) -> service_views.Card:
+        return _decode(self._get("/v1/directory/card", {"agent": agent}), service_views.Card)
+
+    def stake_facts(
+        self, account: str, limit: int = 20, cursor: str | None = None
+    ) -> service_views.StakeFacts:
+        params = {"account": account, "limit": limit, "cursor": cursor}
+        return _decode(self._get("/v1/stake/facts", params), service_views.StakeFacts)
 
     def capabilities(self) -> service.Capabilities:
         return _decode(self._get("/v1/capabilities"), service.Capabilities)
+
+    def set_data(self, namespace: str, key: str, value: bytes | None) -> service_data.DataWritten:
+        """Set a value of the node's own, or (None) remove it."""
+        params = {"namespace": namespace, "key": key}
+        if value is None:
+            answer = self._send("DELETE", "/v1/data", params=params)
+        else:
+            answer = self._send("PUT", "/v1/data", params=params, content=value)
+        return _decode(answer, service_data.DataWritten)
+
+    def get_data(
+        self, namespace: str, key: str, peer: str | None = None, cursor: str | None = None
+    ) -> service_data.DataPage:
+        params = {"namespace": namespace, "key": key, "peer": peer, "cursor": cursor}
+        return _decode(self._get("/v1/data", params), service_data.DataPage)
+
+    def list_data(
+        self,
+        namespace: str,
+        peer: str | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> service_data.DataKeys:
+        params = {"namespace": namespace, "peer": peer, "cursor": cursor, "limit": limit}
+        return _decode(self._get("/v1/data/keys", params), service_data.DataKeys)
+
+    def watch_data(
+        self, namespace: str, key: str, peer: str | None = None
+    ) -> Iterator[service_data.DataChange]:
+        """What is there under a key, then `ready`, then its changes; without end. A connection
+        that broke is opened again: what changed meanwhile comes, then another `ready`. Raises
+        Problem as `events` does."""
+        params = {"namespace": namespace, "key": key, "peer": peer}
+        shown: dict[str, service_data.DataValue] = {}
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                changes = self._stream("/v1/data/events", params, service_data.DataChange)
+                yield from service_data.sift_changes(changes, shown)
+            time.sleep(RECONNECT_S)
+            self.health()
 
     def facts(self, position: int = 0, limit: int = 100) -> service.LogPage:
         params = {"from": position, "limit": limit}
@@ -245,29 +330,27 @@ class NodeClient:
         `not-running` when the node is gone.
         """
         while True:
-            try:
-                for entry in self._stream(position):
+            with contextlib.suppress(httpx.TransportError):
+                params = {"from": position}
+                for entry in self._stream("/v1/events", params, service.LogEntry):
                     yield entry
                     position = entry.position + 1
-            except httpx.TransportError:
-                pass
             time.sleep(RECONNECT_S)
             self.health()
 
-    def _stream(self, position: int | None) -> Iterator[service.LogEntry]:
-        params: dict[str, Any] = {"committee": self.committee}
-        if position is not None:
-            params["from"] = position
+    def _stream(self, path: str, params: dict[str, Any], kind: type[T]) -> Iterator[T]:
+        given = {key: value for key, value in params.items() if value is not None}
+        given["committee"] = self.committee
         timeout = httpx.Timeout(SILENCE_S_MAX, connect=CONNECT_S_MAX)
         with self._http.stream(
-            "GET", "/v1/events", params=params, headers=self._headers, timeout=timeout
+            "GET", path, params=given, headers=self._headers, timeout=timeout
         ) as response:
             if response.status_code >= 400:
                 response.read()
                 raise _read_problem(response)
             for line in response.iter_lines():
                 if line.startswith("data: "):
-                    yield _decode_json(line[6:].encode(), service.LogEntry)
+                    yield _decode_json(line[6:].encode(), kind)
 
     def _get(self, path: str, params: dict[str, Any] | None = None) -> httpx.Response:
         given = {key: value for key, value in (params or {}).items() if value is not None}

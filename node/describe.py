@@ -11,7 +11,7 @@ from identity import keys
 PEER_FIELDS = frozenset(
     {
         *("account", "to", "agent", "requester", "bidder", "bidders", "winner", "party"),
-        *("verifiers", "executor", "holders", "offender", "source", "target", "rater"),
+        *("verifiers", "executor", "rater", "holders", "offender", "source", "target"),
         *("members", "joined", "left", "expelled", "orderers"),
     }
 )

@@ -202,6 +202,24 @@ class LedgerReader:
         )
         return rows[0][0] if rows else None
 
+    async def find_certificate(self, committee: bytes, position: int) -> tuple[int, bytes] | None:
+        """The first certificate of an entry from `position` on, with that entry's position."""
+        rows = await self._fetch(
+            "SELECT position, data FROM certificates WHERE committee = ? AND position >= ? "
+            "ORDER BY position LIMIT 1",
+            *(committee, position),
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def read_headers(self, committee: bytes, first: int, last: int) -> list[log.Header]:
+        """The headers held from position `first` to `last`, at most READ_COUNT_MAX."""
+        rows = await self._fetch(
+            "SELECT position, previous, time_ms, root FROM entries WHERE committee = ? "
+            "AND position BETWEEN ? AND ? ORDER BY position LIMIT ?",
+            *(committee, first, last, READ_COUNT_MAX),
+        )
+        return [log.Header(committee, *row) for row in rows]
+
     async def get_task(self, committee: bytes, task: bytes) -> TaskRow | None:
         sql = "SELECT * FROM tasks WHERE committee = ? AND task = ?"
         rows = await self._fetch(sql, committee, task)

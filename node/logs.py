@@ -10,39 +10,46 @@ they hold beyond our own has been pulled back.
 
 import logging
 import secrets
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import trio
 
 from crdt import log
 from crdt.antientropy import AntiEntropy, read_count
-from crdt.directory import Directory
+from crdt.directory import Directory, Touched
 from crdt.exchange import AntiEntropyMessage, HeadLine, LogEntries, LogHeads, LogRanges, Range
 from crdt.exchange import CarriedEntry as Carried
 from crdt.heads import ForkProof, Prover, check_fork, sign_head
-from crdt.items import Item, encode_item
-from crdt.replica import ITEM_OVERHEAD, Change, ProvenEntry, Replica, ReplicaFull
+from crdt.items import Item
+from crdt.replica import LOG_BYTES_MAX, LOG_ENTRIES_MAX, Change, ProvenEntry, Replica, ReplicaFull
 from identity import cbor, schema
-from identity.errors import InvalidBytes
+from identity.errors import EconodeError, InvalidBytes
 from identity.keys import PrivateKey
 from node.driver import read_clock_ms
 from node.gossip import GOSSIP_BYTES_MAX, GossipMessage
 from node.ledger import Ledger
 from node.links import Transport
+from node.outbox import Outbox, Waiting
 from node.router import encode_frame
 from protocols.committee import Committee
 
 logger = logging.getLogger("econode.logs")
 
 TICK_SECONDS = 1.0
+WRITE_PAUSE_SECONDS = 0.1
+"""Between two entries that somebody waits for: what comes meanwhile shares the next one."""
 READ_ENTRIES = 256
-ITEMS_WAITING_MAX = 4_096
-ITEMS_WAITING_BYTES_MAX = 16 * 1024 * 1024
-ENTRY_ITEMS_MAX = 256
-ENTRY_ITEM_BYTES_MAX = 48 * 1024
-"""Items of one own entry, so that it fits into one message of gossip; a single larger item has an
-entry of its own, which anti-entropy brings."""
+DATA_LOG_ENTRIES_MAX = LOG_ENTRIES_MAX * 9 // 10
+DATA_LOG_BYTES_MAX = LOG_BYTES_MAX * 9 // 10
+"""A log of more entries or bytes takes no more application data: the rest is for cards and
+receipts."""
+
+
+class LogClosed(EconodeError):
+    """The own log takes nothing that others would keep; the message says why."""
+
+
+_FORKED = LogClosed("this node's log was forked, and nobody reads on")
 
 
 class Logs:
@@ -68,8 +75,9 @@ class Logs:
         self._is_account = is_account
         self._exchange = AntiEntropy(self.replica, self._on_change, secrets.token_bytes(32))
         self._topic = f"/econode/1/{network.hex()[:16]}/logs"
-        self._items: deque[bytes] = deque()
-        self._items_bytes = 0
+        self._outbox = Outbox()
+        self._awaited = trio.Event()
+        self._listeners: list[Callable[[Touched], None]] = []
         self._heard: set[bytes] = set()
 
     async def load(self) -> None:
@@ -88,6 +96,7 @@ class Logs:
         await self._transport.subscribe(self._topic, self._is_plausible)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
+            nursery.start_soon(self._write_awaited)
             while True:
                 for member in self._get_committee().members:
                     if member != self._key.public:
@@ -123,12 +132,30 @@ class Logs:
     def append(self, items: Sequence[Item]) -> None:
         """Write items to the own log, as soon as that is safe; beyond a bound the oldest that
         wait are dropped."""
-        for item in items:
-            data = encode_item(item)
-            self._items.append(data)
-            self._items_bytes += len(data)
-        while len(self._items) > ITEMS_WAITING_MAX or self._items_bytes > ITEMS_WAITING_BYTES_MAX:
-            self._items_bytes -= len(self._items.popleft())
+        self._outbox.put(items)
+
+    async def write(self, item: Item) -> int:
+        """Write one item to the own log, and return the position of its entry once that is safe on
+        disk. Waits for as long as writing is not safe; a cancelled call takes the item back if it
+        was not written yet. Raises LogClosed, OutboxFull or ReplicaFull."""
+        if not self._is_account(self._key.public):
+            raise LogClosed("this account never held credits, and nobody keeps its log")
+        if self.replica.get_fork(self._key.public) is not None:
+            raise _FORKED
+        if self.replica.get_count(self._key.public) >= DATA_LOG_ENTRIES_MAX:
+            raise LogClosed(
+                f"this node's log has {DATA_LOG_ENTRIES_MAX} entries: too many for data"
+            )
+        ticket = self._outbox.put_tracked(item)
+        self._awaited.set()
+        try:
+            await ticket.done.wait()
+        finally:
+            self._outbox.withdraw(ticket)
+        if ticket.failure is not None:
+            raise ticket.failure
+        await self._ledger.flush()
+        return ticket.position
 
     def take_fork(self, data: bytes) -> ForkProof:
         """Freeze the author that a fork proof convicts, here and by anti-entropy everywhere.
@@ -139,45 +166,51 @@ class Logs:
             self._on_change(change)
         return fork
 
+    def add_listener(self, callback: Callable[[Touched], None]) -> None:
+        """Call `callback` with whatever changes in the directory from now on."""
+        self._listeners.append(callback)
+
+    def remove_listener(self, callback: Callable[[Touched], None]) -> None:
+        self._listeners.remove(callback)
+
+    async def _write_awaited(self) -> None:
+        while True:
+            await self._awaited.wait()
+            self._awaited = trio.Event()
+            self._write()
+            await trio.sleep(WRITE_PAUSE_SECONDS)
+
     def _write(self) -> None:
-        """Write what waits, in as few entries as their bounds allow, and tell each."""
-        if self._items and self.replica.get_fork(self._key.public) is not None:
-            logger.error("the own log is frozen: %d items are not written", len(self._items))
-            self._items.clear()
-            self._items_bytes = 0
-        while self._items and self._may_write():
-            carried = self._write_entry(self._take_items())
-            if carried is None:
+        while self._outbox and self._may_write():
+            if not self._write_entry(self._outbox.take()):
                 return
-            me = self._key.public
-            count = self.replica.get_count(me)
-            data = schema.encode(LogEntries(me, count, (carried,)))
-            if len(data) <= GOSSIP_BYTES_MAX:
-                self._transport.publish(self._topic, data)
 
-    def _take_items(self) -> list[bytes]:
-        """Items of the next entry."""
-        taken: list[bytes] = []
-        size = 0
-        while self._items and len(taken) < ENTRY_ITEMS_MAX:
-            size += len(self._items[0]) + ITEM_OVERHEAD
-            if taken and size > ENTRY_ITEM_BYTES_MAX:
-                break
-            taken.append(self._items.popleft())
-            self._items_bytes -= len(taken[-1])
-        return taken
-
-    def _write_entry(self, items: list[bytes]) -> Carried | None:
+    def _write_entry(self, taken: Sequence[Waiting]) -> bool:
         me, replica = self._key.public, self.replica
-        place = (me, replica.get_count(me), replica.get_head(me))
-        entry = log.append(*place, read_clock_ms(), items)
+        tickets = [each.ticket for each in taken if each.ticket is not None]
+        if replica.get_fork(me) is not None:
+            logger.error("the own log is frozen: %d items are not written", len(taken))
+            for ticket in tickets:
+                ticket.fail(_FORKED)
+            return False
+        position = replica.get_count(me)
+        items = [each.data for each in taken]
+        entry = log.append(me, position, replica.get_head(me), read_clock_ms(), items)
         proof = sign_head(self._key, self._network, entry.header)
         try:
-            self._on_change(replica.merge(ProvenEntry(entry, proof)))
+            change = replica.merge(ProvenEntry(entry, proof))
         except ReplicaFull as full:
             logger.warning("the own log takes nothing more: %s", full)
-            return None
-        return Carried(entry, proof)
+            for ticket in tickets:
+                ticket.fail(full)
+            return False
+        self._on_change(change)
+        data = schema.encode(LogEntries(me, position + 1, (Carried(entry, proof),)))
+        if len(data) <= GOSSIP_BYTES_MAX:
+            self._transport.publish(self._topic, data)
+        for ticket in tickets:
+            ticket.succeed(position)
+        return True
 
     def _may_write(self) -> bool:
         committee = self._get_committee()
@@ -227,7 +260,11 @@ class Logs:
 
     def _fold(self, change: Change) -> None:
         for proven in change.entries:
-            self.directory.apply(proven.entry)
+            self._tell(self.directory.apply(proven.entry))
         if change.fork is not None:
             author = change.fork.author
-            self.directory.reset(author, self.replica.iterate(author))
+            self._tell(self.directory.freeze(author, self.replica.iterate(author)))
+
+    def _tell(self, touched: Touched) -> None:
+        for callback in tuple(self._listeners):
+            callback(touched)

@@ -9,9 +9,7 @@ import trio
 
 from crdt import facts
 from crdt.facts import decode_fact
-from crdt.log import compute_root
 from crdt.tasks import TaskRow
-from identity import schema
 from identity.errors import InvalidBytes
 from identity.keys import compute_peer_id, parse_peer_id
 from node import service
@@ -21,6 +19,7 @@ from node.blobs import BlobUnavailable
 from node.crossing_service import list_borders
 from node.driver import read_clock_ms
 from node.place import Place
+from node.place_views import PlaceViews
 from node.problem import Problem, not_found
 from node.receipts import NotHeld
 from node.refusals import explain_refusal
@@ -46,14 +45,12 @@ RESULT_SECONDS_MAX = 60.0
 PAGE_BYTES_MAX = 64 * 1024 * 1024
 
 
-class PlaceService:
+class PlaceService(PlaceViews):
     """What this node's owner can ask and do in one committee. See `CommitteeService` for the
     contract."""
 
     def __init__(self, place: Place) -> None:
-        self._node = place.node
-        self._place = place
-        self._committee = place.id
+        super().__init__(place)
         self._executed = trio.Event()
         place.node.driver.add_listener(place.id, self)
 
@@ -62,6 +59,7 @@ class PlaceService:
     def on_executed(self, _: object) -> None:
         self._executed.set()
         self._executed = trio.Event()
+        self._place.views.announce()
 
     def on_transferred(self, _: object) -> None:
         self.on_executed(_)
@@ -186,7 +184,7 @@ class PlaceService:
             )
         )
 
-    # --- credits and reputation ---------------------------------------------------------------
+    # --- credits ------------------------------------------------------------------------------
 
     async def stake(self, account: str | None) -> service.Stake:
         await trio.lowlevel.checkpoint()
@@ -279,29 +277,6 @@ class PlaceService:
 
     async def unbond(self, amount: int) -> service.Executed:
         return self._describe_own(await self.order(Unbond(amount=amount)), facts.UnbondingBegan)
-
-    async def reputation(self, agent: str | None) -> service.Reputation:
-        await trio.lowlevel.checkpoint()
-        state = self._place.chain.state
-        fixed = state.reputation.scores()
-        wanted = None if agent is None else parse_peer_id(agent)
-        scores = [
-            service.Score(
-                peer_id=compute_peer_id(score.agent),
-                good=score.good,
-                bad=score.bad,
-                score_ppm=score.score_ppm,
-                banned=state.is_banned(score.agent),
-            )
-            for score in fixed
-            if wanted in (None, score.agent)
-        ]
-        scores.sort(key=lambda score: (-score.score_ppm, score.peer_id))
-        return service.Reputation(
-            snapshot=state.reputation.number,
-            root=compute_root([schema.encode(score) for score in fixed]).hex(),
-            scores=tuple(scores),
-        )
 
     async def views(self) -> tuple[int, bytes]:
         return await self._place.views.read()

@@ -8,6 +8,7 @@ from identity.keys import compute_peer_id, parse_peer_id
 from node import service
 from node.blob_store import BlobError, StoreFull
 from node.crossing_service import PlaceCrossings
+from node.data import LogData
 from node.evidence_desk import EvidenceDesk
 from node.node import Node
 from node.node_service import PlaceService
@@ -32,6 +33,7 @@ class Service:
         self._stop = stop
         self._services: dict[bytes, PlaceService] = {}
         self._evidence = EvidenceDesk(node, self._accuse)
+        self.data = LogData(node.logs, node.key.public)
 
     @property
     def peer_id(self) -> str:

@@ -60,7 +60,7 @@ class Place:
         )
         core.checkpoints.recall(replayed.passed)
         self.seat = Seat(core)
-        self.views = Views(make_chain, node.ledger)
+        self.views = Views(make_chain, node.ledger, node.logs)
         self.receipts = Receipts(lambda: self.committee, node.key, node.blobs, node.send_to)
         submitter = Submitter(self.committee, node.key, chain.get_next_nonce(node.key.public))
         self.account = Account(node.driver, self.seat, submitter)

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 import msgspec
 
 from identity.schema import U63_MAX, Amount, Positive
+from node.answer import Answer as Answer
 from node.describe import PEER_FIELDS as PEER_FIELDS
 from node.describe import describe_fact as describe_fact
+from node.service_data import DataService
+from node.service_views import Reputation as Reputation
+from node.service_views import Score as Score
+from node.service_views import ViewsService
 from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
@@ -28,10 +33,6 @@ HexDigest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 TaskState = Literal["opened", "bidding", "working", "verifying", "accepted", "settled", "failed"]
 TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 FINAL_STATES = ("settled", "failed")
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all answers."""
 
 
 class Status(Answer, frozen=True):
@@ -242,22 +243,6 @@ class Accepted(Answer, frozen=True):
     operation: str
 
 
-class Score(Answer, frozen=True):
-    peer_id: str
-    good: int
-    bad: int
-    score_ppm: int
-    banned: bool
-
-
-class Reputation(Answer, frozen=True):
-    """Scores of the last ordered snapshot, best first."""
-
-    snapshot: int
-    root: str
-    scores: tuple[Score, ...]
-
-
 class LogEntry(Answer, frozen=True):
     """One entry of the committee's log; `facts` are `describe_fact`'s."""
 
@@ -349,7 +334,7 @@ class Health(Answer, frozen=True):
     peer_id: str
 
 
-class CommitteeService(Protocol):
+class CommitteeService(ViewsService, Protocol):
     """A running node in one of its committees. See NodeService for what holds for all methods."""
 
     async def status(self) -> Status: ...
@@ -399,8 +384,6 @@ class CommitteeService(Protocol):
         """Be a member no longer. Problems: not-a-member, members-needed, epoch-full."""
         ...
 
-    async def reputation(self, agent: str | None) -> Reputation: ...
-
     async def views(self) -> tuple[int, bytes]:
         """(position, Yjs v1 update): stake, reputation and tasks after that entry of the log."""
         ...
@@ -430,6 +413,11 @@ class NodeService(Protocol):
 
     @property
     def peer_id(self) -> str: ...
+
+    @property
+    def data(self) -> DataService:
+        """Application data, in the logs of peers."""
+        ...
 
     def at(self, committee: str) -> CommitteeService:
         """The node in the committee of that name or id. Problem: not-found."""

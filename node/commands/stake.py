@@ -1,4 +1,4 @@
-"""econode stake show, transfer, bond, unbond and reputation show: credits and scores."""
+"""econode stake show, transfer, bond, unbond: credits."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from node.client import NodeClient
     from node.crossing_answers import Crossings
     from node.service import Account
+    from node.service_views import StakeFacts
 
 AMOUNT_MAX = (1 << 63) - 1
+FACTS_MAX = 100
+"""`node.service_views.STAKE_FACTS_PER_PAGE_MAX`, which takes long to import."""
 POLL_S = 0.2
 """Time between two questions how far a transfer is."""
 
 stake_app = make_app("Credits: who has how many, paying and bonding them.")
 AmountArgument = Annotated[int, typer.Argument(min=1, max=AMOUNT_MAX, help="Credits.")]
-
-reputation_app = make_app("Scores that agents earned.")
 
 PeerArgument = Annotated[
     str | None, typer.Argument(metavar="[PEERID]", help="Only this one.", show_default=False)
@@ -41,20 +42,35 @@ PeerArgument = Annotated[
 @stake_app.command("show")
 def show_stake(
     account: PeerArgument = None,
+    certificates: Annotated[
+        bool,
+        typer.Option("--certificates", help="With PEERID: its newest facts, each with its proof."),
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=FACTS_MAX, help="At most so many facts.")] = 20,
+    cursor: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="Go on where a page of facts ended.")
+    ] = None,
     committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show the credits of all accounts or of one.
 
+    With --certificates also the facts that name the account. --json has them whole:
+    fact, Merkle path, headers and the quorum's certificate.
+
     \b
     Example:
       econode stake show
+      econode stake show 12D3KooW… --certificates
     """
     import msgspec
 
+    if certificates and account is None:
+        raise typer.BadParameter("--certificates needs a PEERID")
     with open_client(home, committee) as client:
         stake, crossing = client.stake(account), client.crossings()
+        facts = client.stake_facts(account, limit, cursor) if certificates and account else None
     head = ("account", "free", "bonded", "leaving", "locked", "escrow", "transit")
     rows = [
         (a.peer_id, a.free, a.bonded, count_leaving(a), a.locked, a.escrow, a.transit)
@@ -68,8 +84,31 @@ def show_stake(
         ("after position", stake.position),
     ]
     document = {**msgspec.to_builtins(stake), **msgspec.to_builtins(crossing)}
-    lines = [*render_table(head, rows), "", *render_pairs(sums)]
-    show(document, json, lambda: [*lines, *_render_crossings(crossing)])
+    lines = [*render_table(head, rows), "", *render_pairs(sums), *_render_crossings(crossing)]
+    if facts is not None:
+        document["proven"] = msgspec.to_builtins(facts)
+        lines += ["", *_render_facts(facts)]
+    show(document, json, lambda: lines)
+    if facts is not None and facts.next is not None:
+        hint(f"more: --cursor {facts.next}", json)
+
+
+def _render_facts(found: "StakeFacts") -> list[str]:
+    head = ("position", "fact", "moves", "certified by")
+    rows = [
+        (
+            fact.position,
+            fact.fact["kind"],
+            ", ".join(
+                f"{move['amount']} {move['source_bucket']} to {move['target_bucket']}"
+                for move in fact.fact["moves"]
+                if found.account in (move["source"], move["target"])
+            ),
+            "nothing yet" if fact.certified is None else f"position {fact.certified}",
+        )
+        for fact in found.facts
+    ]
+    return render_table(head, rows) if rows else ["no facts"]
 
 
 def _render_crossings(found: "Crossings") -> list[str]:
@@ -216,29 +255,3 @@ def unbond(
 def count_leaving(account: "Account") -> int:
     """How much of the account's bond is on its way out."""
     return sum(unbonding.amount for unbonding in account.unbondings)
-
-
-@reputation_app.command("show")
-def show_reputation(
-    agent: PeerArgument = None,
-    committee: CommitteeOption = MAIN,
-    home: HomeOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Show scores, in parts per million.
-
-    They are those of the last ordered snapshot.
-
-    \b
-    Example:
-      econode reputation show
-    """
-    with open_client(home, committee) as client:
-        found = client.reputation(agent)
-    head = ("agent", "score ppm", "good", "bad", "banned")
-    rows = [
-        (score.peer_id, score.score_ppm, score.good, score.bad, "yes" if score.banned else "no")
-        for score in found.scores
-    ]
-    sums = [("snapshot", found.snapshot), ("root", found.root)]
-    show(found, json, lambda: [*render_table(head, rows), "", *render_pairs(sums)])

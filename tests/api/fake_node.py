@@ -8,17 +8,18 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import trio
+from fake_views import CAPABILITY, FakeViews, parse_peer
 
 from crdt import facts
 from crdt.document import Document
 from crdt.facts import COMMON, Fact, Move
 from crdt.stake import StakeView
 from identity import keys
-from identity.errors import InvalidKey
 from node import service
 from node.api import Api, bind
 from node.config import Config
@@ -31,12 +32,12 @@ from node.crossing_answers import (
     FundingRequest,
     Fundings,
 )
+from node.data import LogData
 from node.home import Home, NodeInfo
 from node.problem import Problem, not_found
 from protocols.committee import compute_faults, compute_quorum
 from protocols.genesis import Genesis
-
-CAPABILITY = hashlib.sha256(b"upper").digest()
+from tests.ledger.peer_logs import PeerLogs
 
 
 class FakeCrossings:
@@ -61,13 +62,14 @@ class FakeCrossings:
         return Fundings(fundings=())
 
 
-class FakeNode:
+class FakeNode(FakeViews):
     """Implements node.service.NodeService; its one capability is `upper`."""
 
     def __init__(self, peer_id: str, genesis: Genesis, time_ms: int = 1) -> None:
+        super().__init__(genesis)
         self.peer_id = peer_id
         self._key = keys.parse_peer_id(peer_id)
-        self._genesis = genesis
+        self.data = LogData(PeerLogs(self._key), self._key)
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []
@@ -133,7 +135,7 @@ class FakeNode:
         return service.Committees(committees=(main, *self._proposed))
 
     async def form_committee(self, parent: str, terms: service.FormRequest) -> service.Executed:
-        members = tuple(sorted(map(_parse_peer, terms.members)))
+        members = tuple(sorted(map(parse_peer, terms.members)))
         id_ = hashlib.sha256(terms.name.encode()).digest()[:16]
         fact = facts.CommitteeProposed(
             committee=id_,
@@ -304,7 +306,7 @@ class FakeNode:
         return self._blobs[output]
 
     async def stake(self, account: str | None) -> service.Stake:
-        chosen = self._stake.accounts() if account is None else [_parse_peer(account)]
+        chosen = self._stake.accounts() if account is None else [parse_peer(account)]
         totals = self._stake.totals()
         return service.Stake(
             position=len(self._entries) - 1,
@@ -326,7 +328,7 @@ class FakeNode:
         )
 
     async def transfer(self, to: str, amount: int) -> service.Executed:
-        key, free = _parse_peer(to), self._stake.get(self._key, "free")
+        key, free = parse_peer(to), self._stake.get(self._key, "free")
         if free < amount:
             raise Problem("insufficient-credits", f"{free} credits, {amount} are needed")
         moves = (Move(self._key, "free", key, "free", amount),)
@@ -368,16 +370,17 @@ class FakeNode:
         described = service.describe_fact(fact)
         return service.Executed(operation="00" * 32, position=position, fact=described)
 
-    async def reputation(self, agent: str | None) -> service.Reputation:
-        agents = [member.peer for member in self._genesis.members if agent in (None, member.peer)]
-        scores = tuple(
-            service.Score(peer_id=peer, good=4, bad=0, score_ppm=800_000, banned=False)
-            for peer in agents
-        )
-        return service.Reputation(snapshot=0, root="00" * 32, scores=scores)
-
     async def views(self) -> tuple[int, bytes]:
         return len(self._entries) - 1, self._document.snapshot()
+
+    @contextmanager
+    def watch_views(self) -> "Iterator[FakeViewsWatch]":
+        yield FakeViewsWatch(self)
+
+    async def wait_position(self, position: int) -> None:
+        async with self._news:
+            while len(self._entries) <= position:
+                await self._news.wait()
 
     async def capabilities(self) -> service.Capabilities:
         offered = service.OfferedBy(
@@ -390,9 +393,7 @@ class FakeNode:
         return service.LogPage(entries=entries, next=position + len(entries))
 
     async def wait_facts(self, position: int, limit: int) -> service.LogPage:
-        async with self._news:
-            while len(self._entries) <= position:
-                await self._news.wait()
+        await self.wait_position(position)
         return await self.facts(position, limit)
 
     async def submit_operation(self, statement: bytes) -> service.Accepted:
@@ -403,11 +404,18 @@ class FakeNode:
         self.stopping.set()
 
 
-def _parse_peer(text: str) -> bytes:
-    try:
-        return keys.parse_peer_id(text)
-    except InvalidKey as error:
-        raise Problem("invalid-request", str(error), where="peer") from None
+class FakeViewsWatch:
+    """The whole document after each entry."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+        self._next = 0
+
+    async def next(self) -> tuple[int, tuple[bytes, ...]]:
+        await self._node.wait_position(self._next)
+        position, snapshot = await self._node.views()
+        self._next = position + 1
+        return position, (snapshot,)
 
 
 async def serve(home: Home, config: Config) -> None:

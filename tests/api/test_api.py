@@ -13,10 +13,12 @@ import trio
 
 import node.api
 import node.api_crossing
-import node.event_stream
+import node.api_data
+import node.api_views
+import node.feeds
 from crdt import facts
 from identity import keys
-from node import service
+from node import service, service_views
 from node.api import HEADER_BYTES_MAX, JSON_BYTES_MAX, STREAMS_MAX, bind
 from node.problem import TYPE_PREFIX, Problem
 
@@ -86,6 +88,10 @@ async def test_every_answer_is_of_the_form_it_documents(served):
         ("/v1/peers", service.Peers),
         ("/v1/stake", service.Stake),
         ("/v1/reputation", service.Reputation),
+        (f"/v1/reputation/explanation?agent={served.node.peer_id}", service_views.Explanation),
+        ("/v1/directory?capability=upper", service_views.Cards),
+        (f"/v1/directory/card?agent={served.node.peer_id}", service_views.Card),
+        (f"/v1/stake/facts?account={served.node.peer_id}", service_views.StakeFacts),
         ("/v1/members", service.Members),
         ("/v1/capabilities", service.Capabilities),
         ("/v1/facts?from=0&limit=1", service.LogPage),
@@ -149,6 +155,14 @@ async def test_names_of_loopback_are_taken(served, host):
         ("GET", "/v1/facts?from=-1", None, "invalid-request", 400),
         ("GET", "/v1/facts?from=99999999999999999999", None, "invalid-request", 400),
         ("GET", "/v1/stake?account=nobody", None, "invalid-request", 400),
+        ("GET", "/v1/stake/facts?account=nobody", None, "invalid-request", 400),
+        ("GET", "/v1/reputation?limit=0", None, "invalid-request", 400),
+        ("GET", "/v1/reputation/explanation", None, "invalid-request", 400),
+        ("GET", "/v1/reputation/explanation?agent=nobody", None, "invalid-request", 400),
+        ("GET", "/v1/directory?score_min=-1", None, "invalid-request", 400),
+        ("GET", "/v1/directory?price_max=9223372036854775808", None, "invalid-request", 400),
+        ("GET", f"/v1/directory?capability={'x' * 65}", None, "invalid-request", 400),
+        ("GET", "/v1/directory?limit=501", None, "invalid-request", 400),
         ("POST", "/v1/tasks", b"", "invalid-request", 400),
         ("POST", "/v1/tasks", b"[1", "invalid-request", 400),
         (
@@ -315,17 +329,21 @@ async def test_a_port_in_use_is_named(nursery, served):
     assert str(served.port) in caught.value.detail
 
 
+def _read_sources():
+    modules = (node.api, node.api_crossing, node.api_data, node.api_views, node.feeds)
+    return "".join(map(inspect.getsource, modules))
+
+
 def test_every_method_of_the_protocol_is_served():
     names = {name for name in vars(service.NodeService) if not name.startswith("_")}
-    modules = (node.api, node.api_crossing, node.event_stream)
-    text = "".join(map(inspect.getsource, modules))
+    text = _read_sources()
     assert {name for name in names if f"self._node.{name}" not in text} == set()
 
 
 def test_every_method_of_a_committee_is_served():
     names = {name for name in vars(service.CommitteeService) if not name.startswith("_")}
-    modules = (node.api, node.api_crossing, node.event_stream)
-    text = "".join(map(inspect.getsource, modules))
+    names |= {name for name in vars(service_views.ViewsService) if not name.startswith("_")}
+    text = _read_sources()
     forms = ("self._node.at(committee).{}(", "node.{}(", "self._node.{}(")
     assert {name for name in names if not any(f.format(name) in text for f in forms)} == set()
 

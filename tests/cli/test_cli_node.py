@@ -24,6 +24,15 @@ OTHER = keys.compute_peer_id(keys.PrivateKey(bytes(31) + b"\1").public)
         ["peers"],
         ["stake", "show"],
         ["reputation", "show"],
+        ["reputation", "top"],
+        ["reputation", "explain", OTHER],
+        ["directory", "find"],
+        ["directory", "show", OTHER],
+        ["data", "set", "chess", "opening", "e2e4"],
+        ["data", "get", "chess", "opening"],
+        ["data", "list", "chess"],
+        ["data", "watch", "chess", "opening"],
+        ["data", "remove", "chess", "opening"],
         ["task", "list"],
         ["task", "show", "abcd"],
         ["task", "result", "abcd"],
@@ -77,6 +86,89 @@ def test_status_peers_stake_and_reputation(running):
     assert "1970-01-01" in running.run("stake", "unbond", "1").out
     running.fail("insufficient-bond", "stake", "unbond", "1000000000")
     running.fail("usage", "stake", "transfer", OTHER, "-4", code=2)
+
+
+def test_scores_are_explained_and_agents_found(running):
+    me = running.do("id")["peer_id"]
+    assert running.do("reputation", "top", "--limit", "1")["scores"][0]["peer_id"] == me
+    told = running.run("reputation", "explain", me).out
+    assert "G = 0*63//64 + 500000 = 500000" in told
+    assert "score = 10^6*G // (G + B + 10^6) = 333333" in told
+    assert "handed out 4000000 to all and may hand out 2000000: 500000 ppm of each count" in told
+    assert running.do("reputation", "explain", me)["periods"][0]["receipts"][0]["position"] == 3
+    running.fail("invalid-request", "reputation", "explain", "nobody")
+    assert running.do("directory", "find", "--capability", "upper")["found"] == 1
+    assert me in running.run("directory", "find", "--min-score", "800000").out
+    assert running.run("directory", "find", "--min-score", "800001").out == "no agent\n"
+    assert running.do("directory", "find", "--min-stake", "10001")["cards"] == []
+    assert running.do("directory", "find", "--max-price", "4")["cards"] == []
+    running.fail("usage", "directory", "find", "--max-price", "-1", code=2)
+    assert "2255-03-14" in running.run("directory", "show", me).out
+    running.fail("not-found", "directory", "show", OTHER)
+
+
+def test_the_facts_behind_an_accounts_credits_are_shown(running):
+    me = running.do("id")["peer_id"]
+    shown = running.do("stake", "show", me, "--certificates")
+    assert shown["proven"]["certificates"] == {"0": "00"}
+    assert "5 minted to free" in running.run("stake", "show", me, "--certificates").out
+    running.fail("usage", "stake", "show", "--certificates", code=2)
+
+
+def test_data_is_set_shown_and_removed(running, tmp_path):
+    me = running.do("id")["peer_id"]
+    assert running.do("data", "set", "chess", "opening", "e2e4")["position"] == 0
+    (found,) = running.do("data", "get", "chess", "opening")["values"]
+    assert (found["peer_id"], found["text"], found["position"]) == (me, "e2e4", 0)
+    nasty = b"\x1b[31mred\n\\ \xff" + "ü".encode()
+    (tmp_path / "value").write_bytes(nasty)
+    running.do("data", "set", "chess", "opening", "--file", tmp_path / "value")
+    shown = running.run("data", "get", "chess", "opening").out
+    assert r"\x1b[31mred\n\\ \xffü" in shown
+    out = tmp_path / "out"
+    running.do("data", "get", "chess", "opening", "--peer", me, "--out", out)
+    assert out.read_bytes() == nasty
+    assert [key["key"] for key in running.do("data", "list", "chess")["keys"]] == ["opening"]
+    running.do("data", "remove", "chess", "opening")
+    assert running.run("data", "get", "chess", "opening").out == "no value\n"
+    assert running.run("data", "list", "chess").out == "no keys\n"
+    running.fail("not-found", "data", "get", "chess", "opening", "--peer", me)
+    running.fail("invalid-request", "data", "get", "chess", "opening", "--peer", "x")
+    running.fail("usage", "data", "set", "chess", "opening", code=2)
+    running.fail("usage", "data", "get", "chess", "opening", "--out", out, code=2)
+    running.fail("usage", "data", "set", "chess", "o", "v", "--file", out, code=2)
+    (tmp_path / "large").write_bytes(bytes(65_537))
+    running.fail("too-large", "data", "set", "chess", "o", "--file", tmp_path / "large")
+    running.fail("system", "data", "set", "chess", "o", "--file", tmp_path / "absent")
+    running.fail("usage", "data", "get", b"\xff".decode("utf-8", "surrogateescape"), "k", code=2)
+
+
+def test_a_watch_prints_changes_until_ctrl_c(running):
+    me = running.do("id")["peer_id"]
+    running.do("data", "set", "chess", "opening", "e2e4")
+    command = [sys.executable, "-m", "node.cli", "data", "watch", "chess", "opening", "--json"]
+    with subprocess.Popen(
+        [*command, "--home", str(running.home)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=make_environment(),
+        cwd=ROOT,
+    ) as watch:
+        assert json.loads(watch.stdout.readline())["value"]["text"] == "e2e4"
+        running.do("data", "set", "chess", "opening", "d2d4")
+        assert json.loads(watch.stdout.readline())["value"]["text"] == "d2d4"
+        running.do("data", "remove", "chess", "opening")
+        assert json.loads(watch.stdout.readline()) == {
+            "peer_id": me,
+            "value": None,
+            "ready": False,
+        }
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(timeout=20) == 130
+        assert watch.stderr.read() == b""
+    running.do("data", "set", "chess", "opening", "c4")
+    told = running.run("data", "watch", "chess", "opening", "--count", "1").out
+    assert told == f"{me[:16]}  3  c4\n"
 
 
 def test_a_folder_of_files_becomes_tasks_and_results(running, tmp_path):

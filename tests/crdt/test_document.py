@@ -56,6 +56,9 @@ def make_document() -> Document:
     for number, entry in enumerate(ENTRIES):
         made.apply_facts(entry, number)
     made.apply_card(B, CARD)
+    made.apply_data(B, "n", "x", b"1")
+    made.apply_data(A, "n", "y", b"\xff\x00")
+    made.apply_data(A, "m", "y", bytes(document.VALUE_BYTES_SHOWN_MAX + 1))
     return made
 
 
@@ -94,6 +97,10 @@ def test_it_shows_stake_tasks_reputation_and_directory() -> None:
             "capabilities": [f"count 1 {B.hex()}"],
         }
     }
+    assert content["data"] == {
+        A.hex(): {"n": {"y": b"\xff\x00"}, "m": {"y": "1025"}},
+        B.hex(): {"n": {"x": b"1"}},
+    }
 
 
 @pytest.mark.parametrize("seed", ["0", "1", "2"])
@@ -121,6 +128,11 @@ def test_deltas_make_up_the_whole() -> None:
     source.apply_card(A, CARD)
     source.apply_card(B, CARD)
     source.apply_card(A, None)
+    source.apply_data(A, "n", "x", b"1")
+    source.apply_data(A, "n", "y", b"2")
+    source.apply_data(A, "n", "x", None)
+    source.apply_data(B, "n", "x", b"1")
+    source.apply_data(B, "n", "x", None)
     for name, content in source.to_dict().items():
         assert reader.get(name, type=Map).to_py() == content
     source.unobserve(subscription)
@@ -162,3 +174,32 @@ def test_the_tasks_shown_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = shown.to_dict()["tasks"]
     assert isinstance(tasks, dict)
     assert set(tasks) == {task.hex() for task in ids[-3:]}
+
+
+@pytest.mark.parametrize("text", ["", "\0", "\u202e/../", "\U0010ffff", "__proto__", "é" * 64])
+def test_what_strangers_write_is_shown_as_it_is(text: str) -> None:
+    """Names, addresses and values come from other peers; a Yjs client reads them back."""
+    shown, reader = Document(1), Doc[object]()
+    card = Card((OfferedCapability(B, text or "x", text or "x"),), (text or "x",), 5, 99)
+    shown.apply_card(A, card)
+    shown.apply_data(A, text or "x", text or "x", text.encode())
+    reader.apply_update(shown.snapshot())
+    data = reader.get("data", type=Map).to_py()
+    assert data == {A.hex(): {text or "x": {text or "x": text.encode()}}}
+    assert shown.list_data() == [(A, text or "x", text or "x")]
+    directory = reader.get("directory", type=Map).to_py()
+    assert directory is not None
+    assert directory[A.hex()]["addresses"] == [text or "x"]
+    shown.apply_data(A, text or "x", text or "x", None)
+    assert shown.to_dict()["data"] == {}
+
+
+def test_what_changes_nothing_makes_no_delta() -> None:
+    shown = make_document()
+    heard: list[bytes] = []
+    subscription = shown.observe(heard.append)
+    shown.apply_data(B, "n", "x", b"1")
+    shown.apply_data(B, "n", "absent", None)
+    shown.apply_card(TASK, None)
+    assert heard == []
+    shown.unobserve(subscription)

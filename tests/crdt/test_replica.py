@@ -227,3 +227,22 @@ def test_a_full_replica_says_so_and_stays_as_it_is(monkeypatch: pytest.MonkeyPat
     with pytest.raises(replica.ReplicaFull):
         held.merge(make_chain(KEYS[1], 1)[0])
     assert held.get_root() == root
+
+
+def test_one_author_does_not_fill_the_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fits is the same beginning of its log whatever came first; others go on."""
+    chain = make_chain(KEYS[0], 8)
+    size = chain[0].count_bytes()
+    monkeypatch.setattr(replica, "LOG_BYTES_MAX", 3 * size + size // 2)
+    held, other = make_replica(), make_replica()
+    for proven in chain[:3]:
+        held.merge(proven)
+    with pytest.raises(replica.ReplicaFull):
+        held.merge(chain[3])
+    for proven in reversed(chain):
+        other.merge(proven)
+    assert held.get_root() == other.get_root()
+    assert held.get_bytes(KEYS[0].public) == other.get_bytes(KEYS[0].public)
+    assert held.get_bytes(KEYS[0].public) <= replica.LOG_BYTES_MAX
+    held.merge(make_chain(KEYS[1], 1)[0])
+    assert held.get_count(KEYS[1].public) == 1

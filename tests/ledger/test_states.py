@@ -10,18 +10,22 @@ import trio
 import trio_asyncio
 
 from identity.errors import EconodeError
+from node.explain import Explainer
 from node.ledger import Ledger, LedgerError
 from node.ledger_file import read_log
 from node.ledger_states import SNAPSHOTS_OWN_MAX
 from node.ledger_verify import Report, make_chain, verify_ledger
+from node.problem import Problem
 from node.replay import replay
 from node.serving import Serving
+from node.stake_facts import StakeFactsReader
 from node.views import Views
 from protocols.economy.chain import Chain
 from protocols.messages import Batches, GiveState, OfferState
 from protocols.state_tree import STATE_CHUNK_BYTES, is_chunk
 from protocols.step import ServeBatches, ServeChunks, ServeOffer
-from tests.ledger.network import Network
+from tests.ledger.network import MEMBERS, Network
+from tests.ledger.peer_logs import PeerLogs as NoPeers
 from tests.ledger.test_verify import FLIPS_PER_COLUMN, change_one
 
 COLUMNS = {
@@ -264,7 +268,7 @@ def test_peers_are_served_what_is_held_and_nothing_else(path: Path, network: Net
 def test_the_views_go_on_behind_a_gap(path: Path, network: Network) -> None:
     async def run() -> None:
         async with trio_asyncio.open_loop(), Ledger.open(path, network.id) as ledger:
-            views = Views(lambda: make_fresh(network), ledger)
+            views = Views(lambda: make_fresh(network), ledger, NoPeers())
             position, update = await views.read()
             assert position == 10
             assert update
@@ -276,5 +280,23 @@ def test_the_views_go_on_behind_a_gap(path: Path, network: Network) -> None:
                 name = "common" if not any(account) else account.hex()
                 assert stake[name][bucket] == str(amount)
             assert set(tasks) == {row.task.hex() for row in network.chain.list_tasks()}
+
+    trio.run(run)
+
+
+def test_of_what_a_gap_hides_nothing_is_claimed(path: Path, network: Network) -> None:
+    """No score is explained across it, and no fact before it proven by a certificate behind it."""
+    account, committee = MEMBERS[0].public, network.committee.id
+
+    async def run() -> None:
+        async with trio_asyncio.open_loop(), Ledger.open(path, network.id) as ledger:
+            with pytest.raises(Problem) as caught:
+                await Explainer(ledger, committee).explain(account, 5)
+            assert caught.value.type == "not-held"
+            page = await StakeFactsReader(ledger, committee).read(account, 100, None)
+            assert page.not_held == (GAP,)
+            certified = {fact.position: fact.certified for fact in page.facts}
+            assert {p: c for p, c in certified.items() if p < GAP[0]} == {0: None, 1: None, 2: None}
+            assert {p: c for p, c in certified.items() if p > GAP[1]} == {8: 8, 9: 9}
 
     trio.run(run)

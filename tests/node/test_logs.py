@@ -14,7 +14,8 @@ from identity.keys import PrivateKey
 from node.gossip import GOSSIP_BYTES_MAX
 from node.ledger import Ledger
 from node.links import Transport
-from node.logs import ITEMS_WAITING_BYTES_MAX, Logs
+from node.logs import Logs
+from node.outbox import ITEMS_WAITING_BYTES_MAX
 from node.router import decode_frame
 from protocols.committee import Committee
 from tests.node.linking import NETWORK, address_of, make, running, wait_until
@@ -100,8 +101,9 @@ async def test_more_than_may_wait_drops_the_oldest(tmp_path):
     async with exchanging(tmp_path) as pair:
         large = [Data("n", f"key-{i}", bytes(65_536)) for i in range(300)]
         pair.writer.append(large)
-        assert sum(map(len, pair.writer._items)) <= ITEMS_WAITING_BYTES_MAX
-        assert len(pair.writer._items) < len(large)
+        waiting = pair.writer._outbox._waiting
+        assert sum(len(each.data) for each in waiting) <= ITEMS_WAITING_BYTES_MAX
+        assert len(waiting) < len(large)
 
 
 async def test_a_fork_that_is_submitted_freezes_the_author_everywhere(tmp_path):
@@ -118,6 +120,6 @@ async def test_a_fork_that_is_submitted_freezes_the_author_everywhere(tmp_path):
         pair.reader.take_fork(fork.encode())
         await wait_until(lambda: pair.writer.replica.get_fork(pair.author) is not None)
         pair.writer.append([Data("n", "key", b"more")])
-        await wait_until(lambda: not pair.writer._items)  # dropped: nobody would count it
+        await wait_until(lambda: not pair.writer._outbox)  # dropped: nobody would count it
         assert pair.count() == pair.writer.replica.get_count(pair.author) == 0
         assert pair.writer.replica.get_root() == pair.reader.replica.get_root()
