@@ -3,6 +3,7 @@
 import pytest
 
 from crdt.items import VALUE_BYTES_MAX, Data, decode_item
+from crdt.replica import ITEM_OVERHEAD
 from node import outbox
 from node.outbox import ENTRY_ITEM_BYTES_MAX, ENTRY_ITEMS_MAX, Outbox, OutboxFull
 
@@ -19,7 +20,7 @@ def take_all(box: Outbox) -> list[list[int]]:
 
 
 def test_entries_are_bounded_by_items_and_by_bytes() -> None:
-    box, half = Outbox(), ENTRY_ITEM_BYTES_MAX // 2 - 100
+    box, half = Outbox(), ENTRY_ITEM_BYTES_MAX // 2 - 100 - 2 * ITEM_OVERHEAD
     box.put([make_item(n) for n in range(ENTRY_ITEMS_MAX + 2)])
     box.put([make_item(n, half) for n in range(3)])
     box.put([make_item(n, VALUE_BYTES_MAX) for n in range(3, 5)])
