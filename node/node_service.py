@@ -200,7 +200,6 @@ class PlaceService(PlaceViews):
                     bonded=view.get(key, "bonded"),
                     locked=view.get(key, "locked"),
                     escrow=view.get(key, "escrow"),
-                    transit=view.get(key, "transit"),
                     unbondings=tuple(
                         service.Unbonding(amount=each.amount, due_ms=each.due_ms)
                         for each in self._place.chain.state.unbondings(key)
@@ -208,6 +207,7 @@ class PlaceService(PlaceViews):
                 )
                 for key in keys
             ),
+            transit=totals["transit"],
             treasury=totals["treasury"],
             burned=totals["burned"],
             minted=totals["minted"],

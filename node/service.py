@@ -201,15 +201,16 @@ class Account(Answer, frozen=True):
     bonded: int
     locked: int
     escrow: int
-    transit: int
     unbondings: tuple[Unbonding, ...] = ()
 
 
 class Stake(Answer, frozen=True):
-    """The stake view after the entry at `position`. `conserved`: nothing was lost or made."""
+    """The stake view after the entry at `position`. `transit` went to other committees and has not
+    come back; `conserved`: nothing was lost or made."""
 
     position: int
     accounts: tuple[Account, ...]
+    transit: int
     treasury: int
     burned: int
     minted: int

@@ -2,6 +2,7 @@
 the other has the rest."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ PLACE = Path(__file__).parent
 NETWORKS = ("system", "devnet", "bench")
 """Folders whose tests start several nodes each."""
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Whoever runs the tests in the background ignores Ctrl-C, and processes inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.pop("COLUMNS", None)  # xdist sets it, and what no terminal shows has no width
 
 

@@ -71,12 +71,13 @@ def show_stake(
     with open_client(home, committee) as client:
         stake, crossing = client.stake(account), client.crossings()
         facts = client.stake_facts(account, limit, cursor) if certificates and account else None
-    head = ("account", "free", "bonded", "leaving", "locked", "escrow", "transit")
+    head = ("account", "free", "bonded", "leaving", "locked", "escrow")
     rows = [
-        (a.peer_id, a.free, a.bonded, count_leaving(a), a.locked, a.escrow, a.transit)
+        (a.peer_id, a.free, a.bonded, count_leaving(a), a.locked, a.escrow)
         for a in stake.accounts
     ]
     sums = [
+        ("in transit", stake.transit),
         ("treasury", stake.treasury),
         ("burned", stake.burned),
         ("minted", stake.minted),

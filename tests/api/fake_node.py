@@ -317,10 +317,10 @@ class FakeNode(FakeViews):
                     bonded=self._stake.get(key, "bonded"),
                     locked=self._stake.get(key, "locked"),
                     escrow=self._stake.get(key, "escrow"),
-                    transit=self._stake.get(key, "transit"),
                 )
                 for key in chosen
             ),
+            transit=totals["transit"],
             treasury=totals["treasury"],
             burned=totals["burned"],
             minted=totals["minted"],
