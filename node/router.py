@@ -188,7 +188,7 @@ class Seat:
             case AskState():
                 return self.catch_up.server.on_ask(peer, message, now_ms)
             case OfferState():
-                return self.catch_up.transfer.on_offer(peer, message, now_ms)
+                return self.catch_up.on_offer(peer, message, now_ms)
             case FetchState():
                 return self.catch_up.server.on_fetch(peer, message, now_ms)
             case GiveState():

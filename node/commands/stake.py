@@ -73,8 +73,7 @@ def show_stake(
         facts = client.stake_facts(account, limit, cursor) if certificates and account else None
     head = ("account", "free", "bonded", "leaving", "locked", "escrow")
     rows = [
-        (a.peer_id, a.free, a.bonded, count_leaving(a), a.locked, a.escrow)
-        for a in stake.accounts
+        (a.peer_id, a.free, a.bonded, count_leaving(a), a.locked, a.escrow) for a in stake.accounts
     ]
     sums = [
         ("in transit", stake.transit),

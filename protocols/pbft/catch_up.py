@@ -16,6 +16,7 @@ from protocols.messages import (
     Batches,
     FetchBatches,
     GiveState,
+    OfferState,
     Status,
     Votes,
     compute_batch_digest,
@@ -82,7 +83,9 @@ class CatchUp:
             self._give_up(self._fetch[0], now_ms)
             self._fetch = None
         self._seek_state(now_ms, step)
+        before = core.executed
         self.transfer.on_timer(now_ms, step)
+        self._go_on_after(before, now_ms, step)
         progress = (core.executed, core.heads.certified, core.checkpoints.low)
         is_stuck = (
             self._is_waiting() and progress == self._progress and now_ms >= self._stuck_after_ms
@@ -211,13 +214,24 @@ class CatchUp:
         """A chunk of the state that is fetched. After the last one batches follow."""
         before = self._core.executed
         step = self.transfer.on_chunk(peer, given, now_ms)
+        self._go_on_after(before, now_ms, step)
+        return step
+
+    def on_offer(self, peer: bytes, offer: OfferState, now_ms: int) -> Step:
+        """A state that a member holds. Raises InvalidBytes for an offer that is not proven."""
+        before = self._core.executed
+        step = self.transfer.on_offer(peer, offer, now_ms)
+        self._go_on_after(before, now_ms, step)
+        return step
+
+    def _go_on_after(self, before: int, now_ms: int, step: Step) -> None:
+        """Fetch batches at once if a state was loaded: `before` was executed until then."""
         if self._core.executed > before:
             self._lacking.clear()
             self._shunned_until_ms.clear()
             for member, claim in self._claims.items():
                 if claim > self._core.executed:
                     self._start_fetch(member, now_ms, step)
-        return step
 
     def _give_up(self, peer: bytes, now_ms: int) -> None:
         """It did not give the batch that comes next."""

@@ -206,7 +206,7 @@ class StateTransfer:
         if not self._chunks or known not in [target.place for target in offered]:
             self._begin(max(offered, key=lambda target: target.checkpoint.seq), step)
         self._is_fetching = True
-        self._request(now_ms, step)
+        self._go_on(now_ms, step)
 
     def _begin(self, target: Target, step: Step) -> None:
         self._target, self._chunks = target, {}
@@ -294,6 +294,12 @@ class StateTransfer:
                 other.asked.discard(given.chunk)
             place = (self._core.committee.id, given.position, given.chunk)
             step.states.append(ChunkFetched(*place, given.data))
+        self._go_on(now_ms, step)
+
+    def _go_on(self, now_ms: int, step: Step) -> None:
+        """Load the state if all of it is here: an earlier process may have fetched the last chunk
+        and ended before the load was durable. Ask for the rest otherwise."""
+        assert self._target is not None
         if len(self._chunks) == count_chunks(self._target.size):
             self._finish(self._target, now_ms, step)
         else:

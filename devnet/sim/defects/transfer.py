@@ -1,7 +1,7 @@
 """Defects of state transfer."""
 
 from devnet.sim.defects.patch import make
-from devnet.sim.defects.relevance import both, habit, seeks_states, transfers
+from devnet.sim.defects.relevance import both, habit, seeks_states, starts_again, transfers
 
 _TRANSFER = "protocols.pbft.state_transfer:StateTransfer"
 _LIES = both(habit("false_state"), transfers)
@@ -34,6 +34,16 @@ DEFECTS = (
         equivalent_because="the whole state is held against its root again before it is loaded: "
         "a false chunk only costs time",
         shows=_LIES,
+    ),
+    make(
+        "whole_state_not_loaded",
+        "a state that was whole when the process ended is not loaded by the next one",
+        (
+            f"{_TRANSFER}._choose",
+            "self._go_on(now_ms, step)",
+            "self._request(now_ms, step)",
+        ),
+        shows=both(starts_again, seeks_states),
     ),
     make(
         "transferred_backwards",
