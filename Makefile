@@ -5,7 +5,7 @@
 
 BIN = .venv/bin
 ARGS =
-ON_TWO = -n 2 --dist loadgroup
+ON_TWO = -n 2 --dist loadfile
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
