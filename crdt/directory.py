@@ -54,15 +54,17 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a committee says of an agent: its score, and the bond that stands."""
+    """What a committee says of an agent: its score, the bond that stands, and whether it was
+    proven to have lied."""
 
     score_ppm: int
     bonded: int
+    is_banned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What agents are looked for; the bounds themselves pass."""
+    """What agents are looked for; the bounds themselves pass, banned agents never do."""
 
     id: bytes | None = None
     name: str | None = None
@@ -71,6 +73,8 @@ class Query:
     price_max: int | None = None
 
     def matches(self, card: Card, standing: Standing) -> bool:
+        if standing.is_banned:
+            return False
         if standing.score_ppm < self.score_min or standing.bonded < self.bond_min:
             return False
         if self.price_max is not None and card.price_hint > self.price_max:

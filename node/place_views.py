@@ -99,7 +99,8 @@ class PlaceViews:
 
     def _get_standing(self, agent: bytes) -> Standing:
         state = self._place.chain.state
-        return Standing(state.reputation.score_ppm(agent), state.get_standing_bond(agent))
+        score_ppm, bond = state.reputation.score_ppm(agent), state.get_standing_bond(agent)
+        return Standing(score_ppm, bond, state.is_banned(agent))
 
     def _describe_card(self, offer: Offer, standing: Standing) -> service.Card:
         directory, card = self._node.logs.directory, offer.card

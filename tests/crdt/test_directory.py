@@ -103,6 +103,9 @@ def test_cards_are_filtered_by_score_bond_and_price_and_the_best_score_comes_fir
     better = {A: Standing(501, 0), B: Standing(500, 0)}
     offers = found.find(0, Query(), better.__getitem__)
     assert [offer.agent for offer, _ in offers] == [A, B]
+    banned = {A: Standing(501, 30, is_banned=True), B: Standing(500, 0)}
+    offers = found.find(0, Query(), banned.__getitem__)
+    assert [offer.agent for offer, _ in offers] == [B]
 
 
 def test_a_forked_authors_card_is_not_found_any_more() -> None:
