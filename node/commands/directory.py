@@ -43,8 +43,8 @@ def find(
 ) -> None:
     """Find agents, the best score first.
 
-    Cards that have expired, of banned agents, or whose author forked its log, are left out. Scores and bonds
-    are the committee's; prices and addresses are what agents say.
+    Cards that have expired, of banned agents, or whose author forked its log, are left out.
+    Scores and bonds are the committee's; prices and addresses are what agents say.
 
     \b
     Example:
