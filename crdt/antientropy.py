@@ -53,9 +53,9 @@ PEER_BYTES_TICK_MAX = 8 * 1024 * 1024
 """Answered to one peer between two ticks; what it asks beyond that is dropped."""
 STACK_MAX = 4_096
 """Ranges of a descent still to be asked for; the next descent finds what does not fit."""
-TODO_MAX = 1_024
-TODO_PAUSE = 256
-"""Authors still to be pulled from a peer; a descent waits from TODO_PAUSE on."""
+PULLS_MAX = 1_024
+PULLS_PAUSE = 256
+"""Authors still to be pulled from a peer; a descent waits from PULLS_PAUSE on."""
 WANTS_OPEN_MAX = 512
 WANTS_OPEN_FIRST = 64
 WANTS_OPEN_MIN = 8
@@ -80,7 +80,7 @@ _ANYWAY = -1
 @dataclass(slots=True)
 class _Peer:
     """Our descent into one peer. `stack` are ranges to ask for, `asked` those that it owes an
-    answer to; `todo` holds author -> (position to pull from, count that the peer has); `again` is
+    answer to; `pulls` holds author -> (position to pull from, count that the peer has); `again` is
     the tick from which another descent may begin, `given_tick` the last that brought entries."""
 
     again: int
@@ -88,7 +88,7 @@ class _Peer:
     asked: list[str] = field(default_factory=list)
     asked_tick: int = 0
     salt: bytes = b""
-    todo: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    pulls: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     open: int = 0
     open_max: int = WANTS_OPEN_FIRST
     pause: int = 0
@@ -97,7 +97,7 @@ class _Peer:
     bytes_sent: int = 0
 
     def is_busy(self) -> bool:
-        return bool(self.stack or self.asked or self.todo or self.open)
+        return bool(self.stack or self.asked or self.pulls or self.open)
 
     def stop(self) -> None:
         self.stack.clear()
@@ -222,8 +222,8 @@ class AntiEntropy:
             if conflict is not None and is_short and len(contradicted) < CONFLICTS_MAX:
                 contradicted.append(self._make_line(line.author, with_marks=True))
             pull = self._find_pull(line, conflict)
-            if pull is not None and (line.author in state.todo or len(state.todo) < TODO_MAX):
-                state.todo[line.author] = pull
+            if pull is not None and (line.author in state.pulls or len(state.pulls) < PULLS_MAX):
+                state.pulls[line.author] = pull
         return [(peer, self._make_heads(tuple(contradicted)))] if contradicted else []
 
     def _find_conflict(self, line: HeadLine) -> int | None:
@@ -249,9 +249,9 @@ class AntiEntropy:
     def _advance(self, peer: bytes, state: _Peer) -> Sends:
         """Ask for the next entries and the next ranges, as far as the bounds allow."""
         sends: Sends = []
-        if state.todo and 2 * state.open <= state.open_max and (wants := self._pick(peer, state)):
+        if state.pulls and 2 * state.open <= state.open_max and (wants := self._pick(peer, state)):
             sends.append((peer, LogWant(tuple(wants))))
-        if state.stack and not state.asked and len(state.todo) < TODO_PAUSE:
+        if state.stack and not state.asked and len(state.pulls) < PULLS_PAUSE:
             state.asked = state.stack[-RANGES_MAX:]
             del state.stack[-RANGES_MAX:]
             state.asked_tick = self._ticks
@@ -262,9 +262,9 @@ class AntiEntropy:
 
     def _pick(self, peer: bytes, state: _Peer) -> list[Want]:
         wants: list[Want] = []
-        while state.todo and state.open < state.open_max and len(wants) < WANTS_MAX:
-            author = next(iter(state.todo))
-            start, count = state.todo.pop(author)
+        while state.pulls and state.open < state.open_max and len(wants) < WANTS_MAX:
+            author = next(iter(state.pulls))
+            start, count = state.pulls.pop(author)
             if count != _ANYWAY:
                 start = max(start, self._replica.get_count(author))
             if (count == _ANYWAY or start < count) and self._ask(peer, state, author):

@@ -25,25 +25,18 @@ from identity.envelope import STATEMENT_OVERHEAD_BYTES
 from identity.errors import EconodeError
 from identity.schema import U63_MAX
 from node import service
-from node.api_checks import check_range as _check_range
-from node.api_checks import invalid as _invalid
-from node.api_checks import is_hex as _is_hex
+from node.api_checks import check_prefix, check_range, invalid, is_hex
 from node.api_crossing import CrossingRoutes
 from node.api_data import DataRoutes
+from node.api_evidence import EvidenceRoutes
 from node.api_guard import Guard
-from node.api_json import answer as _answer
-from node.api_json import parse as _parse
+from node.api_json import answer, parse
 from node.api_views import ViewRoutes
 from node.event_stream import EventStream, ReadEvents, parse_position
 from node.feeds import feed_entries
 from node.problem import Problem
 from node.service import NodeService
-from node.service_evidence import (
-    CASES_PER_PAGE_MAX,
-    EVIDENCE_BODY_BYTES_MAX,
-    EvidenceItem,
-    EvidenceList,
-)
+from node.service_evidence import EVIDENCE_BODY_BYTES_MAX
 from protocols.economy.operations import BLOB_BYTES_MAX, OPERATION_BYTES_MAX
 from protocols.genesis import MAIN_COMMITTEE
 
@@ -151,14 +144,14 @@ class Api:
         app.add_exception_handler(RequestValidationError, _answer_invalid)
         app.add_exception_handler(Exception, _answer_fault)
 
-        def route(method: str, path: str, handler: Callable[..., Any], answer: type) -> None:
+        def route(method: str, path: str, handler: Callable[..., Any], kind: type) -> None:
             app.add_api_route(
                 path,
                 handler,
                 methods=[method],
                 response_class=Response,
                 response_model=None,
-                responses={200: {"description": answer.__doc__ or "", **_refer(answer)}},
+                responses={200: {"description": kind.__doc__ or "", **_refer(kind)}},
             )
 
         route("GET", "/health", self._health, service.Health)
@@ -183,36 +176,33 @@ class Api:
         route("GET", "/v1/committees", self._committees, service.Committees)
         route("POST", "/v1/committees", self._form, service.Executed)
         route("POST", "/v1/committees/consents", self._consent, service.Executed)
-        route("GET", "/v1/evidence", self._evidence, EvidenceList)
-        route("GET", "/v1/evidence/{prefix}", self._evidence_item, EvidenceItem)
-        route("GET", "/v1/evidence/{prefix}/file", self._evidence_file, bytes)
-        route("POST", "/v1/evidence", self._submit_evidence, EvidenceItem)
+        EvidenceRoutes(self._node).add(route)
         CrossingRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
-        ViewRoutes(self._node, self._open_stream).add_to(route)
-        DataRoutes(self._node, self._open_stream).add_to(route)
+        ViewRoutes(self._node, self._open_stream).add(route)
+        DataRoutes(self._node, self._open_stream).add(route)
 
     async def _health(self) -> Response:
-        return _answer(service.Health(status="ok", peer_id=self._node.peer_id))
+        return answer(service.Health(status="ok", peer_id=self._node.peer_id))
 
     async def _status(self, committee: str = MAIN_COMMITTEE) -> Response:
-        return _answer(await self._node.at(committee).status())
+        return answer(await self._node.at(committee).status())
 
     async def _peers(self) -> Response:
-        return _answer(await self._node.peers())
+        return answer(await self._node.peers())
 
     async def _put_blob(self, request: Request) -> Response:
         """The raw bytes of an input; the answer names them by their SHA-256."""
         async with self._uploads:
-            return _answer(await self._node.put_blob(await request.body()))
+            return answer(await self._node.put_blob(await request.body()))
 
     async def _submit_tasks(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Open tasks on blobs that were put before (body: TaskBatch)."""
-        batch = _parse(await request.body(), service.TaskBatch)
+        batch = parse(await request.body(), service.TaskBatch)
         node = self._node.at(committee)
         done = await node.submit_tasks(batch.tasks, batch.budget, batch.duration_ms)
-        return _answer(done)
+        return answer(done)
 
     async def _tasks(
         self,
@@ -223,18 +213,18 @@ class Api:
     ) -> Response:
         known = next((item for item in service.TASK_STATES if item == state), None)
         if known != state:
-            raise _invalid("state", f"one of {', '.join(service.TASK_STATES)}")
-        _check_range("limit", limit, 1, service.TASKS_PER_PAGE_MAX)
-        if cursor is not None and not _is_hex(cursor):
-            raise _invalid("cursor", "the `next` of the page before")
-        return _answer(await self._node.at(committee).tasks(known, limit, cursor))
+            raise invalid("state", f"one of {', '.join(service.TASK_STATES)}")
+        check_range("limit", limit, 1, service.TASKS_PER_PAGE_MAX)
+        if cursor is not None and not is_hex(cursor):
+            raise invalid("cursor", "the `next` of the page before")
+        return answer(await self._node.at(committee).tasks(known, limit, cursor))
 
     async def _task(self, prefix: str, committee: str = MAIN_COMMITTEE) -> Response:
-        return _answer(await self._node.at(committee).task(_check_prefix(prefix)))
+        return answer(await self._node.at(committee).task(check_prefix(prefix)))
 
     async def _result(self, prefix: str, committee: str = MAIN_COMMITTEE) -> Response:
         """The output of a task, as raw bytes."""
-        data = await self._node.at(committee).result(_check_prefix(prefix))
+        data = await self._node.at(committee).result(check_prefix(prefix))
         return Response(data, media_type="application/octet-stream")
 
     async def _views(self, committee: str = MAIN_COMMITTEE) -> Response:
@@ -245,38 +235,38 @@ class Api:
         return Response(data, media_type="application/octet-stream", headers=headers)
 
     async def _stake(self, account: str | None = None, committee: str = MAIN_COMMITTEE) -> Response:
-        return _answer(await self._node.at(committee).stake(account))
+        return answer(await self._node.at(committee).stake(account))
 
     async def _transfer(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Pay credits to another account (body: Transfer); answers once it is executed."""
-        transfer = _parse(await request.body(), service.Transfer)
+        transfer = parse(await request.body(), service.Transfer)
         done = await self._node.at(committee).transfer(transfer.to, transfer.amount)
-        return _answer(done)
+        return answer(done)
 
     async def _bond(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Bond credits (body: Bond); answers once it is executed."""
-        bond = _parse(await request.body(), service.Bond)
-        return _answer(await self._node.at(committee).bond(bond.amount))
+        bond = parse(await request.body(), service.Bond)
+        return answer(await self._node.at(committee).bond(bond.amount))
 
     async def _unbond(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Begin to take a bond back (body: Bond); answers once that is executed."""
-        bond = _parse(await request.body(), service.Bond)
-        return _answer(await self._node.at(committee).unbond(bond.amount))
+        bond = parse(await request.body(), service.Bond)
+        return answer(await self._node.at(committee).unbond(bond.amount))
 
     async def _members(self, committee: str = MAIN_COMMITTEE) -> Response:
-        return _answer(await self._node.at(committee).members())
+        return answer(await self._node.at(committee).members())
 
     async def _join(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Become a member of the committee (body: Join); answers once it is executed."""
-        join = _parse(await request.body(), service.Join)
-        return _answer(await self._node.at(committee).join_committee(join.bond))
+        join = parse(await request.body(), service.Join)
+        return answer(await self._node.at(committee).join_committee(join.bond))
 
     async def _leave(self, committee: str = MAIN_COMMITTEE) -> Response:
         """Be a member no longer; answers once it is executed."""
-        return _answer(await self._node.at(committee).leave_committee())
+        return answer(await self._node.at(committee).leave_committee())
 
     async def _capabilities(self, committee: str = MAIN_COMMITTEE) -> Response:
-        return _answer(await self._node.at(committee).capabilities())
+        return answer(await self._node.at(committee).capabilities())
 
     async def _facts(
         self,
@@ -285,9 +275,9 @@ class Api:
         committee: str = MAIN_COMMITTEE,
     ) -> Response:
         """Entries of the committee's log, from a position on."""
-        _check_range("from", position, 0, U63_MAX)
-        _check_range("limit", limit, 1, service.ENTRIES_PER_PAGE_MAX)
-        return _answer(await self._node.at(committee).facts(position, limit))
+        check_range("from", position, 0, U63_MAX)
+        check_range("limit", limit, 1, service.ENTRIES_PER_PAGE_MAX)
+        return answer(await self._node.at(committee).facts(position, limit))
 
     async def _events(
         self,
@@ -304,11 +294,11 @@ class Api:
         if seen is not None:
             last = parse_position(seen)
             if last is None:
-                raise _invalid("Last-Event-ID", "a position")
+                raise invalid("Last-Event-ID", "a position")
             position = last + 1
         elif position is None:
             position = (await node.status()).position + 1
-        _check_range("from", position, 0, U63_MAX)
+        check_range("from", position, 0, U63_MAX)
         return self._open_stream(feed_entries(node, position))
 
     def _open_stream(self, feed: AbstractContextManager[ReadEvents]) -> EventStream:
@@ -323,43 +313,26 @@ class Api:
 
     async def _committees(self) -> Response:
         """The committees that this node knows of."""
-        return _answer(await self._node.committees())
+        return answer(await self._node.committees())
 
     async def _form(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Propose a committee in the log of `committee` (body: FormRequest)."""
-        terms = _parse(await request.body(), service.FormRequest)
-        return _answer(await self._node.form_committee(committee, terms))
+        terms = parse(await request.body(), service.FormRequest)
+        return answer(await self._node.form_committee(committee, terms))
 
     async def _consent(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Consent to a committee that was proposed in `committee` (body: ConsentRequest)."""
-        consent = _parse(await request.body(), service.ConsentRequest)
-        return _answer(await self._node.consent_committee(committee, consent.committee))
-
-    async def _evidence(self, limit: int = 100) -> Response:
-        """Proven offences that this node knows of, the newest first."""
-        _check_range("limit", limit, 1, CASES_PER_PAGE_MAX)
-        return _answer(await self._node.evidence.recent(limit))
-
-    async def _evidence_item(self, prefix: str) -> Response:
-        return _answer(await self._node.evidence.show(_check_prefix(prefix)))
-
-    async def _evidence_file(self, prefix: str) -> Response:
-        """The evidence as a file, for anybody to check."""
-        data = await self._node.evidence.get_file(_check_prefix(prefix))
-        return Response(data, media_type="application/octet-stream")
-
-    async def _submit_evidence(self, request: Request, order_in: str | None = None) -> Response:
-        """Take a file of evidence (body: its bytes) and have it ordered; answers once it is."""
-        return _answer(await self._node.evidence.submit(await request.body(), order_in))
+        consent = parse(await request.body(), service.ConsentRequest)
+        return answer(await self._node.consent_committee(committee, consent.committee))
 
     async def _operation(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
         """Take in a signed operation (body: the statement's CBOR)."""
-        return _answer(await self._node.at(committee).submit_operation(await request.body()))
+        return answer(await self._node.at(committee).submit_operation(await request.body()))
 
     async def _shutdown(self) -> Response:
         """Begin to stop the node, as SIGTERM does."""
         await self._node.shutdown()
-        return _answer(service.Health(status="ok", peer_id=self._node.peer_id))
+        return answer(service.Health(status="ok", peer_id=self._node.peer_id))
 
     def _describe(self) -> dict[str, Any]:
         """The OpenAPI document with the schemas of the structs."""
@@ -375,10 +348,10 @@ class Api:
 _TEMPLATE = "#/components/schemas/{name}"
 
 
-def _refer(answer: type) -> dict[str, Any]:
-    if answer is bytes:
+def _refer(kind: type) -> dict[str, Any]:
+    if kind is bytes:
         return {"content": {"application/octet-stream": {}}, "description": "raw bytes"}
-    schema = {"$ref": _TEMPLATE.format(name=answer.__name__)}
+    schema = {"$ref": _TEMPLATE.format(name=kind.__name__)}
     return {"content": {"application/json": {"schema": schema}}}
 
 
@@ -389,13 +362,6 @@ def _with_trigger(trigger: Callable[[], Any]) -> Callable[..., Any]:
         await serve(app, config, shutdown_trigger=trigger, task_status=task_status, mode="asgi")
 
     return run
-
-
-def _check_prefix(prefix: str) -> str:
-    prefix = prefix.lower()
-    if len(prefix) < service.PREFIX_MIN or not _is_hex(prefix):
-        raise _invalid("the id", f"its {service.PREFIX_MIN} to 64 first hex digits")
-    return prefix
 
 
 async def _answer_problem(_: Request, error: Exception) -> Response:

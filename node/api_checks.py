@@ -1,6 +1,7 @@
 """Checks of what the queries of the local API say."""
 
 from node.problem import Problem
+from node.service import PREFIX_MIN
 
 
 def invalid(field: str, wanted: str) -> Problem:
@@ -15,3 +16,11 @@ def check_range(field: str, value: int, least: int, most: int) -> None:
 def is_hex(text: str) -> bool:
     """At most 64 hex digits in lower case."""
     return len(text) <= 64 and not set(text) - set("0123456789abcdef")
+
+
+def check_prefix(prefix: str) -> str:
+    """The first digits of an id, in lower case. Raises Problem."""
+    prefix = prefix.lower()
+    if len(prefix) < PREFIX_MIN or not is_hex(prefix):
+        raise invalid("the id", f"its {PREFIX_MIN} to 64 first hex digits")
+    return prefix

@@ -1,11 +1,8 @@
 """The local API's routes about credits between committees."""
 
-from collections.abc import Callable
-from typing import Any
-
 from fastapi import Request, Response
 
-from node.api_json import answer, parse
+from node.api_json import AddRoute, answer, parse
 from node.crossing_answers import (
     Crossing,
     CrossingRequest,
@@ -16,9 +13,6 @@ from node.crossing_answers import (
 )
 from node.service import NodeService
 from protocols.genesis import MAIN_COMMITTEE
-
-AddRoute = Callable[[str, str, Callable[..., Any], type], None]
-"""Method, path, handler, kind of answer."""
 
 
 class CrossingRoutes:

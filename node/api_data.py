@@ -4,8 +4,7 @@ from fastapi import Request, Response
 
 from node import service_data as service
 from node.api_checks import check_range, invalid
-from node.api_json import answer
-from node.api_views import Route
+from node.api_json import AddRoute, answer
 from node.event_stream import OpenStream
 from node.feeds import feed_data
 from node.service import NodeService
@@ -16,12 +15,12 @@ CURSOR_CHARS_MAX = 1_024
 
 
 class DataRoutes:
-    """One handler a route; `add_to` names them."""
+    """Handlers over `node`; `add` registers them."""
 
     def __init__(self, node: NodeService, open_stream: OpenStream) -> None:
         self._node, self._open_stream = node, open_stream
 
-    def add_to(self, route: Route) -> None:
+    def add(self, route: AddRoute) -> None:
         route("PUT", "/v1/data", self._set, service.DataWritten)
         route("DELETE", "/v1/data", self._remove, service.DataWritten)
         route("GET", "/v1/data", self._get, service.DataPage)

@@ -1,6 +1,7 @@
-"""Bodies of the local API: structs to JSON and back."""
+"""What all routes of the local API share: their kind, and structs to JSON and back."""
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 from fastapi import Response
@@ -8,6 +9,8 @@ from fastapi import Response
 from node.problem import Problem
 
 T = TypeVar("T")
+AddRoute = Callable[[str, str, Callable[..., Any], type], None]
+"""Adds a route: method, path, handler, struct of the answer (`bytes` where it is none)."""
 
 
 def answer(value: msgspec.Struct) -> Response:

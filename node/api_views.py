@@ -1,14 +1,11 @@
 """Routes of the local API that ask for the views of a committee's log."""
 
-from collections.abc import Callable
-from typing import Any
-
 from fastapi import Response
 
 from identity.schema import U63_MAX
 from node import service_views as service
 from node.api_checks import check_range, invalid
-from node.api_json import answer
+from node.api_json import AddRoute, answer
 from node.event_stream import OpenStream
 from node.feeds import feed_views
 from node.service import NodeService
@@ -23,17 +20,14 @@ SCORES_MAX = 10_000
 NAME_CHARS_MAX = 64
 CURSOR_CHARS_MAX = 64
 
-Route = Callable[[str, str, Callable[..., Any], type], None]
-"""Adds (method, path, handler, struct of the answer)."""
-
 
 class ViewRoutes:
-    """One handler a route; `add_to` names them."""
+    """Handlers over `node`; `add` registers them."""
 
     def __init__(self, node: NodeService, open_stream: OpenStream) -> None:
         self._node, self._open_stream = node, open_stream
 
-    def add_to(self, route: Route) -> None:
+    def add(self, route: AddRoute) -> None:
         route("GET", "/v1/reputation", self._reputation, service.Reputation)
         route("GET", "/v1/reputation/explanation", self._explain, service.Explanation)
         route("GET", "/v1/directory", self._find_cards, service.Cards)

@@ -146,8 +146,8 @@ class Docket:
 
     async def take(self, told: Evidence, source: bytes | None = None) -> Claim:
         """Check evidence of votes or of a committee and keep it; every peer but `source` is told.
-        Raises InvalidBytes for what
-        proves nothing, UnknownMembers for what cannot be checked here or is too old."""
+        Raises InvalidBytes for what proves nothing, UnknownMembers for what cannot be checked
+        here or is too old."""
         claim = evidence.check(told, self._node.network, self.find_committee)
         if claim.kind == "votes" and claim.committee not in self._node.places:
             raise UnknownMembers(claim)  # nobody here could punish it

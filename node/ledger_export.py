@@ -13,7 +13,7 @@ from crdt import log
 from identity import schema
 from identity.errors import EconodeError
 from node.files import open_atomic
-from node.ledger_file import damaged, decode_formed, open_readonly
+from node.ledger_file import damaged, open_readonly, walk_formed
 from node.ledger_read import LOG_ENTRY_BYTES_MAX
 from node.ledger_rows import decode_list
 from node.problem import Problem, not_found
@@ -134,18 +134,9 @@ class _Source:
         main = compute_committee_id(self._network, MAIN_COMMITTEE)
         held = {row[0] for row in self._read("SELECT DISTINCT committee FROM batches")}
         parents: dict[bytes, bytes | None] = {main: None}
-        todo = [main]
-        while todo:
-            parent = todo.pop(0)
-            for (data,) in self._read(
-                "SELECT data FROM records WHERE committee = ? AND kind = 'committee_formed' "
-                "ORDER BY position, item",
-                parent,
-            ):
-                fact = decode_formed(self._path, data)
-                if fact.committee in held and fact.committee not in parents:
-                    parents[fact.committee] = parent
-                    todo.append(fact.committee)
+        for formed in walk_formed(self._connection, self._path, main):
+            if formed.committee in held and formed.parent in parents:
+                parents[formed.committee] = formed.parent
         if wanted is None:
             return (*parents, *sorted(held - parents.keys()))
         if wanted not in parents:

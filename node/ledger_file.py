@@ -6,8 +6,10 @@ Read-only and synchronous; `node/ledger.py` is the side that writes and serves.
 import contextlib
 import re
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from crdt.facts import CommitteeFormed, decode_fact
 from identity.errors import EconodeError
@@ -42,22 +44,40 @@ def find_committee(path: Path, network: bytes, name: str) -> bytes:
             found = "SELECT 1 FROM entries WHERE committee = ? LIMIT 1"
             if connection.execute(found, (id_,)).fetchone() is not None:
                 return id_
-        todo = [("", main)]
-        while todo:
-            prefix, parent = todo.pop()
-            rows = connection.execute(
-                "SELECT data FROM records WHERE committee = ? AND kind = 'committee_formed'",
-                (parent,),
-            )
-            for fact in [decode_formed(path, row[0]) for row in rows]:
-                if name == prefix + fact.name:
-                    return fact.committee
-                todo.append((f"{prefix}{fact.name}/", fact.committee))
+        for formed in walk_formed(connection, path, main):
+            if name == formed.name:
+                return formed.committee
     remedy = "`econode committee list` shows those there are; give the id where a name is unknown"
     raise not_found("committee", name, remedy)
 
 
-def decode_formed(path: Path, data: bytes) -> CommitteeFormed:
+class FormedBy(NamedTuple):
+    """A committee: its name in the network, its id, and the one that formed it."""
+
+    name: str
+    committee: bytes
+    parent: bytes
+
+
+def walk_formed(connection: sqlite3.Connection, path: Path, main: bytes) -> Iterator[FormedBy]:
+    """Every committee below `main` whose formation the ledger at `path` holds, once and after the
+    one that formed it. Raises Problem."""
+    seen, waiting = {main}, deque([("", main)])
+    while waiting:
+        prefix, parent = waiting.popleft()
+        rows = connection.execute(
+            "SELECT data FROM records WHERE committee = ? AND kind = 'committee_formed' "
+            "ORDER BY position, item",
+            (parent,),
+        )
+        for fact in [_decode_formed(path, row[0]) for row in rows]:
+            if fact.committee not in seen:
+                seen.add(fact.committee)
+                waiting.append((f"{prefix}{fact.name}/", fact.committee))
+                yield FormedBy(prefix + fact.name, fact.committee, parent)
+
+
+def _decode_formed(path: Path, data: bytes) -> CommitteeFormed:
     """The fact in a row of the ledger at `path`. Raises Problem."""
     try:
         fact = decode_fact(data)

@@ -14,6 +14,7 @@ import trio
 import node.api
 import node.api_crossing
 import node.api_data
+import node.api_evidence
 import node.api_views
 import node.feeds
 from crdt import facts
@@ -330,7 +331,10 @@ async def test_a_port_in_use_is_named(nursery, served):
 
 
 def _read_sources():
-    modules = (node.api, node.api_crossing, node.api_data, node.api_views, node.feeds)
+    modules = (
+        *(node.api, node.api_crossing, node.api_data, node.api_evidence, node.api_views),
+        node.feeds,
+    )
     return "".join(map(inspect.getsource, modules))
 
 

@@ -174,7 +174,7 @@ def test_many_authors_that_differ_in_some_both_ways(loss: float) -> None:
 
 
 def test_every_bound_at_its_lowest_still_converges(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LIST_ALWAYS", "RANGES_MAX", "WANTS_MAX", "WANTS_OPEN_MIN", "TODO_MAX"):
+    for name in ("LIST_ALWAYS", "RANGES_MAX", "WANTS_MAX", "WANTS_OPEN_MIN", "PULLS_MAX"):
         monkeypatch.setattr(antientropy, name, 1)
     monkeypatch.setattr(antientropy, "STACK_MAX", 4)
     monkeypatch.setattr(antientropy, "LINES_MAX", 1)
@@ -258,7 +258,7 @@ def test_a_peer_that_makes_up_differences_is_held_within_bounds() -> None:
             for i in range(LINES_MAX)
         )
         node.handle(b"\x01", LogHeads(bytes(32), 1 << 60, lines))
-    assert len(state.todo) <= antientropy.TODO_MAX
+    assert len(state.pulls) <= antientropy.PULLS_MAX
     assert state.open <= antientropy.WANTS_OPEN_MAX
     assert world.replicas[0].get_authors() == []
     for _ in range(antientropy.WANT_TICKS):
