@@ -30,7 +30,7 @@ from node.receipts import check_receipt
 from protocols.committee import Committee, make_epochs
 from protocols.economy.chain import Chain
 from protocols.economy.committees import derive_founding
-from protocols.genesis import MAIN_COMMITTEE, Founding, Genesis, compute_committee_id
+from protocols.genesis import MAIN_COMMITTEE, Founding, Genesis
 from protocols.pbft.application import Application
 
 FINDINGS_MAX = 100
@@ -202,9 +202,8 @@ def verify_ledger(
 
     Raises LedgerError when the file is missing, no ledger, or of another network or version.
     """
-    network = genesis.compute_network_id()
-    committee_id = compute_committee_id(network, MAIN_COMMITTEE)
-    committee = Committee(network, committee_id, 0, genesis.get_member_keys())
+    committee = genesis.make_committee()
+    network = committee.network
     report = Report()
     with closing(_open(path)) as connection:
         try:

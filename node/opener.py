@@ -11,7 +11,6 @@ import trio
 
 from crdt.facts import CommitteeFormed
 from node.place import Place, open_place
-from protocols.committee import Committee
 from protocols.economy.committees import derive_founding, make_formed_fact
 from protocols.economy.model import Formed
 from protocols.genesis import MAIN_COMMITTEE
@@ -37,7 +36,7 @@ class Opener:
     async def open_all(self) -> None:
         """Open every place that the ledger knows of. Raises EconodeError or LedgerError."""
         node = self._node
-        founding = Committee(node.network, node.main_id, 0, node.genesis.get_member_keys())
+        founding = node.genesis.make_committee()
         await self._add(await open_place(node, MAIN_COMMITTEE, node.genesis, founding))
         await self._open_formed()
 

@@ -13,6 +13,7 @@ from crdt.facts import is_transit_account
 from identity import keys, schema
 from identity.errors import EconodeError
 from identity.schema import Amount, Name, Positive, TimeMs
+from protocols.committee import Committee
 
 MEMBERS_MAX = 100
 ACCOUNTS_MAX = 10_000
@@ -118,6 +119,12 @@ class Genesis(Founding, frozen=True, forbid_unknown_fields=True):
 
     def compute_network_id(self) -> bytes:
         return hashlib.sha256(schema.encode(self)).digest()
+
+    def make_committee(self) -> Committee:
+        """The founding committee in its first epoch."""
+        network = self.compute_network_id()
+        id_ = compute_committee_id(network, MAIN_COMMITTEE)
+        return Committee(network, id_, 0, self.get_member_keys())
 
 
 def compute_committee_id(network: bytes, name: str) -> bytes:

@@ -25,7 +25,7 @@ from identity.certificate import Certificate
 from identity.errors import EconodeError, InvalidSchema
 from identity.schema import U63, CommitteeId, Digest, Key, TimeMs
 from protocols.committee import Committee
-from protocols.genesis import MAIN_COMMITTEE, MEMBERS_MAX, Genesis, compute_committee_id
+from protocols.genesis import MEMBERS_MAX, Genesis
 from protocols.messages import CERTIFICATE_BYTES_MAX
 
 FORMAT = "econode/light"
@@ -111,13 +111,13 @@ class Proven:
 
 def make_anchor(genesis: Genesis) -> Anchor:
     """The anchor that a network's genesis is."""
-    network = genesis.compute_network_id()
+    committee = genesis.make_committee()
     return Anchor(
-        network=network,
-        committee=compute_committee_id(network, MAIN_COMMITTEE),
-        epoch=0,
-        start=0,
-        members=genesis.get_member_keys(),
+        network=committee.network,
+        committee=committee.id,
+        epoch=committee.epoch,
+        start=committee.start,
+        members=committee.members,
         time_ms=genesis.created_ms,
         unbonding_ms=genesis.parameters.unbonding_ms,
     )

@@ -16,7 +16,6 @@ from devnet.experiments.baselines import Rating
 from identity import envelope, keys, schema
 from protocols.agents.plan import Failure, Output, Planner
 from protocols.agents.strategies import Cost
-from protocols.committee import Committee
 from protocols.economy.model import Duty, TaskView
 from protocols.economy.operations import (
     ITEMS_MAX,
@@ -33,12 +32,10 @@ from protocols.economy.operations import (
 from protocols.economy.receipts import check_receipt
 from protocols.economy.state import EconomyState, OrderedOperation
 from protocols.genesis import (
-    MAIN_COMMITTEE,
     Allotment,
     Genesis,
     Member,
     Parameters,
-    compute_committee_id,
 )
 
 CREATED_MS = 1_700_000_000_000
@@ -121,9 +118,7 @@ class Population:
             ),
             parameters=Parameters(awards_active_max=64, snapshot_ms_min=snapshot_ms_min),
         )
-        network = genesis.compute_network_id()
-        place = compute_committee_id(network, MAIN_COMMITTEE)
-        self.committee = Committee(network, place, 0, genesis.get_member_keys())
+        self.committee = genesis.make_committee()
         check = lru_cache(maxsize=256)(partial(check_receipt, self.committee))
         self.state = EconomyState(genesis, self.committee, check)
         self.facts: list[Fact] = list(self.state.genesis_facts())
@@ -131,7 +126,8 @@ class Population:
         self._agents: dict[bytes, Planner] = {}
         self._price: Price = lambda task, key: None
         self._fails: Fails = lambda task, key: False
-        context = envelope.Context(network, place, STATEMENT_EPOCH, RECEIPT_KIND)
+        place = (self.committee.network, self.committee.id)
+        context = envelope.Context(*place, STATEMENT_EPOCH, RECEIPT_KIND)
         held = schema.encode(Receipt((INPUT,)))
         self._receipts = tuple(
             envelope.sign(_make_private(f"founder {i}"), context, held).data

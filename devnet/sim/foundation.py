@@ -11,12 +11,10 @@ from protocols.committee import Committee
 from protocols.economy.chain import CheckReceipt
 from protocols.economy.receipts import check_receipt
 from protocols.genesis import (
-    MAIN_COMMITTEE,
     Allotment,
     Genesis,
     Member,
     Parameters,
-    compute_committee_id,
 )
 
 CREATED_MS = 1_700_000_000_000
@@ -60,9 +58,6 @@ def make_foundation(n: int, *, spares: int = 0, exact: bool = False) -> Foundati
         accounts=tuple(Allotment(compute_peer_id(key.public), FREE) for key in (*clients, *others)),
         parameters=Parameters(snapshot_ms_min=0),
     )
-    network = genesis.compute_network_id()
-    committee = Committee(
-        network, compute_committee_id(network, MAIN_COMMITTEE), 0, genesis.get_member_keys()
-    )
+    committee = genesis.make_committee()
     check = partial(check_receipt, committee)
-    return Foundation(genesis, committee, network, tuple(made), others, clients, check)
+    return Foundation(genesis, committee, committee.network, tuple(made), others, clients, check)

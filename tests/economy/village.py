@@ -26,7 +26,6 @@ from protocols.genesis import (
     Genesis,
     Member,
     Parameters,
-    compute_committee_id,
     compute_formed_id,
 )
 from protocols.light import Bundle, EpochEnd, ProvenEntry, encode_bundle, prove_items
@@ -159,9 +158,7 @@ def make_main(**parameters: int) -> Place:
         accounts=tuple(Allotment(keys.compute_peer_id(key), FREE) for key in (SPARE, ALICE)),
         parameters=Parameters(**parameters),
     )
-    network = genesis.compute_network_id()
-    place = compute_committee_id(network, "main")
-    return Place(genesis, Committee(network, place, 0, genesis.get_member_keys()))
+    return Place(genesis, genesis.make_committee())
 
 
 def form(parent: Place, name: str = "work", members: Sequence[bytes] = MEMBERS) -> Place:

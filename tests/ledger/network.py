@@ -23,7 +23,7 @@ from protocols.economy.operations import (
     TaskSpec,
     Transfer,
 )
-from protocols.genesis import MAIN_COMMITTEE, Founding, Genesis, Member, compute_committee_id
+from protocols.genesis import Founding, Genesis, Member
 from protocols.messages import (
     CHECKPOINT_KIND,
     COMMIT_KIND,
@@ -57,9 +57,7 @@ class Network:
         """Of the founding committee, or of one that was formed."""
         self.genesis = make_genesis()
         self.id = self.genesis.compute_network_id()
-        committee_id = compute_committee_id(self.id, MAIN_COMMITTEE)
-        main = Committee(self.id, committee_id, 0, self.genesis.get_member_keys())
-        self.founding, self.committee = formed or (self.genesis, main)
+        self.founding, self.committee = formed or (self.genesis, self.genesis.make_committee())
         self.chain = make_chain(self.founding, self.committee)
         self.epochs = {0: self.committee}
         """Who ordered each position."""

@@ -20,7 +20,7 @@ from protocols import evidence
 from protocols.committee import Committee
 from protocols.economy.operations import Accuse, decode_operation
 from protocols.evidence import Evidence, TellEvidence
-from protocols.genesis import MAIN_COMMITTEE, Parameters, compute_committee_id
+from protocols.genesis import Parameters
 from protocols.messages import PREPARE_KIND, Prepare
 from tests.system.network import BOND, POLL_S, Network, RealNode, econode, wait_until
 
@@ -50,8 +50,7 @@ def three(tmp_path_factory):
 
 
 def get_committee(network: Network) -> Committee:
-    id_ = compute_committee_id(network.id, MAIN_COMMITTEE)
-    return Committee(network.id, id_, 0, network.genesis.get_member_keys())
+    return network.genesis.make_committee()
 
 
 def make_votes(network: Network, *, key: PrivateKey = LIAR, seq: int = 9) -> Evidence:

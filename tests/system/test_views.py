@@ -16,8 +16,6 @@ from identity import schema
 from identity.certificate import Certificate
 from identity.keys import parse_peer_id
 from node.config import Capability
-from protocols.committee import Committee
-from protocols.genesis import compute_committee_id
 from tests.system.conftest import FAST
 from tests.system.network import ROOT, Network, make_environment, wait_until
 
@@ -163,12 +161,11 @@ def test_facts_about_an_account_prove_themselves_to_whoever_has_the_genesis(mark
     proven = wait_until(read, "certificates")
     (paid,) = [each["fact"] for each in proven["facts"] if each["fact"]["kind"] == "paid"][:1]
     assert (paid["to"], paid["amount"]) == (other.peer_id, 5)
-    committee_id = compute_committee_id(market.id, "main")
-    committee = Committee(market.id, committee_id, 0, market.genesis.get_member_keys())
+    committee = market.genesis.make_committee()
     for fact in proven["facts"]:
         headers = [
             log.Header(
-                committee_id,
+                committee.id,
                 each["position"],
                 bytes.fromhex(each["previous"]),
                 each["time_ms"],
@@ -184,7 +181,7 @@ def test_facts_about_an_account_prove_themselves_to_whoever_has_the_genesis(mark
         certificate = Certificate.decode(proof, market.id, size_max=1 << 16)
         certificate.check(committee.members, committee.q)
         head = schema.decode(certificate.payload, log.Head, size_max=1 << 16)
-        assert (head.author, head.hash) == (committee_id, headers[-1].hash())
+        assert (head.author, head.hash) == (committee.id, headers[-1].hash())
 
 
 def test_a_yjs_client_follows_the_views(market):
