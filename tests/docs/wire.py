@@ -17,6 +17,7 @@ MODULES = (
     "protocols.economy.operations",
     "protocols.blob_messages",
     "crdt.facts",
+    "crdt.facts_committees",
     "crdt.moves",
     "crdt.log",
     "crdt.exchange",
