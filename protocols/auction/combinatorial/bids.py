@@ -99,16 +99,16 @@ def list_bits(mask: int) -> list[int]:
     return places
 
 
-def make_problem(
-    direction: Direction, limits: Sequence[int], offers: Sequence[Offer]
-) -> Problem:
+def make_problem(direction: Direction, limits: Sequence[int], offers: Sequence[Offer]) -> Problem:
     """Offers are taken in the order given; whoever compares results sorts them by bidder."""
     entries: list[Entry] = []
     for place, offer in enumerate(offers):
         factor = compute_multiplier(direction, offer.weight_ppm)
         for number, (lots, price) in enumerate(offer.bundles):
             limit = sum_limits(limits, lots)
-            gain = factor * (price - limit) if direction == "forward" else PPM * limit - factor * price
+            gain = (
+                factor * (price - limit) if direction == "forward" else PPM * limit - factor * price
+            )
             if lots and gain >= 0:
                 entries.append(Entry(place, number, lots, price, gain))
     groups, holders = [0] * len(offers), [0] * len(limits)

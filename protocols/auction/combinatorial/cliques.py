@@ -28,7 +28,8 @@ def lift(problem: Problem, clique: int, order: Iterable[int]) -> int:
 def list_rows(problem: Problem, order: Sequence[int]) -> list[int]:
     """Cliques that together say what may win: one for each lot and each bidder, made as large as
     they go, without those inside of others."""
-    rows = [lift(problem, mask, order) for mask in (*problem.holders, *problem.groups) if mask]
+    several = [mask for mask in problem.groups if mask & (mask - 1)]
+    rows = [lift(problem, mask, order) for mask in (*problem.holders, *several) if mask]
     rows = sorted(set(rows), key=lambda mask: (-mask.bit_count(), mask))
     kept: list[int] = []
     for mask in rows:

@@ -21,5 +21,5 @@ def fill(problem: Problem, order: Iterable[int], allowed: int) -> list[int]:
     for j in order:
         if allowed >> j & 1:
             chosen.append(j)
-            allowed &= ~problem.conflicts[j]
+            allowed &= ~(problem.conflicts[j] | 1 << j)
     return chosen
