@@ -9,7 +9,6 @@ what the best allocation leaves.
 from collections.abc import Sequence
 from typing import Protocol
 
-
 _NO_ROW = (0, 0)
 
 

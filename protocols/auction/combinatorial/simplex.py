@@ -13,7 +13,6 @@ from math import isqrt
 
 from identity.errors import EconodeError
 
-
 NUDGE_BITS = 40
 _NORM = 1 << 16
 _SCATTER = 0x9E3779B1  # odd, near 2^32 over the golden ratio: neighbours fall far apart
