@@ -13,6 +13,7 @@ auctions                          those under way, and what is due
 asked NAME                        duties in them
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import msgspec
@@ -70,15 +71,16 @@ def seal_bid(
     )
 
 
-class AuctionCommands:
+class AuctionCommands(ABC):
     """The part of the runner that plays general auctions."""
 
     world: World
     words: dict[bytes, str]
     auctions: dict[str, bytes]
 
+    @abstractmethod
     def submit(self, name: str, body: Body) -> list[str]:
-        raise NotImplementedError
+        """The facts of one operation, told."""
 
     def do_auction(self, name: str, kind: str, direction: str, **options: str) -> list[str]:
         changes: dict[str, Any] = {}
