@@ -107,7 +107,7 @@ class AuctionBid(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
 class AuctionAward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """`winner` gets these lots for `price` (forward) or provides them for it (reverse).
-    `approximate`: the price is not proven to be the exact one."""
+    `approximate`: in a combinatorial auction, the work did not suffice to prove the payment."""
 
     winner: Key
     lots: LotIndexes

@@ -10,8 +10,8 @@ FAMILIES = (*places.FAMILIES, *slots.FAMILIES, *legacy.FAMILIES)
 
 
 def generate(family: str, goods: int, bids: int, seed: int) -> Instance:
-    """The instance of this family, size and seed, the same on every machine. It has fewer bids where
-    the family has no room for so many. Raises KeyError for an unknown family."""
+    """The instance of this family, size and seed, the same on every machine. It has fewer bids
+    where the family has no room for so many. Raises KeyError for an unknown family."""
     instance = Instance(family, seed, goods, bids)
     rng = random.Random(f"{family} {goods} {bids} {seed}")
     if family in legacy.FAMILIES:

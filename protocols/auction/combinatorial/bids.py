@@ -84,6 +84,12 @@ def compute_multiplier(direction: Direction, weight_ppm: int) -> int:
     return weight_ppm if direction == "forward" else PPM * PPM // weight_ppm
 
 
+def compute_gain(direction: Direction, limit: int, weight_ppm: int, price: int) -> int:
+    """What an allocation gains by this price for lots of these limits; below 0 it never wins."""
+    factor = compute_multiplier(direction, weight_ppm)
+    return factor * (price - limit) if direction == "forward" else PPM * limit - factor * price
+
+
 def sum_limits(limits: Sequence[int], lots: int) -> int:
     """The limits of the lots in a bit mask, added up."""
     return sum(limits[lot] for lot in list_bits(lots))
@@ -103,12 +109,8 @@ def make_problem(direction: Direction, limits: Sequence[int], offers: Sequence[O
     """Offers are taken in the order given; whoever compares results sorts them by bidder."""
     entries: list[Entry] = []
     for place, offer in enumerate(offers):
-        factor = compute_multiplier(direction, offer.weight_ppm)
         for number, (lots, price) in enumerate(offer.bundles):
-            limit = sum_limits(limits, lots)
-            gain = (
-                factor * (price - limit) if direction == "forward" else PPM * limit - factor * price
-            )
+            gain = compute_gain(direction, sum_limits(limits, lots), offer.weight_ppm, price)
             if lots and gain >= 0:
                 entries.append(Entry(place, number, lots, price, gain))
     groups, holders = [0] * len(offers), [0] * len(limits)

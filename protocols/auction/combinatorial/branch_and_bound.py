@@ -65,6 +65,12 @@ class Search:
         self.is_cut = False
         """Whether it has its further rows."""
 
+    def set_work(self, work: Work) -> None:
+        """From now on this is what may be done."""
+        self.work = work
+        if self.root is not None:
+            self.root.work = work
+
     def open_root(self) -> None:
         """Solve the relaxation of the whole problem. Raises WorkExhausted.
 
@@ -155,7 +161,7 @@ class Search:
         )
 
     def _narrow(self, node: Node, best: "_Best", enumerated_max: int) -> bool:
-        """Bound a node and leave out what cannot be better; True when nothing remains to be done."""
+        """Bound a node and leave out what cannot be better; True when nothing remains."""
         self.nodes += 1
         tableau = node.tableau
         tableau.drop(node.leave)

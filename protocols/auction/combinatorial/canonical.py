@@ -15,7 +15,9 @@ TIE_BITS = 20
 
 def compute_tie(seed: bytes, auction: bytes, bidder: bytes, lots: int) -> int:
     """1 to 2^TIE_BITS; never from the price."""
-    draw = compute_draw(seed, auction, bidder + lots.to_bytes(8, "big"))
+    draw = compute_draw(
+        seed, auction, bidder + lots.to_bytes(max(8, (lots.bit_length() + 7) // 8), "big")
+    )
     return int.from_bytes(draw[-4:], "big") % (1 << TIE_BITS) + 1
 
 

@@ -6,7 +6,8 @@ so no allocation is worth more than
 
     sum of all y + sum over entries of max(0, gain - prices of the rows it stands in)
 
-by weak duality; prices have a binary fraction, and the bound is rounded down. Checking it takes some sums; finding it is the solver's work.
+by weak duality; prices have a binary fraction, and the bound is rounded down. Checking it takes
+some sums; finding it is the solver's work.
 """
 
 from collections.abc import Mapping, Sequence

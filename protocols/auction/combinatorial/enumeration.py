@@ -1,9 +1,9 @@
 """Everything that could still be better, where dual prices leave little of it.
 
 With dual prices y of cliques and margins s of entries (what an entry's cliques cost beyond its
-value, >= 0), an allocation is worth the sum of all y, less the margins of its winners, less the y of
-every clique without a winner. So each choice has its loss, and a branch ends once its losses exceed
-what the best allocation leaves.
+value, >= 0), an allocation is worth the sum of all y, less the margins of its winners, less the y
+of every clique without a winner. So each choice has its loss, and a branch ends once its losses
+exceed what the best allocation leaves.
 """
 
 from collections.abc import Sequence

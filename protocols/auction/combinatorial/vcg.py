@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from protocols.auction.combinatorial import canonical, certificate
-from protocols.auction.combinatorial.bids import Problem, sum_limits
+from protocols.auction.combinatorial.bids import Direction, Problem, sum_limits
 from protocols.auction.combinatorial.branch_and_bound import Search
 from protocols.auction.combinatorial.certificate import Certificate
 from protocols.auction.combinatorial.simplex import Work
@@ -75,8 +75,9 @@ class Clearing:
         bound = certificate.compute_bound(self.problem, proof)
         return sum(e.gain for e in self.problem.entries) if bound is None else bound
 
-    def price(self, winners: Sequence[int], pricing: Pricing) -> tuple[Payment, ...]:
-        """What the winners pay or are paid."""
+    def price(self, winners: Sequence[int], pricing: Pricing, work: Work) -> tuple[Payment, ...]:
+        """What the winners pay or are paid, within `work` for all of them."""
+        self.search.set_work(work)
         if pricing == "pay_as_bid":
             return tuple(Payment(j, self.problem.entries[j].price) for j in winners)
         return tuple(self._price_one(winners, j) for j in winners)
@@ -90,14 +91,15 @@ class Clearing:
         proven = found.bound >> self.shift <= without
         # Where the winners themselves are not the best, others alone may be worth more than all.
         loss = min(max(without - self.problem.sum_gains(others), 0), entry.gain)
-        return Payment(j, compute_price(self.problem, j, loss), not proven)
+        limit = sum_limits(self.problem.limits, entry.lots)
+        factor = self.problem.get_multiplier(entry.offer)
+        price = compute_price(self.problem.direction, limit, factor, loss)
+        return Payment(j, price, not proven)
 
 
-def compute_price(problem: Problem, j: int, loss: int) -> int:
-    """The price of entry j when its presence costs the others a weighted gain of `loss`."""
-    entry = problem.entries[j]
-    limit = sum_limits(problem.limits, entry.lots)
-    factor = problem.get_multiplier(entry.offer)
-    if problem.direction == "forward":
+def compute_price(direction: Direction, limit: int, factor: int, loss: int) -> int:
+    """The price of a bundle with this limit when its winner, whose credits count `factor` each,
+    costs the others a gain of `loss`."""
+    if direction == "forward":
         return limit - (-loss // factor)
     return (PPM * limit - loss) // factor
