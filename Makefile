@@ -1,7 +1,7 @@
 # Everything a person or CI does with Econode; `make` lists it. Needs Python 3.11 to 3.13 with venv.
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev test test-full lint types check devnet bench sim-nightly fuzz-nightly lock debian-test clean
+.PHONY: help setup setup-dev test test-full lint types check devnet bench sim-nightly fuzz-nightly lock debian-test image-test clean
 
 BIN = .venv/bin
 ARGS =
@@ -65,6 +65,9 @@ lock: ## Resolve requirements/*.in into the locks; ARGS=--upgrade lifts pins
 
 debian-test: ## Test and devnet in a bare Debian root (needs root and debootstrap)
 	@bash .ci/bare-debian
+
+image-test: ## Build the image and run four containers (needs root, buildah, podman and debootstrap)
+	@bash .ci/image-test
 
 clean: ## Remove .venv and what the tools left
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info
