@@ -36,7 +36,7 @@ def check(home: Path) -> str | None:
 def main() -> int:
     trouble = check(Path(os.environ.get("ECONODE_HOME") or Path.home() / ".econode"))
     if trouble is not None:
-        print(trouble, file=sys.stderr)
+        sys.stderr.write(f"{trouble}\n")
     return trouble is not None
 
 
