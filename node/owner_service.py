@@ -15,6 +15,7 @@ from node.node_service import PlaceService
 from node.opener import PLACES_MAX
 from node.place import Place
 from node.problem import Problem, not_found
+from node.proofs import Proofs
 from protocols.economy.model import Formed, Proposal
 from protocols.economy.operations import (
     Accuse,
@@ -31,6 +32,7 @@ class Service:
     def __init__(self, node: Node, stop: trio.Event) -> None:
         self._node = node
         self._stop = stop
+        self.proofs = Proofs(node.home.ledger_path, node.genesis)
         self._services: dict[bytes, PlaceService] = {}
         self._evidence = EvidenceDesk(node, self._accuse)
         self.data = LogData(node.logs, node.key.public)

@@ -22,6 +22,7 @@ from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 if TYPE_CHECKING:
     from node.crossing_answers import CrossingService
+    from node.proofs import ProofService
     from node.service_evidence import EvidenceService
 
 ENTRIES_PER_PAGE_MAX = 256
@@ -430,6 +431,9 @@ class NodeService(Protocol):
 
     @property
     def evidence(self) -> "EvidenceService": ...
+
+    @property
+    def proofs(self) -> "ProofService": ...
 
     async def peers(self) -> Peers: ...
 

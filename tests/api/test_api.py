@@ -13,6 +13,7 @@ import trio
 
 import node.api
 import node.api_crossing
+import node.api_dashboard
 import node.api_data
 import node.api_evidence
 import node.api_views
@@ -332,8 +333,8 @@ async def test_a_port_in_use_is_named(nursery, served):
 
 def _read_sources():
     modules = (
-        *(node.api, node.api_crossing, node.api_data, node.api_evidence, node.api_views),
-        node.feeds,
+        *(node.api, node.api_crossing, node.api_dashboard, node.api_data, node.api_evidence),
+        *(node.api_views, node.feeds),
     )
     return "".join(map(inspect.getsource, modules))
 
