@@ -32,6 +32,7 @@ from node.api_data import DataRoutes
 from node.api_evidence import EvidenceRoutes
 from node.api_guard import Guard
 from node.api_json import answer, parse
+from node.api_telemetry import TelemetryRoutes
 from node.api_views import ViewRoutes
 from node.event_stream import EventStream, ReadEvents, parse_position
 from node.feeds import feed_entries
@@ -187,6 +188,7 @@ class Api:
         ViewRoutes(self._node, self._open_stream).add(route)
         DataRoutes(self._node, self._open_stream).add(route)
         DashboardRoutes(self._node).add(route)
+        TelemetryRoutes(self._node).add(route)
 
     async def _health(self) -> Response:
         return answer(service.Health(status="ok", peer_id=self._node.peer_id))

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from node.api_dashboard import is_file
 from node.problem import Problem
 
-OPEN_PATHS = frozenset({"/health"})
+OPEN_PATHS = frozenset({"/health", "/ready"})
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 

@@ -88,6 +88,26 @@ class Service:
             )
         )
 
+    async def metrics(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return self._node.telemetry.render()
+
+    async def list_missing(self) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        linked = {link.peer for link in self._node.transport.links() if link.connected}
+        linked.add(self._node.key.public)
+        missing = []
+        for place in self._node.places.values():
+            committee, seat = place.committee, place.seat
+            up = len(linked.intersection(committee.members))
+            if up < committee.q:
+                missing.append(f"{place.name}: {up} members linked, {committee.q} are a quorum")
+            if seat.catch_up.is_behind():
+                missing.append(f"{place.name}: catching up from position {seat.core.executed}")
+            if seat.core.is_member and seat.core.memory.is_observing():
+                missing.append(f"{place.name}: observing until a quorum has passed it")
+        return missing
+
     async def shutdown(self) -> None:
         await trio.lowlevel.checkpoint()
         self._stop.set()

@@ -437,6 +437,14 @@ class NodeService(Protocol):
 
     async def peers(self) -> Peers: ...
 
+    async def metrics(self) -> bytes:
+        """Metrics in the text format of Prometheus."""
+        ...
+
+    async def list_missing(self) -> Sequence[str]:
+        """What keeps the node from taking part now, in words; nothing when it does."""
+        ...
+
     async def put_blob(self, data: bytes) -> BlobStored:
         """Keep `data` (at most BLOB_BYTES_MAX) as the input of tasks to come."""
         ...

@@ -82,6 +82,7 @@ class FakeNode(FakeViews):
         self._key = keys.parse_peer_id(peer_id)
         self.data = LogData(PeerLogs(self._key), self._key)
         self.proofs = FakeProofs()
+        self.missing: list[str] = []
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []
@@ -128,6 +129,12 @@ class FakeNode(FakeViews):
         if committee != "main":
             raise not_found("committee", committee, "see `econode committee list`")
         return self
+
+    async def metrics(self) -> bytes:
+        return b"econode_alarms 0.0\n"
+
+    async def list_missing(self) -> list[str]:
+        return self.missing
 
     def crossings_of(self, committee: str) -> FakeCrossings:
         self.at(committee)
