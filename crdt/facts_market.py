@@ -48,8 +48,8 @@ class MarketHalted(Fact, frozen=True, tag="market_halted"):
 
 
 class MarketReopened(Fact, frozen=True, tag="market_reopened"):
-    """The halt is over; `tasks` waited, and as many of them as agents have room for are auctioned
-    in one call."""
+    """The halt is over; `tasks` waited, and the same batch opens the auctions of as many of them as
+    agents have room for."""
 
     capability: Digest
     tasks: Amount

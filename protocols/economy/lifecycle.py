@@ -6,7 +6,7 @@ parties once `may_close` holds, or after `inventory_phase_ms`.
 """
 
 from protocols.auction.commit_reveal import may_close
-from protocols.economy import bonds, committees, contracts, verification
+from protocols.economy import bonds, committees, contracts, floods, prices, verification
 from protocols.economy.books import Books
 from protocols.economy.model import OrderedOperation, Refused, Task
 from protocols.economy.operations import Held, Inventory
@@ -18,9 +18,11 @@ SETTLED_MAX = 10_000
 
 def pass_time(books: Books) -> None:
     """Everything that is due at the present time: proposals, then bonds on their way out, then
-    tasks, each in the order of their deadlines."""
+    markets, then tasks, each in the order of their deadlines."""
     committees.lapse_due(books)
     bonds.release_due(books)
+    prices.pass_time(books)
+    floods.forget_idle(books)
     while (task := books.take_due()) is not None:
         is_sold = task.stage not in ("queued", "bid_commit", "bid_reveal")
         if not is_sold and books.time_ms >= books.last_auction_ms(task):
@@ -32,6 +34,12 @@ def pass_time(books: Books) -> None:
         else:
             books.set_overdue(task)
         advance_touched(books)
+
+
+def next_due_ms(books: Books) -> int | None:
+    """When the agreed time next changes something; None when nothing is under way."""
+    due = (books.next_due_ms(), prices.next_due_ms(books))
+    return min((due_ms for due_ms in due if due_ms is not None), default=None)
 
 
 def record_inventories(

@@ -27,6 +27,7 @@ from protocols.economy import (
     verification,
 )
 from protocols.economy.books import Books, CheckReceipt
+from protocols.economy.market_model import Market
 from protocols.economy.model import (
     AgentView,
     Border,
@@ -185,7 +186,7 @@ class EconomyState:
 
     def next_deadline_ms(self) -> int | None:
         """The earliest agreed time at which something is due; None when nothing is under way."""
-        return self._books.next_due_ms()
+        return lifecycle.next_due_ms(self._books)
 
     def get_standing_bond(self, account: bytes) -> int:
         """What the account has bonded without a way out: this much opens doors."""
@@ -227,6 +228,14 @@ class EconomyState:
     def formed(self) -> Iterator[Formed]:
         """Committees that this one formed, in that order."""
         return iter(self._books.formed.values())
+
+    def markets(self) -> Iterator[Market]:
+        """Markets since their first award, in ascending order of their capabilities."""
+        return (market for _, market in sorted(self._books.markets.items()))
+
+    def get_market(self, capability: bytes) -> Market | None:
+        """The market of a capability; None before its first award."""
+        return self._books.markets.get(capability)
 
     def borders(self) -> Iterator[Border]:
         """Committees that credits cross to and from, in ascending order of their ids."""
