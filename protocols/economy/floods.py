@@ -2,8 +2,8 @@
 
 A token bucket per bidder in one integer (the generic cell rate algorithm, ITU-T I.371): the agreed
 time until which its allowance is used up. Each bid moves it on by `bid_interval_ms`, and it may be
-`bid_burst` bids ahead of the present. Bids for tasks need none of this: only invited agents bid
-there, once in each round.
+`bid_burst` bids ahead of the present. Where bidders are invited or listed and speak once, as for
+tasks, none of this is needed.
 """
 
 from protocols.economy.books import Books

@@ -1,6 +1,7 @@
 """The market as data: the market of a capability, and a variable under way."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -62,6 +63,11 @@ class Variable(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """How often the holder has set the value in this term."""
     reports: tuple[SealedReport, ...] = ()
     """Ascending by member."""
+
+
+def find_right(variables: Iterable[Variable], auction: bytes) -> Variable | None:
+    """The variable whose right is sold in an auction, or None."""
+    return next((each for each in variables if each.auction == auction), None)
 
 
 def compute_variable_id(network: bytes, committee: bytes, sponsor: bytes, nonce: int) -> bytes:

@@ -16,18 +16,23 @@ from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy import (
     accounts,
+    auction_dispatch,
     bonds,
     borders,
     committees,
     contracts,
     lifecycle,
     membership,
+    reports,
     slashing,
     statefile,
+    variables,
     verification,
 )
+from protocols.economy.auction_model import AuctionDuty, AuctionView
+from protocols.economy.auction_views import list_auction_duties, view_auction
 from protocols.economy.books import Books, CheckReceipt
-from protocols.economy.market_model import Market
+from protocols.economy.market_model import Market, Variable
 from protocols.economy.model import (
     AgentView,
     Border,
@@ -60,6 +65,12 @@ from protocols.economy.operations import (
     RevealWork,
     Transfer,
     Unbond,
+)
+from protocols.economy.operations_market import (
+    CommitReport,
+    OpenVariable,
+    RevealReport,
+    SetVariable,
 )
 from protocols.economy.task_rows import make_task_row
 from protocols.economy.unbondings import Unbonding
@@ -221,6 +232,24 @@ class EconomyState:
         """Tasks under way as the ledger's projection shows them."""
         return map(make_task_row, self._books.tasks.values())
 
+    def get_auction(self, auction: bytes) -> AuctionView | None:
+        """A general auction under way; None once it ended (its end stands in the log)."""
+        found = self._books.general_auctions.get(auction)
+        return None if found is None else view_auction(self._books, found)
+
+    def auctions(self) -> Iterator[AuctionView]:
+        """General auctions under way, in the order they were opened."""
+        return (view_auction(self._books, each) for each in self._books.general_auctions.values())
+
+    def auction_duties(self, me: bytes) -> list[AuctionDuty]:
+        """What `me` is asked for in general auctions now, as `duties` says it of tasks."""
+        return list_auction_duties(self._books, me)
+
+    def may_speak(self, auction: bytes, party: bytes) -> bool:
+        """True when an auction's present phase may still take a word of `party`."""
+        found = self._books.general_auctions.get(auction)
+        return found is not None and found.may_speak(party)
+
     def proposals(self) -> Iterator[Proposal]:
         """Committees that wait for consents, in ascending order of their ids."""
         return (proposal for _, proposal in sorted(self._books.proposals.items()))
@@ -236,6 +265,10 @@ class EconomyState:
     def get_market(self, capability: bytes) -> Market | None:
         """The market of a capability; None before its first award."""
         return self._books.markets.get(capability)
+
+    def variables(self) -> Iterator[Variable]:
+        """Variables under way, in the order they were opened."""
+        return iter(self._books.variables.values())
 
     def borders(self) -> Iterator[Border]:
         """Committees that credits cross to and from, in ascending order of their ids."""
@@ -338,8 +371,18 @@ class EconomyState:
                 return _each(books, ordered, body.works, verification.commit_work)
             case RevealWork() as body:
                 return _each(books, ordered, body.works, verification.reveal_work)
+            case OpenVariable() as body:
+                variables.open_variable(books, ordered, body)
+            case SetVariable() as body:
+                variables.set_variable(books, ordered.signer, body)
+            case CommitReport() as body:
+                reports.commit_report(books, ordered.signer, body)
+            case RevealReport() as body:
+                reports.reveal_report(books, ordered.signer, body)
             case Inventory() as body:
                 return lifecycle.record_inventories(books, ordered, body)
+            case body:
+                auction_dispatch.execute(books, ordered, body)
         return []
 
 
