@@ -130,8 +130,8 @@ def screen_rotation(winners: Sequence[bytes]) -> Rotation:
 @dataclass(frozen=True, slots=True)
 class Shill:
     """One bidder in one seller's auctions. `others` are auctions of other sellers that it bid in,
-    of `offered` that there were. Of its `bids`, `rebids` answered another bid, and `quick` of those at once and by no more than
-    the increment."""
+    of `offered` that there were. Of its `bids`, `rebids` answered another bid, and `quick` of those
+    at once and by no more than the increment."""
 
     auctions: int
     others: int
