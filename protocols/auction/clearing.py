@@ -1,42 +1,17 @@
 """From the bids of an auction to its outcome, for every kind: a pure function of what the result
 fact holds."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from crdt.facts_auctions import AuctionAward, AuctionBid, AuctionKind, AuctionTerms
+from crdt.facts_auctions import AuctionAward, AuctionKind
 from protocols.auction import mechanisms
+from protocols.auction.clearing_contest import Contest as Contest
+from protocols.auction.clearing_contest import NeedsSolution as NeedsSolution
+from protocols.auction.clearing_contest import Outcome as Outcome
+from protocols.auction.clearing_lots import clear_combinatorial
 from protocols.auction.open_prices import compute_dutch_price
 
 ONE_LOT = b"\0"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Awards in the order of rank, then of lots. `gap_ppm` is 0 where they are proven the best."""
-
-    awards: tuple[AuctionAward, ...] = ()
-    gap_ppm: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class NeedsSolution:
-    """The best set of bundles was not found within the limit: `found` is the best so far."""
-
-    found: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Contest:
-    """What an outcome follows from. `bids` are those that were opened (sealed kinds, ascending by
-    bidder), or the last of each bidder with the standing one at the end (english), or the
-    acceptance (dutch)."""
-
-    auction: bytes
-    terms: AuctionTerms
-    opened_ms: int
-    bids: Sequence[AuctionBid]
-    seed: bytes
 
 
 def clear(contest: Contest) -> Outcome | NeedsSolution:
@@ -75,6 +50,7 @@ _RULES: dict[AuctionKind, Callable[[Contest], Outcome | NeedsSolution]] = {
     "multi_unit": _clear_one_lot,
     "english": _clear_open,
     "dutch": _clear_open,
+    "combinatorial": clear_combinatorial,
 }
 
 

@@ -15,6 +15,7 @@ import node.api
 import node.api_crossing
 import node.api_data
 import node.api_evidence
+import node.api_market
 import node.api_views
 import node.feeds
 from crdt import facts
@@ -332,7 +333,8 @@ async def test_a_port_in_use_is_named(nursery, served):
 
 def _read_sources():
     modules = (
-        *(node.api, node.api_crossing, node.api_data, node.api_evidence, node.api_views),
+        *(node.api, node.api_crossing, node.api_data, node.api_evidence),
+        *(node.api_market, node.api_views),
         node.feeds,
     )
     return "".join(map(inspect.getsource, modules))

@@ -10,6 +10,7 @@ show_report NAME VARIABLE PPM [salt=TEXT]
 variables                         those under way, and what is due
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from crdt.facts import (
@@ -66,14 +67,9 @@ class MarketCommands:
     auctions: dict[str, bytes]
     variables: dict[str, bytes]
 
-    def submit(self, name: str, body: Body) -> list[str]:
-        raise NotImplementedError
-
-    def command(self, line: str) -> list[str]:
-        raise NotImplementedError
-
-    def tell_fact(self, fact: Fact) -> str:
-        raise NotImplementedError
+    submit: Callable[[str, Body], list[str]]
+    command: Callable[[str], list[str]]
+    tell_fact: Callable[[Fact], str]
 
     def do_trade(self, price: str, budget: str = "1000") -> list[str]:
         start = len(self.world.log)
