@@ -4,30 +4,30 @@ import pytest
 
 
 def test_prices_and_their_history_are_shown(running):
-    assert running.ask("market", "prices")["prices"][0]["price"] == 7
-    assert "upper" in running.do("market", "prices")
-    history = running.ask("market", "prices", "upper")
+    assert running.do("market", "prices")["prices"][0]["price"] == 7
+    assert "upper" in running.run("market", "prices").out
+    history = running.do("market", "prices", "upper")
     assert history["points"][0]["utilisation_ppm"] == 125_000
     running.fail("not-found", "market", "prices", "nothing")
 
 
 def test_halts_and_screens_are_shown(running):
-    assert "no market was ever halted" in running.do("market", "halts")
-    assert running.ask("market", "halts") == {"halts": []}
-    assert "windows=12 full=12" in running.do("market", "screens")
-    shown = running.ask("market", "screens", "--positions", "5", "--all")
+    assert "no market was ever halted" in running.run("market", "halts").out
+    assert running.do("market", "halts") == {"halts": []}
+    assert "windows=12 full=12" in running.run("market", "screens").out
+    shown = running.do("market", "screens", "--positions", "5", "--all")
     assert (shown["last"], shown["evidence"][0]["suspicious"]) == (5, False)
 
 
 def test_variable_is_opened_set_and_reported_on(running):
-    opened = running.ask("variable", "open", "rate", "--initial", "3", "--high", "9")
+    opened = running.do("variable", "open", "rate", "--initial", "3", "--high", "9")
     assert (opened["said"], opened["value"]) == ("opened", "3")
-    assert running.ask("variable", "set", "rate", "5")["value"] == "5"
-    assert running.ask("variable", "show", "rate")["summary"]["value"] == "5"
-    assert running.ask("variable", "report", opened["id"], "500000")["said"] == "reported"
-    (listed,) = running.ask("variable", "list")["variables"]
+    assert running.do("variable", "set", "rate", "5")["value"] == "5"
+    assert running.do("variable", "show", "rate")["summary"]["value"] == "5"
+    assert running.do("variable", "report", opened["id"], "500000")["said"] == "reported"
+    (listed,) = running.do("variable", "list")["variables"]
     assert (listed["name"], listed["value"]) == ("rate", "5")
-    assert "variable_set" in running.do("variable", "history", "rate")
+    assert "variable_set" in running.run("variable", "history", "rate").out
 
 
 def test_unknown_variable_is_a_clear_error(running):
@@ -56,4 +56,4 @@ def test_unknown_variable_is_a_clear_error(running):
     ],
 )
 def test_wrong_terms_are_a_usage_error_before_anything_is_asked(founder, flags):
-    assert founder.run("variable", "open", "rate", *flags).returncode == 2
+    assert founder.run("variable", "open", "rate", *flags).code == 2
