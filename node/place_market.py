@@ -135,7 +135,7 @@ class PlaceMarket:
     def _find_capability(self, named: str) -> bytes:
         """By name, or by the first digits of the id. Raises Problem."""
         names = self._list_names()
-        known = {**names, **{market.capability: "" for market in self._place.chain.state.markets()}}
+        known = {market.capability: "" for market in self._place.chain.state.markets()} | names
         found = [id_ for id_, name in known.items() if name == named]
         if not found and len(named) >= PREFIX_MIN:
             found = [id_ for id_ in known if id_.hex().startswith(named.lower())]
