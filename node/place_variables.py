@@ -85,8 +85,15 @@ class PlaceVariables(PlaceMarket):
         ordered = await self._order(OpenVariable(terms))
         nonce, place = ordered.request.operation.nonce, self._place
         id_ = model.compute_variable_id(self._node.network, place.id, self._me, nonce)
-        value = render_value(terms, terms.initial)
-        return _describe_done(ordered.position, id_, terms, "opened", 1, value)
+        return service.VariableDone(
+            id=id_.hex(),
+            name=terms.name,
+            said="opened",
+            round=1,
+            value=render_value(terms, terms.initial),
+            position=ordered.position,
+            auction=model.compute_right_id(id_, 1).hex(),
+        )
 
     async def set_variable(self, variable: str, value: str) -> service.VariableDone:
         found = await self._get_open(variable)

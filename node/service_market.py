@@ -145,8 +145,8 @@ class VariableHistory(Answer, frozen=True):
 
 
 class VariableDone(Answer, frozen=True):
-    """What was done to a variable, in the entry at `position`. After the last sealed report the
-    members open them, so a report is done once it is `opened`."""
+    """What was done to a variable, in the entry at `position`. A `sealed` report is done once it
+    is opened: `reported`. `auction` is where the right to a variable just opened is sold."""
 
     id: str
     name: str
@@ -154,6 +154,7 @@ class VariableDone(Answer, frozen=True):
     round: int
     value: str
     position: int
+    auction: str | None = None
 
 
 class VariableValue(Answer, frozen=True, forbid_unknown_fields=True):

@@ -119,11 +119,9 @@ def _open(terms: dict[str, Any], committee: str, home: Path | None, json: bool) 
 
     with open_client(home, committee) as client:
         done = client.market.open_variable(VariableTerms(**terms))
-        auction = client.market.variable(done.id).summary.auction
     pairs = [("variable", done.name), ("id", done.id), ("log position", done.position)]
-    show(done, json, lambda: render_pairs([*pairs, ("auction", auction or "is over")]))
-    if auction is not None:
-        hint(f"bid for the right: econode auction bid {shorten(auction)} PRICE", json)
+    show(done, json, lambda: render_pairs([*pairs, ("auction", done.auction)]))
+    hint(f"bid for the right: econode auction bid {shorten(done.auction)} PRICE", json)
 
 
 @app.command("list")
