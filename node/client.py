@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from node import service, service_data, service_views
+from node.client_market import MarketClient
 from node.crossing_answers import (
     Crossing,
     CrossingRequest,
@@ -118,6 +119,10 @@ class NodeClient:
 
     def peers(self) -> service.Peers:
         return _decode(self._send("GET", "/v1/peers"), service.Peers)
+
+    @property
+    def market(self) -> MarketClient:
+        return MarketClient(self._get, self._post, _decode)
 
     def put_blob(self, data: bytes) -> service.BlobStored:
         return _decode(self._send("PUT", "/v1/blobs", content=data), service.BlobStored)
@@ -356,8 +361,10 @@ class NodeClient:
         given = {key: value for key, value in (params or {}).items() if value is not None}
         return self._send("GET", path, params=given)
 
-    def _post(self, path: str, body: msgspec.Struct) -> httpx.Response:
-        return self._send("POST", path, content=msgspec.json.encode(body))
+    def _post(
+        self, path: str, body: msgspec.Struct, params: dict[str, Any] | None = None
+    ) -> httpx.Response:
+        return self._send("POST", path, content=msgspec.json.encode(body), params=params or {})
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         options.setdefault("headers", self._headers)

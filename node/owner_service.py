@@ -14,6 +14,7 @@ from node.node import Node
 from node.node_service import PlaceService
 from node.opener import PLACES_MAX
 from node.place import Place
+from node.place_variables import PlaceVariables
 from node.problem import Problem, not_found
 from node.proofs import Proofs
 from protocols.economy.model import Formed, Proposal
@@ -49,6 +50,9 @@ class Service:
 
     def crossings_of(self, committee: str) -> PlaceCrossings:
         return PlaceCrossings(self._find(committee))
+
+    def market_of(self, committee: str) -> PlaceVariables:
+        return PlaceVariables(self._find(committee), self.at(committee).order)
 
     def _find(self, committee: str) -> Place:
         for place in self._node.places.values():

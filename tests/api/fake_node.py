@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import trio
+from fake_market import FakeMarket
 from fake_views import CAPABILITY, FakeViews, parse_peer
 
 from crdt import facts
@@ -83,6 +84,7 @@ class FakeNode(FakeViews):
         self.data = LogData(PeerLogs(self._key), self._key)
         self.proofs = FakeProofs()
         self.missing: list[str] = []
+        self._market = FakeMarket(peer_id)
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []
@@ -139,6 +141,10 @@ class FakeNode(FakeViews):
     def crossings_of(self, committee: str) -> FakeCrossings:
         self.at(committee)
         return FakeCrossings()
+
+    def market_of(self, committee: str) -> FakeMarket:
+        self.at(committee)
+        return self._market
 
     async def committees(self) -> service.Committees:
         main = service.Committee(
