@@ -9,17 +9,20 @@ from msgspec import inspect as types
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENTS = tuple(
-    ROOT / "docs" / name for name in ("protocol.md", "protocol-operations.md", "protocol-files.md", "protocol-market.md")
+    ROOT / "docs" / name
+    for name in ("protocol.md", "protocol-operations.md", "protocol-files.md", "protocol-market.md")
 )
 MODULES = (
     "protocols.genesis",
     "protocols.messages",
     "protocols.economy.operations",
     "protocols.economy.operations_auctions",
+    "protocols.economy.operations_tasks",
     "protocols.blob_messages",
     "crdt.facts",
     "crdt.facts_committees",
     "crdt.facts_auctions",
+    "crdt.facts_tasks",
     "crdt.moves",
     "crdt.log",
     "crdt.exchange",
