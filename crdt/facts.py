@@ -158,8 +158,8 @@ class TaskOpened(Fact, frozen=True, tag="task_opened"):
     input_bytes: Amount
     budget: Amount
     deadline_ms: TimeMs
-    verification: Verification
-    terms: TaskTerms
+    verification: Verification = "exact"
+    terms: TaskTerms = TaskTerms()
 
 
 class AuctionOpened(Fact, frozen=True, tag="auction_opened"):

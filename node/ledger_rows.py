@@ -127,7 +127,7 @@ INSERTS = {
     "entries": "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)",
     "records": "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
     "record_accounts": "INSERT INTO record_accounts VALUES (?, ?, ?, ?)",
-    "tasks": f"INSERT OR REPLACE INTO tasks VALUES ({', '.join('?' * 20)})",
+    "tasks": f"INSERT OR REPLACE INTO tasks VALUES ({', '.join('?' * 24)})",
     "chunks": "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
     "certificates": "INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)",
     "log_entries": "INSERT OR IGNORE INTO log_entries VALUES (?, ?, ?, ?)",

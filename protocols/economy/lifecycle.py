@@ -6,7 +6,7 @@ parties once `may_close` holds, or after `inventory_phase_ms`.
 """
 
 from protocols.auction.commit_reveal import may_close
-from protocols.economy import bonds, committees, contracts, verification
+from protocols.economy import bonds, committees, contracts, delivery, panel, verification
 from protocols.economy.books import Books
 from protocols.economy.model import OrderedOperation, Refused, Task
 from protocols.economy.operations import Held, Inventory
@@ -95,5 +95,11 @@ def _close(books: Books, task: Task) -> None:
             verification.close_lease(books, task)
         case "work_commit" | "extra_commit":
             verification.close_work(books, task)
+        case "work_reveal" | "extra_reveal" if task.verification == "judged":
+            panel.evaluate(books, task)
         case "work_reveal" | "extra_reveal":
             verification.evaluate(books, task)
+        case "delivery":
+            delivery.close_delivery(books, task)
+        case "acceptance":
+            delivery.close_acceptance(books, task)

@@ -144,6 +144,9 @@ class Pool(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     winners: tuple[bytes, ...] = ()
 
 
+TaskOutcome = Literal["settled", "failed", "cancelled"]
+
+
 @dataclass(slots=True)
 class Task:
     """A task under way. Every field below `inventories` belongs to the present round.
@@ -165,7 +168,7 @@ class Task:
     deposit: int
     verification: Verification = "exact"
     """How the result is checked; see `TaskOpened`."""
-    terms: TaskTerms = TaskTerms()
+    terms: TaskTerms = field(default_factory=TaskTerms)
     draws_max: int = 0
     """Verifiers or judges of one round that the escrow pays."""
     bond_min: int = 0
@@ -200,11 +203,21 @@ class Task:
     beat_ms: int = 0
     """When the executor was heard last: at its award, or its newest heartbeat."""
     progress_ppm: int = 0
+    answer_ppm: int | None = None
+    """The share of the price that the requester pays, once it said so."""
     holders: tuple[bytes, ...] = ()
     """Members that hold the output, by their receipts, ascending."""
     verifiers: tuple[bytes, ...] = ()
     """Everybody drawn in this round, to re-execute or to judge."""
     works: dict[bytes, Work] = field(default_factory=dict)
+
+
+def get_result(task: Task) -> tuple[bytes, int] | None:
+    """Digest and size of what the executor opened."""
+    work = task.works.get(task.executor) if task.executor is not None else None
+    if work is None or work.output is None:
+        return None
+    return work.output, work.output_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class TaskRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     committed_ms: int | None
     beat_ms: int
     progress_ppm: int
+    answer_ppm: int | None
     holders: tuple[bytes, ...]
     verifiers: tuple[bytes, ...]
     works: tuple[WorkRecord, ...]
@@ -230,6 +231,7 @@ def _dump_task(task: Task) -> TaskRecord:
         committed_ms=task.committed_ms,
         beat_ms=task.beat_ms,
         progress_ppm=task.progress_ppm,
+        answer_ppm=task.answer_ppm,
         holders=task.holders,
         verifiers=task.verifiers,
         works=tuple(
