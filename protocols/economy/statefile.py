@@ -15,6 +15,7 @@ from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy.books import Books
 from protocols.economy.model import Agent, Bid, Border, Formed, Pool, Proposal, Stage, Task, Work
+from protocols.economy.statefile_auctions import AuctionRecord, dump_auction, load_auction
 from protocols.economy.unbondings import Unbonding, Unbondings
 from protocols.state_tree import STATE_BYTES_MAX
 
@@ -108,6 +109,7 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tasks: tuple[TaskRecord, ...]
     queued: tuple[bytes, ...]
     pools: tuple[Pool, ...]
+    auctions: tuple[AuctionRecord, ...]
     unbondings: tuple[Unbonding, ...]
     proposals: tuple[Proposal, ...]
     formed: tuple[Formed, ...]
@@ -135,6 +137,7 @@ def dump(books: Books) -> bytes:
         tasks=tuple(_dump_task(task) for task in books.tasks.values()),
         queued=tuple(queued),
         pools=tuple(pool for _, pool in sorted(books.pools.items())),
+        auctions=tuple(map(dump_auction, books.general_auctions.values())),
         unbondings=tuple(books.unbondings),
         proposals=tuple(proposal for _, proposal in sorted(books.proposals.items())),
         formed=tuple(books.formed.values()),
@@ -169,6 +172,7 @@ def load(data: bytes, books: Books) -> None:
     books.formed = {formed.committee: formed for formed in record.formed}
     books.pools = {pool.id: pool for pool in record.pools}
     books.tasks = {task.id: _load_task(task) for task in record.tasks}
+    books.general_auctions = {each.id: load_auction(each) for each in record.auctions}
     try:
         books.restore_indexes(record.queued)
     except KeyError as error:
