@@ -7,12 +7,16 @@ is told by the log: that every weight is the bidder's (`Snapshot`), and that nob
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
 
 from crdt.facts import Awarded
 from crdt.facts_auctions import BUNDLES_MAX, AuctionBid, AuctionEnded
 from identity.errors import EconodeError
 from protocols.auction import bundles, mechanisms, open_prices
 from protocols.auction.clearing import Contest, NeedsSolution, Outcome, clear, has_rule
+from protocols.genesis import PPM
 
 
 class InvalidResult(EconodeError):
@@ -33,7 +37,7 @@ def verify_auction(fact: AuctionEnded) -> Outcome:
     if terms.bidders and not {*bidders, *fact.silent} <= set(terms.bidders):
         raise InvalidResult("a bidder is not on the list")
     for bid in fact.bids:
-        if not bid.bundles or not bid.weight_ppm:
+        if not bid.bundles or not 1 <= bid.weight_ppm <= PPM:
             raise InvalidResult("a bid without a price or a weight")
         fault = bundles.find_fault(terms, bid.bundles, BUNDLES_MAX)
         if fault is not None:
@@ -45,6 +49,8 @@ def verify_auction(fact: AuctionEnded) -> Outcome:
         outcome = outcome.found
     if outcome != Outcome(fact.awards, fact.gap_ppm):
         raise InvalidResult("other winners or payments follow from these bids")
+    if terms.kind == "dutch" and outcome.awards and fact.bids != _name_price(fact, outcome):
+        raise InvalidResult("the price at that time was another one")
     return outcome
 
 
@@ -52,7 +58,9 @@ def verify_award(fact: Awarded) -> mechanisms.Award:
     """The award of a task's round, computed again. Raises InvalidResult unless it is what the
     fact says."""
     bids = [mechanisms.Bid(bid.bidder, bid.price, bid.weight_ppm) for bid in fact.bids]
-    if len({bid.bidder for bid in bids}) < len(bids) or not all(bid.weight_ppm for bid in bids):
+    if len({bid.bidder for bid in bids}) < len(bids) or not all(
+        1 <= bid.weight_ppm <= PPM for bid in bids
+    ):
         raise InvalidResult("a bid without a weight, or somebody bid twice")
     result = mechanisms.award_reverse(bids, fact.budget, fact.seed, fact.task)
     if result != [mechanisms.Award(fact.winner, fact.price)]:
@@ -60,6 +68,12 @@ def verify_award(fact: Awarded) -> mechanisms.Award:
     if fact.bid not in [bid.price for bid in fact.bids if bid.bidder == fact.winner]:
         raise InvalidResult("the winner's bid is another one")
     return result[0]
+
+
+def _name_price(fact: AuctionEnded, outcome: Outcome) -> tuple[AuctionBid, ...]:
+    """The acceptance of a dutch auction as the clock gives it."""
+    single = bundles.make_single(outcome.awards[0].price)
+    return (msgspec.structs.replace(fact.bids[0], bundles=single),)
 
 
 def _check_open_bids(fact: AuctionEnded) -> None:
@@ -77,7 +91,7 @@ def _check_open_bids(fact: AuctionEnded) -> None:
 
 def _check_rising(fact: AuctionEnded, bids: Sequence[AuctionBid]) -> None:
     """Each open bid beats the one before it."""
-    for before, bid in zip(bids, bids[1:], strict=False):
+    for before, bid in pairwise(bids):
         standing = (before.bundles[0].price, before.weight_ppm)
         price = bid.bundles[0].price
         is_later = bid.time_ms >= before.time_ms
