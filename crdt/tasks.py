@@ -81,31 +81,7 @@ def fold_task(row: TaskRow | None, fact: Fact, time_ms: int) -> TaskRow | None:
     if row is not None and row.state in ENDED_STATES:
         return row
     if isinstance(fact, facts.TaskOpened):
-        return TaskRow(
-            task=fact.task,
-            requester=fact.requester,
-            capability=fact.capability,
-            state="opened",
-            round=0,
-            budget=fact.budget,
-            winner=None,
-            price=None,
-            grade=None,
-            output=None,
-            opened_ms=time_ms,
-            ended_ms=None,
-            input=fact.input,
-            input_bytes=fact.input_bytes,
-            deadline_ms=fact.deadline_ms,
-            verifiers=b"",
-            holders=b"",
-            output_bytes=0,
-            reason="",
-            verification=fact.verification,
-            progress_ppm=0,
-            scores=b"",
-            score=None,
-        )
+        return _open_row(fact, time_ms)
     if row is None:
         return None
     replace = msgspec.structs.replace
@@ -156,3 +132,31 @@ def _explain(row: TaskRow, fact: facts.Settled) -> str:
     if row.score is not None:
         return f"the judges' median is {row.score}"
     return ""
+
+
+def _open_row(fact: facts.TaskOpened, time_ms: int) -> TaskRow:
+    return TaskRow(
+        task=fact.task,
+        requester=fact.requester,
+        capability=fact.capability,
+        state="opened",
+        round=0,
+        budget=fact.budget,
+        winner=None,
+        price=None,
+        grade=None,
+        output=None,
+        opened_ms=time_ms,
+        ended_ms=None,
+        input=fact.input,
+        input_bytes=fact.input_bytes,
+        deadline_ms=fact.deadline_ms,
+        verifiers=b"",
+        holders=b"",
+        output_bytes=0,
+        reason="",
+        verification=fact.verification,
+        progress_ppm=0,
+        scores=b"",
+        score=None,
+    )

@@ -26,8 +26,14 @@ from node.commands.task_words import (
     PPM,
     AnswerOption,
     AuditOption,
+    BudgetOption,
+    CapabilityOption,
+    DeadlineOption,
+    FolderOption,
+    FundedByOption,
     GraceOption,
     HeartbeatOption,
+    InputsOption,
     LeaseOption,
     MechanismOption,
     OrJudgedOption,
@@ -35,6 +41,7 @@ from node.commands.task_words import (
     PoolOption,
     TaskArgument,
     VerificationOption,
+    WaitOption,
     accept,
     cancel,
     make_options,
@@ -48,7 +55,6 @@ if TYPE_CHECKING:
     from node.task_options import TaskOptions
 
 BUDGET_DEFAULT = 100
-BUDGET_MAX = (1 << 63) - 1
 FILES_MAX = 10_000
 
 app = make_app("Give work to the network, and take its results.")
@@ -56,31 +62,13 @@ app = make_app("Give work to the network, and take its results.")
 
 @app.command("submit")
 def submit(
-    capability: Annotated[str, typer.Option(metavar="NAME", help="What shall be done.")],
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Option("--input", metavar="FILE", help="An input, a task each; may be repeated."),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--dir", metavar="DIR", help="Every file below a folder, a task each."),
-    ] = None,
-    budget: Annotated[
-        int, typer.Option(min=1, max=BUDGET_MAX, help="Credits a task may cost at most.")
-    ] = BUDGET_DEFAULT,
-    deadline: Annotated[
-        str, typer.Option(metavar="TIME", help="Time for each task: 500ms, 60s, 5m, 1h.")
-    ] = "60s",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until every task has ended.")] = False,
-    funded_by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The neighbouring committee whose credits pay: they go there, and the rest comes "
-            "back.",
-            show_default=False,
-        ),
-    ] = None,
+    capability: CapabilityOption,
+    inputs: InputsOption = None,
+    folder: FolderOption = None,
+    budget: BudgetOption = BUDGET_DEFAULT,
+    deadline: DeadlineOption = "60s",
+    wait: WaitOption = False,
+    funded_by: FundedByOption = None,
     verification: VerificationOption = None,
     or_judged: OrJudgedOption = False,
     panel: PanelOption = 3,
@@ -105,13 +93,9 @@ def submit(
       econode task submit --capability file-stats --dir docs --wait
     """
     duration_ms = parse_duration(deadline)
+    times = {"lease": lease, "grace": grace, "heartbeat": heartbeat, "accept": answer_within}
     options = make_options(
-        {
-            "lease_ms": lease,
-            "grace_ms": grace,
-            "heartbeat_ms": heartbeat,
-            "accept_ms": answer_within,
-        },
+        times,
         verification=verification,
         or_judged=or_judged,
         panel=panel,
@@ -120,22 +104,35 @@ def submit(
         pool=bonus_pool,
     )
     files = _find_files(inputs or [], folder)
+    terms = (budget, duration_ms, None if funded_by == committee else funded_by, options)
     with open_client(home, committee) as client:
         start = client.status().position + 1
-        terms = (budget, duration_ms, None if funded_by == committee else funded_by)
-        ids, fundings = _submit(client, capability, files, *terms, options)
-        if fundings:
-            fundings = follow(client, fundings, json, to_end=wait)
-            ids = [task for funding in fundings for task in funding.tasks]
-        pairs = list(zip(ids, files, strict=True))
-        if not wait:
-            document = [{"id": task, "input": str(file)} for task, file in pairs]
-            rows = [(shorten(task), file) for task, file in pairs]
-            show({"tasks": document}, json, lambda: render_table(("task", "input"), rows))
-            return
-        if not fundings:
-            _wait(client, set(ids), start)
-        tasks = [client.task(task) for task in ids]
+        ids, fundings = _submit(client, capability, files, *terms)
+        _follow(client, ids, fundings, files, start, wait, json)
+
+
+def _follow(
+    client: "NodeClient",
+    ids: list[str],
+    fundings: "list[Funding]",
+    files: list[Path],
+    start: int,
+    wait: bool,
+    json: bool,
+) -> None:
+    """Show what was submitted, or with `wait` how it ended: exits with 1 if a task failed."""
+    if fundings:
+        fundings = follow(client, fundings, json, to_end=wait)
+        ids = [task for funding in fundings for task in funding.tasks]
+    pairs = list(zip(ids, files, strict=True))
+    if not wait:
+        document = [{"id": task, "input": str(file)} for task, file in pairs]
+        rows = [(shorten(task), file) for task, file in pairs]
+        show({"tasks": document}, json, lambda: render_table(("task", "input"), rows))
+        return
+    if not fundings:
+        _wait(client, set(ids), start)
+    tasks = [client.task(task) for task in ids]
     _show_ended(tasks, files, json)
     if any(task.state != "settled" for task in tasks):
         raise typer.Exit(1)
@@ -192,6 +189,12 @@ def _submit(
     from node.problem import Problem
     from node.service import TASKS_PER_REQUEST_MAX, TaskRequest
 
+    if options.pool and len(files) > TASKS_PER_REQUEST_MAX:
+        raise Problem(
+            "too-many-files",
+            f"a bonus pool is for at most {TASKS_PER_REQUEST_MAX} tasks",
+            remedy="submit parts, each with a pool of its own; nothing was submitted",
+        )
     ids: list[str] = []
     fundings: list[Funding] = []
     with _progress("submitting", len(files)) as advance:

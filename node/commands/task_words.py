@@ -1,6 +1,7 @@
 """econode task accept, reject, cancel: what a requester says of its tasks; and the options of
 econode task submit that say how they are to be done."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,31 @@ AMOUNT_MAX = (1 << 63) - 1
 
 TaskArgument = Annotated[
     str, typer.Argument(metavar="ID", help="A task's id, or its first digits (at least 4).")
+]
+CapabilityOption = Annotated[str, typer.Option(metavar="NAME", help="What shall be done.")]
+InputsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--input", metavar="FILE", help="An input, a task each; may be repeated."),
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="DIR", help="Every file below a folder, a task each."),
+]
+BudgetOption = Annotated[
+    int, typer.Option(min=1, max=AMOUNT_MAX, help="Credits a task may cost at most.")
+]
+DeadlineOption = Annotated[
+    str, typer.Option(metavar="TIME", help="Time for each task: 500ms, 60s, 5m, 1h.")
+]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until every task has ended.")]
+FundedByOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The neighbouring committee whose credits pay: they go there, and the rest comes "
+        "back.",
+        show_default=False,
+    ),
 ]
 VerificationOption = Annotated[
     str | None,
@@ -99,7 +125,9 @@ def make_options(durations: dict[str, str | None], **values: Any) -> Any:
     from node.problem import Problem
     from node.task_options import TaskOptions
 
-    times = {name: parse_duration(text) for name, text in durations.items() if text is not None}
+    times = {
+        f"{name}_ms": parse_duration(text) for name, text in durations.items() if text is not None
+    }
     try:
         return msgspec.convert(values | times, TaskOptions)
     except msgspec.ValidationError as error:
