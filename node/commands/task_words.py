@@ -125,9 +125,8 @@ def make_options(durations: dict[str, str | None], **values: Any) -> Any:
     from node.problem import Problem
     from node.task_options import TaskOptions
 
-    times = {
-        f"{name}_ms": parse_duration(text) for name, text in durations.items() if text is not None
-    }
+    given = {name: text for name, text in durations.items() if text is not None}
+    times = {f"{name}_ms": parse_duration(text) for name, text in given.items()}
     try:
         return msgspec.convert(values | times, TaskOptions)
     except msgspec.ValidationError as error:
