@@ -54,8 +54,11 @@ class Finder:
         """Begin what the duties ask for, and forget what is over."""
         state, me = self._place.chain.state, self._place.node.key.public
         duties = state.duties(me)
-        present = {(duty.task, duty.round) for duty in duties}
-        self._scores = {key: score for key, score in self._scores.items() if key in present}
+        self._scores = {
+            (task, round_): score
+            for (task, round_), score in self._scores.items()
+            if (view := state.get_task(task)) is not None and view.round == round_
+        }
         self._receipts = {task: r for task, r in self._receipts.items() if state.get_task(task)}
         for duty in duties:
             outcome = outcomes.get(duty.task)

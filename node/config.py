@@ -127,8 +127,9 @@ class Limits(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             gt=0,
             le=86_400,
-            description="Seconds by the clock: ends a run that sleeps. The network's work_phase_ms"
-            " (15 s unless its genesis says otherwise) makes longer runs worthless.",
+            description="Seconds by the clock: ends a run that sleeps. A task's lease makes longer"
+            " runs worthless: the network's work_phase_ms (15 s unless its genesis says otherwise)"
+            " where its requester chose none.",
         ),
     ] = 15.0
     cpu_s: Annotated[
