@@ -33,6 +33,7 @@ from node.api_evidence import EvidenceRoutes
 from node.api_guard import Guard
 from node.api_json import answer, parse
 from node.api_market import MarketRoutes
+from node.api_tasks import TaskRoutes
 from node.api_telemetry import TelemetryRoutes
 from node.api_views import ViewRoutes
 from node.event_stream import EventStream, ReadEvents, parse_position
@@ -185,6 +186,7 @@ class Api:
         EvidenceRoutes(self._node).add(route)
         CrossingRoutes(self._node).add(route)
         MarketRoutes(self._node).add(route)
+        TaskRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
         ViewRoutes(self._node, self._open_stream).add(route)
@@ -210,7 +212,7 @@ class Api:
         """Open tasks on blobs that were put before (body: TaskBatch)."""
         batch = parse(await request.body(), service.TaskBatch)
         node = self._node.at(committee)
-        done = await node.submit_tasks(batch.tasks, batch.budget, batch.duration_ms)
+        done = await node.submit_tasks(batch.tasks, batch.budget, batch.duration_ms, batch.options)
         return answer(done)
 
     async def _tasks(

@@ -22,50 +22,63 @@ from node.commands.common import (
     show,
 )
 from node.commands.task_funding import describe, find, follow, has_ended
+from node.commands.task_words import (
+    PPM,
+    AnswerOption,
+    AuditOption,
+    BudgetOption,
+    CapabilityOption,
+    DeadlineOption,
+    FolderOption,
+    FundedByOption,
+    GraceOption,
+    HeartbeatOption,
+    InputsOption,
+    LeaseOption,
+    MechanismOption,
+    OrJudgedOption,
+    PanelOption,
+    PoolOption,
+    TaskArgument,
+    VerificationOption,
+    WaitOption,
+    accept,
+    cancel,
+    make_options,
+    reject,
+)
 
 if TYPE_CHECKING:
     from node.client import NodeClient
     from node.crossing_answers import Funding
     from node.service import Task
+    from node.task_options import TaskOptions
 
 BUDGET_DEFAULT = 100
-BUDGET_MAX = (1 << 63) - 1
 FILES_MAX = 10_000
 
 app = make_app("Give work to the network, and take its results.")
 
-TaskArgument = Annotated[
-    str, typer.Argument(metavar="ID", help="A task's id, or its first digits (at least 4).")
-]
-
 
 @app.command("submit")
 def submit(
-    capability: Annotated[str, typer.Option(metavar="NAME", help="What shall be done.")],
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Option("--input", metavar="FILE", help="An input, a task each; may be repeated."),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--dir", metavar="DIR", help="Every file below a folder, a task each."),
-    ] = None,
-    budget: Annotated[
-        int, typer.Option(min=1, max=BUDGET_MAX, help="Credits a task may cost at most.")
-    ] = BUDGET_DEFAULT,
-    deadline: Annotated[
-        str, typer.Option(metavar="TIME", help="Time for each task: 500ms, 60s, 5m, 1h.")
-    ] = "60s",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until every task has ended.")] = False,
-    funded_by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The neighbouring committee whose credits pay: they go there, and the rest comes "
-            "back.",
-            show_default=False,
-        ),
-    ] = None,
+    capability: CapabilityOption,
+    inputs: InputsOption = None,
+    folder: FolderOption = None,
+    budget: BudgetOption = BUDGET_DEFAULT,
+    deadline: DeadlineOption = "60s",
+    wait: WaitOption = False,
+    funded_by: FundedByOption = None,
+    verification: VerificationOption = None,
+    or_judged: OrJudgedOption = False,
+    panel: PanelOption = 3,
+    lease: LeaseOption = None,
+    grace: GraceOption = None,
+    heartbeat: HeartbeatOption = None,
+    answer_within: AnswerOption = None,
+    audit_ppm: AuditOption = PPM,
+    mechanism: MechanismOption = "vickrey",
+    bonus_pool: PoolOption = 0,
     committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -80,23 +93,46 @@ def submit(
       econode task submit --capability file-stats --dir docs --wait
     """
     duration_ms = parse_duration(deadline)
+    times = {"lease": lease, "grace": grace, "heartbeat": heartbeat, "accept": answer_within}
+    options = make_options(
+        times,
+        verification=verification,
+        or_judged=or_judged,
+        panel=panel,
+        audit_ppm=audit_ppm,
+        mechanism=mechanism,
+        pool=bonus_pool,
+    )
     files = _find_files(inputs or [], folder)
+    terms = (budget, duration_ms, None if funded_by == committee else funded_by, options)
     with open_client(home, committee) as client:
         start = client.status().position + 1
-        terms = (budget, duration_ms, None if funded_by == committee else funded_by)
         ids, fundings = _submit(client, capability, files, *terms)
-        if fundings:
-            fundings = follow(client, fundings, json, to_end=wait)
-            ids = [task for funding in fundings for task in funding.tasks]
-        pairs = list(zip(ids, files, strict=True))
-        if not wait:
-            document = [{"id": task, "input": str(file)} for task, file in pairs]
-            rows = [(shorten(task), file) for task, file in pairs]
-            show({"tasks": document}, json, lambda: render_table(("task", "input"), rows))
-            return
-        if not fundings:
-            _wait(client, set(ids), start)
-        tasks = [client.task(task) for task in ids]
+        _follow(client, ids, fundings, files, start, wait, json)
+
+
+def _follow(
+    client: "NodeClient",
+    ids: list[str],
+    fundings: "list[Funding]",
+    files: list[Path],
+    start: int,
+    wait: bool,
+    json: bool,
+) -> None:
+    """Show what was submitted, or with `wait` how it ended: exits with 1 if a task failed."""
+    if fundings:
+        fundings = follow(client, fundings, json, to_end=wait)
+        ids = [task for funding in fundings for task in funding.tasks]
+    pairs = list(zip(ids, files, strict=True))
+    if not wait:
+        document = [{"id": task, "input": str(file)} for task, file in pairs]
+        rows = [(shorten(task), file) for task, file in pairs]
+        show({"tasks": document}, json, lambda: render_table(("task", "input"), rows))
+        return
+    if not fundings:
+        _wait(client, set(ids), start)
+    tasks = [client.task(task) for task in ids]
     _show_ended(tasks, files, json)
     if any(task.state != "settled" for task in tasks):
         raise typer.Exit(1)
@@ -147,11 +183,18 @@ def _submit(
     budget: int,
     duration_ms: int,
     funded_by: str | None,
+    options: "TaskOptions",
 ) -> "tuple[list[str], list[Funding]]":
     """Ids of the tasks, or the fundings that will open them."""
     from node.problem import Problem
     from node.service import TASKS_PER_REQUEST_MAX, TaskRequest
 
+    if options.pool and len(files) > TASKS_PER_REQUEST_MAX:
+        raise Problem(
+            "too-many-files",
+            f"a bonus pool is for at most {TASKS_PER_REQUEST_MAX} tasks",
+            remedy="submit parts, each with a pool of its own; nothing was submitted",
+        )
     ids: list[str] = []
     fundings: list[Funding] = []
     with _progress("submitting", len(files)) as advance:
@@ -171,9 +214,11 @@ def _submit(
                 requests.append(TaskRequest(capability=capability, input=blob.digest))
                 advance(1)
             if funded_by is None:
-                ids += client.submit_tasks(requests, budget, duration_ms).tasks
+                ids += client.submit_tasks(requests, budget, duration_ms, options).tasks
             else:
-                fundings.append(client.fund_tasks(requests, budget, duration_ms, funded_by))
+                fundings.append(
+                    client.fund_tasks(requests, budget, duration_ms, funded_by, options)
+                )
     return ids, fundings
 
 
@@ -284,7 +329,7 @@ def show_task(
             return
         found = client.task(task)
     known = [
-        (name, ", ".join(value) if isinstance(value, (list, tuple)) else value)
+        (name, ", ".join(map(_tell, value)) if isinstance(value, (list, tuple)) else value)
         for name, value in msgspec.to_builtins(found).items()
         if value not in (None, "", [], ())
     ]
@@ -294,6 +339,11 @@ def show_task(
     known += describe(funding)
     document = {**msgspec.to_builtins(found), "funding": msgspec.to_builtins(funding)}
     show(document, json, lambda: render_pairs(known))
+
+
+def _tell(value: Any) -> str:
+    """An element of a list: a key, or a judge and its score."""
+    return f"{value['judge']} {value['score']}" if isinstance(value, dict) else str(value)
 
 
 @app.command("result")
@@ -343,3 +393,7 @@ def _write(output: Path, data: bytes) -> None:
             where=str(output),
             remedy="give another file with --output",
         ) from None
+
+
+for command in (accept, reject, cancel):
+    app.command(command.__name__)(command)

@@ -15,6 +15,8 @@ from protocols.economy import (
     contracts,
     deliveries,
     floods,
+    outputs,
+    panel,
     prices,
     reports,
     variables,
@@ -154,5 +156,11 @@ def _close(books: Books, task: Task) -> None:
             verification.close_lease(books, task)
         case "work_commit" | "extra_commit":
             verification.close_work(books, task)
+        case "work_reveal" | "extra_reveal" if task.verification == "judged":
+            panel.evaluate(books, task)
         case "work_reveal" | "extra_reveal":
             verification.evaluate(books, task)
+        case "delivery":
+            outputs.close_delivery(books, task)
+        case "acceptance":
+            outputs.close_acceptance(books, task)

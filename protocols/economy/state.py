@@ -22,8 +22,11 @@ from protocols.economy import (
     borders,
     committees,
     contracts,
+    leases,
     lifecycle,
     membership,
+    outputs,
+    panel,
     reports,
     slashing,
     statefile,
@@ -74,6 +77,7 @@ from protocols.economy.operations_market import (
     RevealReport,
     SetVariable,
 )
+from protocols.economy.operations_tasks import AcceptWork, CancelTask, Heartbeat, RevealScores
 from protocols.economy.task_rows import make_task_row
 from protocols.economy.unbondings import Unbonding
 from protocols.genesis import Founding, Parameters
@@ -376,7 +380,7 @@ class EconomyState:
             case CommitWork() as body:
                 return _each(books, ordered, body.works, verification.commit_work)
             case RevealWork() as body:
-                return _each(books, ordered, body.works, verification.reveal_work)
+                return verification.reveal_works(books, ordered, body)
             case OpenVariable() as body:
                 variables.open_variable(books, ordered, body)
             case SetVariable() as body:
@@ -385,6 +389,14 @@ class EconomyState:
                 reports.commit_report(books, ordered.signer, body)
             case RevealReport() as body:
                 reports.reveal_report(books, ordered.signer, body)
+            case Heartbeat() as body:
+                return _each(books, ordered, body.beats, leases.hear_beat)
+            case RevealScores() as body:
+                return _each(books, ordered, body.scores, panel.reveal_score)
+            case AcceptWork() as body:
+                outputs.accept_work(books, ordered.signer, body)
+            case CancelTask() as body:
+                leases.cancel(books, ordered, body)
             case Inventory() as body:
                 return lifecycle.record_inventories(books, ordered, body)
             case body:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import trio
 from fake_market import FakeMarket
 from fake_views import CAPABILITY, FakeViews, parse_peer
@@ -37,6 +38,7 @@ from node.data import LogData
 from node.home import Home, NodeInfo
 from node.problem import Problem, not_found
 from node.proofs import ProofChecked
+from node.task_options import PLAIN, TaskOptions
 from protocols.committee import compute_faults, compute_quorum
 from protocols.genesis import Genesis
 from tests.ledger.peer_logs import PeerLogs
@@ -251,7 +253,11 @@ class FakeNode(FakeViews):
         return service.BlobStored(digest=digest, size_bytes=len(data))
 
     async def submit_tasks(
-        self, tasks: Sequence[service.TaskRequest], budget: int, duration_ms: int
+        self,
+        tasks: Sequence[service.TaskRequest],
+        budget: int,
+        duration_ms: int,
+        options: TaskOptions = PLAIN,
     ) -> service.TasksSubmitted:
         for request in tasks:
             if request.capability != "upper":
@@ -324,6 +330,18 @@ class FakeNode(FakeViews):
         if len(found) != 1:
             raise not_found("task", prefix)
         return found[0]
+
+    async def answer_task(self, prefix: str, paid_ppm: int) -> service.Task:
+        return await self._end_task(prefix, "settled", f"paid {paid_ppm}")
+
+    async def cancel_task(self, prefix: str) -> service.Task:
+        return await self._end_task(prefix, "cancelled", "")
+
+    async def _end_task(self, prefix: str, state: service.TaskState, reason: str) -> service.Task:
+        found = await self.task(prefix)
+        ended = msgspec.structs.replace(found, state=state, reason=reason)
+        self._tasks[found.id] = ended
+        return ended
 
     async def result(self, prefix: str) -> bytes:
         output = (await self.task(prefix)).output

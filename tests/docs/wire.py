@@ -18,11 +18,13 @@ MODULES = (
     "protocols.economy.operations",
     "protocols.economy.operations_auctions",
     "protocols.economy.operations_market",
+    "protocols.economy.operations_tasks",
     "protocols.blob_messages",
     "crdt.facts",
     "crdt.facts_committees",
     "crdt.facts_auctions",
     "crdt.facts_market",
+    "crdt.facts_tasks",
     "crdt.moves",
     "crdt.log",
     "crdt.exchange",
@@ -60,7 +62,7 @@ def describe_fields(kind: type[msgspec.Struct]) -> dict[str, str]:
 def _describe_default(field: types.Field) -> str:
     if field.required:
         return ""
-    if field.default is msgspec.NODEFAULT:
+    if field.default is msgspec.NODEFAULT or isinstance(field.default, msgspec.Struct):
         return ", optional"
     return f", default {msgspec.json.encode(field.default).decode()}"
 

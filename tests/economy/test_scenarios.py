@@ -30,9 +30,8 @@ commit it. The commands:
     stake | scores | duties NAME | tasks | admit FROM TO AMOUNT NONCE
     reload                                   go on with load(dump(state))
 
-General auctions: auction_commands.py. Prices, halts, variables: market_commands.py.
-
-General auctions have commands of their own: `auction_commands.py`.
+General auctions: auction_commands.py. Prices, halts, variables: market_commands.py. Tasks that
+nobody runs again: task_commands.py.
 """
 
 import os
@@ -53,6 +52,7 @@ from crdt.facts import (
     OfferedCapability,
     Snapshot,
     TaskOpened,
+    TaskTerms,
     WorkCommitted,
     compute_transit_account,
 )
@@ -83,6 +83,7 @@ from protocols.economy.operations import (
 from protocols.economy.state import EconomyState
 from tests.economy.auction_commands import AuctionCommands
 from tests.economy.market_commands import MarketCommands
+from tests.economy.task_commands import PLAIN, TaskCommands, tell_terms
 from tests.economy.world import START_MS, World, check_receipt, digest
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -90,7 +91,7 @@ REWRITE = os.environ.get("ECONODE_REWRITE_SCENARIOS") == "1"
 OUTPUTS = ("right", "wrong", "other", "good")
 
 
-class Runner(AuctionCommands, MarketCommands):
+class Runner(AuctionCommands, MarketCommands, TaskCommands):
     """Executes commands on a world and tells what followed."""
 
     def __init__(self) -> None:
@@ -110,7 +111,9 @@ class Runner(AuctionCommands, MarketCommands):
     # --- commands ----------------------------------------------------------------------------
 
     def do_world(self, **options: str) -> list[str]:
-        self.world = World(**{key: int(value) for key, value in options.items()})
+        verification = options.pop("verification", "exact")
+        numbers = {key: int(value) for key, value in options.items()}
+        self.world = World(verification=verification, **numbers)
         self.tasks, self.auctions, self.committees, self.variables = {}, {}, {}, {}
         self.words = {COMMON: "", **self.world.names}
         self.words |= {digest(output): output for output in OUTPUTS}
@@ -124,9 +127,8 @@ class Runner(AuctionCommands, MarketCommands):
         return self.submit(name, Offer(()))
 
     def do_open(self, name: str, **options: str) -> list[str]:
-        return self.tell(
-            self.world.run(self.world.open(name, **{k: int(v) for k, v in options.items()}))
-        )
+        changes = {k: int(v) if v.isdecimal() else v for k, v in options.items()}
+        return self.tell(self.world.run(self.world.open(name, **changes)))
 
     def do_transfer(self, source: str, to: str, amount: str, nonce: str = "") -> list[str]:
         key = self.world.keys[to] if to in self.world.keys else digest(to)
@@ -318,6 +320,8 @@ class Runner(AuctionCommands, MarketCommands):
             hidden |= {"bids", "budget"}
         parts = [fact.__struct_config__.tag]
         for field in msgspec.structs.fields(fact):
+            if (field.name, getattr(fact, field.name)) in PLAIN:
+                continue
             if field.name not in hidden:
                 parts.append(
                     f"{field.name}={self.tell_value(field.name, getattr(fact, field.name))}"
@@ -335,6 +339,8 @@ class Runner(AuctionCommands, MarketCommands):
             return "[" + " ".join(self.tell_value(field, item) for item in value) + "]"
         if isinstance(value, OfferedCapability):
             return value.name
+        if isinstance(value, TaskTerms):
+            return tell_terms(value)
         if isinstance(value, msgspec.Struct):
             return self.tell_struct(value)
         if (

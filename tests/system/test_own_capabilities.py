@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from node.service import TASK_STATES, TaskRequest
-from protocols.economy.contracts import compute_escrow
+from protocols.economy.terms import compute_escrow
 from tests.system.conftest import FAST, MISBEHAVING
 from tests.system.network import Network, wait_until
 
