@@ -30,6 +30,8 @@ from crdt.facts_committees import Exported as Exported
 from crdt.facts_committees import Founded as Founded
 from crdt.facts_committees import FreezeReason as FreezeReason
 from crdt.facts_committees import Imported as Imported
+from crdt.facts_solutions import SolutionAwaited as SolutionAwaited
+from crdt.facts_solutions import SolutionSubmitted as SolutionSubmitted
 from crdt.moves import COMMON as COMMON
 from crdt.moves import Bucket as Bucket
 from crdt.moves import Fact as Fact
@@ -396,6 +398,8 @@ AnyFact = (
     | AuctionBidsClosed
     | AuctionBidRevealed
     | BidPlaced
+    | SolutionAwaited
+    | SolutionSubmitted
     | AuctionEnded
     | AuctionCancelled
     | Delivered

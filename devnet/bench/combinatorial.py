@@ -15,7 +15,7 @@ from devnet.bench.report import Recorder, Report
 from protocols.auction.assignment import LotPrices, assign
 from protocols.auction.combinatorial.simplex import Work
 from protocols.auction.combinatorial.vcg import Clearing
-from protocols.auction.several_lots import PRICE_CELLS_MAX, WINNER_CELLS_MAX
+from protocols.genesis import Parameters
 
 LIMIT_MS = 500.0
 CLEAR_SIZE = (25, 100)
@@ -23,6 +23,7 @@ WINNERS_SIZE = (50, 200)
 ASSIGNMENT_SIZES = (64, 256)
 PATIENT_CELLS_MAX = 500_000_000
 """Work to find the optimum of an instance that was not proven within the usual."""
+_WORK_MAX = Parameters().auction_work_max
 _SEED, _AUCTION = bytes(32), b"econode bench combinatorial"
 
 
@@ -70,11 +71,11 @@ def measure_one(family: str, goods: int, bids: int, seed: int, prices: bool) -> 
     """Clear one instance as ordered code does, with the same limits on the work."""
     problem = generate(family, goods, bids, seed).make_problem("reverse" if seed % 2 else "forward")
     began = time.thread_time_ns()
-    clearing = Clearing(problem, _SEED, _AUCTION, Work(WINNER_CELLS_MAX))
+    clearing = Clearing(problem, _SEED, _AUCTION, Work(_WORK_MAX))
     solution = clearing.solve()
     approximate = False
     if prices:
-        paid = clearing.price(solution.winners, "vcg", Work(PRICE_CELLS_MAX))
+        paid = clearing.price(solution.winners, "vcg", Work(_WORK_MAX))
         approximate = any(each.approximate for each in paid)
     spent_ms = (time.thread_time_ns() - began) / 1e6
     bound = solution.bound

@@ -23,6 +23,7 @@ from protocols.economy.operations_auctions import (
     PlaceBid,
     RevealAuctionBid,
 )
+from protocols.economy.operations_solutions import SubmitSolution
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 OPERATION_KIND = "operation"
@@ -268,6 +269,7 @@ AnyBody = (
     | AcceptPrice
     | Deliver
     | AcceptDelivery
+    | SubmitSolution
 )
 
 
