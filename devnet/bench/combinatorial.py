@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from devnet.bench.cats.families import generate
 from devnet.bench.report import Recorder, Report
 from protocols.auction.assignment import LotPrices, assign
+from protocols.auction.combinatorial.bids import Direction
 from protocols.auction.combinatorial.simplex import Work
 from protocols.auction.combinatorial.vcg import Clearing
 from protocols.genesis import Parameters
@@ -20,6 +21,7 @@ from protocols.genesis import Parameters
 LIMIT_MS = 500.0
 CLEAR_SIZE = (25, 100)
 WINNERS_SIZE = (50, 200)
+DIRECTIONS: tuple[Direction, ...] = ("forward", "reverse")
 ASSIGNMENT_SIZES = (64, 256)
 PATIENT_CELLS_MAX = 500_000_000
 """Work to find the optimum of an instance that was not proven within the usual."""
@@ -42,7 +44,7 @@ class Measured:
 def measure_combinatorial(
     instances: int, families: Sequence[str], tell: Callable[[str], None]
 ) -> Report:
-    """Solve `instances` of each family and size."""
+    """Solve `instances` of each family and size; reverse, one of each family."""
     recorder = Recorder(
         "combinatorial",
         {
@@ -53,13 +55,19 @@ def measure_combinatorial(
         },
     )
     for name, size, prices in (("clear", CLEAR_SIZE, True), ("winners", WINNERS_SIZE, False)):
-        everything: list[Measured] = []
-        for family in families:
-            tell(f"{name} {family}")
-            found = [measure_one(family, *size, seed, prices) for seed in range(instances)]
-            _add(recorder, f"{family}_{name}", found)
-            everything += found
-        _add(recorder, f"all_{name}", everything)
+        for direction in DIRECTIONS:
+            everything: list[Measured] = []
+            for family in families:
+                tell(f"{name} {family} {direction}")
+                seeds = range(instances if direction == "forward" else 1)
+                found = [
+                    measure_one(family, size, seed, prices=prices, direction=direction)
+                    for seed in seeds
+                ]
+                if direction == "forward":
+                    _add(recorder, f"{family}_{name}", found)
+                everything += found
+            _add(recorder, f"all_{direction}_{name}", everything)
     for width in ASSIGNMENT_SIZES:
         tell(f"call {width}x{width}")
         times = [_measure_call(width, seed) for seed in range(3)]
@@ -67,9 +75,11 @@ def measure_combinatorial(
     return recorder.finish()
 
 
-def measure_one(family: str, goods: int, bids: int, seed: int, prices: bool) -> Measured:
+def measure_one(
+    family: str, size: tuple[int, int], seed: int, *, prices: bool, direction: Direction
+) -> Measured:
     """Clear one instance as ordered code does, with the same limits on the work."""
-    problem = generate(family, goods, bids, seed).make_problem("reverse" if seed % 2 else "forward")
+    problem = generate(family, *size, seed).make_problem(direction)
     began = time.thread_time_ns()
     clearing = Clearing(problem, _SEED, _AUCTION, Work(_WORK_MAX))
     solution = clearing.solve()
