@@ -39,9 +39,8 @@ def propose(
     chosen = set(hint)
     for j, entry in enumerate(entries):
         model.add_hint(entry, j in chosen)
-    model.maximize(
-        sum((value >> excess) * entry for value, entry in zip(values, entries, strict=True))
-    )
+    weighed = zip(values, entries, strict=True)
+    model.maximize(sum((value >> excess) * entry for value, entry in weighed))
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 0
