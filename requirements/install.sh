@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make .venv from the locked lists: `install.sh run` (anew), `install.sh dev`, `install.sh market`,
-# `install.sh project`.
+# `install.sh browser`, `install.sh project`.
 # Only pip and venv are used, nothing is compiled, and nothing without a locked hash is installed.
 # The Makefile stamps each step after it ended well, so an interrupted one starts over.
 set -eu
@@ -56,10 +56,13 @@ market)
     echo "setup: the extra solver"
     install_locked -r requirements/requirements-market.lock
     ;;
+browser)
+    install_locked -r requirements/requirements-browser.lock
+    ;;
 project)
     install --editable .
     ;;
 *)
-    fail "usage: install.sh run | dev | market | project"
+    fail "usage: install.sh run | dev | market | browser | project"
     ;;
 esac

@@ -104,6 +104,19 @@ class AuctionView:
 
 
 @dataclass(frozen=True, slots=True)
+class SolutionWanted:
+    """An auction that waits for better winners: its opened bids, and the best so far."""
+
+    auction: bytes
+    seed: bytes
+    terms: AuctionTerms
+    bids: tuple[AuctionBid, ...]
+    winners: tuple[ChosenBundle, ...]
+    proof: SolutionProof | None
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuctionDuty:
     """What somebody may or should submit now.
 
