@@ -1,7 +1,7 @@
 # Everything a person or CI does with Econode; `make` lists it. Needs Python 3.11 to 3.13 with venv.
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev test test-full lint types browser-test check devnet bench sim-nightly fuzz-nightly lock debian-test image-test clean
+.PHONY: help setup setup-dev setup-market test test-full lint types browser-test check devnet bench sim-nightly fuzz-nightly lock debian-test image-test clean
 
 BIN = .venv/bin
 ARGS =
@@ -16,6 +16,9 @@ setup: .venv/project.stamp ## Make .venv with the locked dependencies and the co
 setup-dev: .venv/project.stamp .venv/dev.stamp ## The same, with the tools for tests and checks
 	@:
 
+setup-market: .venv/project.stamp .venv/market.stamp ## The same as setup, with the solver CP-SAT for auctions of bundles
+	@:
+
 # Each stamp is written last: an interrupted step leaves none and is done anew.
 .venv/run.stamp: requirements/build.lock requirements/requirements.lock
 	@sh requirements/install.sh run
@@ -23,6 +26,10 @@ setup-dev: .venv/project.stamp .venv/dev.stamp ## The same, with the tools for t
 
 .venv/dev.stamp: .venv/run.stamp requirements/requirements-dev.lock
 	@sh requirements/install.sh dev
+	@touch $@
+
+.venv/market.stamp: .venv/run.stamp requirements/requirements-market.lock
+	@sh requirements/install.sh market
 	@touch $@
 
 .venv/browser.stamp: .venv/dev.stamp requirements/requirements-browser.lock

@@ -42,6 +42,8 @@ from crdt.facts_market import TermEnded as TermEnded
 from crdt.facts_market import VariableClosed as VariableClosed
 from crdt.facts_market import VariableOpened as VariableOpened
 from crdt.facts_market import VariableSet as VariableSet
+from crdt.facts_solutions import SolutionAwaited as SolutionAwaited
+from crdt.facts_solutions import SolutionSubmitted as SolutionSubmitted
 from crdt.facts_tasks import ROUND_MAX as ROUND_MAX
 from crdt.facts_tasks import AgreementCancelled as AgreementCancelled
 from crdt.facts_tasks import DeliveryBegan as DeliveryBegan
@@ -426,6 +428,8 @@ AnyFact = (
     | AuctionBidsClosed
     | AuctionBidRevealed
     | BidPlaced
+    | SolutionAwaited
+    | SolutionSubmitted
     | AuctionEnded
     | AuctionCancelled
     | Delivered

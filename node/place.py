@@ -17,6 +17,7 @@ from node.keeper import Keeper
 from node.receipts import Receipts, check_receipt
 from node.replay import Replayed, replay
 from node.router import Seat
+from node.solver import Solver
 from node.views import Views
 from protocols.committee import Committee
 from protocols.economy.chain import Chain
@@ -67,6 +68,7 @@ class Place:
         self.account = Account(node.driver, self.seat, submitter, observe)
         self.agent = Agent(self)
         self.accuser = Accuser(self)
+        self.solver = Solver(self)
 
     @property
     def committee(self) -> Committee:
@@ -87,6 +89,7 @@ class Place:
         driver, store = self.node.driver, self.node.blobs.store.store
         driver.add_listener(self.id, self.account)
         driver.add_listener(self.id, self.agent)
+        driver.add_listener(self.id, self.solver)
         driver.add_listener(self.id, Journal(self))
         driver.add_listener(self.id, self.node.telemetry.meter(self))
         driver.add_listener(self.id, Keeper(self.chain.state, store))
@@ -120,6 +123,7 @@ class Place:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.account.run)
             nursery.start_soon(self.agent.run)
+            nursery.start_soon(self.solver.run)
 
 
 async def open_place(node: "Node", name: str, founding: Founding, committee: Committee) -> Place:

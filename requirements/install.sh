@@ -1,6 +1,6 @@
 #!/bin/sh
-# Make .venv from the locked lists: `install.sh run` (anew), `install.sh dev`, `install.sh browser`,
-# `install.sh project`.
+# Make .venv from the locked lists: `install.sh run` (anew), `install.sh dev`, `install.sh market`,
+# `install.sh browser`, `install.sh project`.
 # Only pip and venv are used, nothing is compiled, and nothing without a locked hash is installed.
 # The Makefile stamps each step after it ended well, so an interrupted one starts over.
 set -eu
@@ -52,6 +52,10 @@ dev)
     # trio-typing brings stubs of an old trio that would hide trio's own types from mypy.
     rm -rf .venv/lib/python3.*/site-packages/trio-stubs
     ;;
+market)
+    echo "setup: the extra solver"
+    install_locked -r requirements/requirements-market.lock
+    ;;
 browser)
     install_locked -r requirements/requirements-browser.lock
     ;;
@@ -59,6 +63,6 @@ project)
     install --editable .
     ;;
 *)
-    fail "usage: install.sh run | dev | browser | project"
+    fail "usage: install.sh run | dev | market | browser | project"
     ;;
 esac

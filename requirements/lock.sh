@@ -28,6 +28,7 @@ compile() { # NAME OPTIONS...: NAME.in -> NAME.lock
 
 compile requirements --override overrides.in "$@"
 compile requirements-dev "$@"
+compile requirements-market "$@"
 compile requirements-browser "$@"
 compile build "$@"
 compile lock-tool "$@"

@@ -1,8 +1,8 @@
 """How fast and how well bundles are cleared, for each family of instances.
 
 Two sizes: winners and VCG payments (`clear`), and winners alone of twice as many (`winners`). Times
-are CPU time of this one process. With the extra `market` CP-SAT solves the same instances in a
-worker process, and its figures stand beside.
+are CPU time of this one process. With the extra `market` CP-SAT looks for the winners of the
+same instances, and its times stand beside.
 """
 
 import random
@@ -12,17 +12,22 @@ from dataclasses import dataclass
 
 from devnet.bench.cats.families import generate
 from devnet.bench.report import Recorder, Report
+from node import cp_sat
 from protocols.auction.assignment import LotPrices, assign
+from protocols.auction.combinatorial import greedy
+from protocols.auction.combinatorial.bids import Direction
 from protocols.auction.combinatorial.simplex import Work
 from protocols.auction.combinatorial.vcg import Clearing
-from protocols.auction.several_lots import PRICE_CELLS_MAX, WINNER_CELLS_MAX
+from protocols.genesis import Parameters
 
 LIMIT_MS = 500.0
 CLEAR_SIZE = (25, 100)
 WINNERS_SIZE = (50, 200)
+DIRECTIONS: tuple[Direction, ...] = ("forward", "reverse")
 ASSIGNMENT_SIZES = (64, 256)
 PATIENT_CELLS_MAX = 500_000_000
 """Work to find the optimum of an instance that was not proven within the usual."""
+_WORK_MAX = Parameters().auction_work_max
 _SEED, _AUCTION = bytes(32), b"econode bench combinatorial"
 
 
@@ -36,12 +41,14 @@ class Measured:
     proven: bool
     certified: bool
     approximate: bool
+    cp_sat_ms: float | None
+    """CP-SAT's for the winners alone, where it is installed."""
 
 
 def measure_combinatorial(
     instances: int, families: Sequence[str], tell: Callable[[str], None]
 ) -> Report:
-    """Solve `instances` of each family and size."""
+    """Solve `instances` of each family and size; reverse, one of each family."""
     recorder = Recorder(
         "combinatorial",
         {
@@ -52,13 +59,19 @@ def measure_combinatorial(
         },
     )
     for name, size, prices in (("clear", CLEAR_SIZE, True), ("winners", WINNERS_SIZE, False)):
-        everything: list[Measured] = []
-        for family in families:
-            tell(f"{name} {family}")
-            found = [measure_one(family, *size, seed, prices) for seed in range(instances)]
-            _add(recorder, f"{family}_{name}", found)
-            everything += found
-        _add(recorder, f"all_{name}", everything)
+        for direction in DIRECTIONS:
+            everything: list[Measured] = []
+            for family in families:
+                tell(f"{name} {family} {direction}")
+                seeds = range(instances if direction == "forward" else 1)
+                found = [
+                    measure_one(family, size, seed, prices=prices, direction=direction)
+                    for seed in seeds
+                ]
+                if direction == "forward":
+                    _add(recorder, f"{family}_{name}", found)
+                everything += found
+            _add(recorder, f"all_{direction}_{name}", everything)
     for width in ASSIGNMENT_SIZES:
         tell(f"call {width}x{width}")
         times = [_measure_call(width, seed) for seed in range(3)]
@@ -66,15 +79,17 @@ def measure_combinatorial(
     return recorder.finish()
 
 
-def measure_one(family: str, goods: int, bids: int, seed: int, prices: bool) -> Measured:
+def measure_one(
+    family: str, size: tuple[int, int], seed: int, *, prices: bool, direction: Direction
+) -> Measured:
     """Clear one instance as ordered code does, with the same limits on the work."""
-    problem = generate(family, goods, bids, seed).make_problem("reverse" if seed % 2 else "forward")
+    problem = generate(family, *size, seed).make_problem(direction)
     began = time.thread_time_ns()
-    clearing = Clearing(problem, _SEED, _AUCTION, Work(WINNER_CELLS_MAX))
+    clearing = Clearing(problem, _SEED, _AUCTION, Work(_WORK_MAX))
     solution = clearing.solve()
     approximate = False
     if prices:
-        paid = clearing.price(solution.winners, "vcg", Work(PRICE_CELLS_MAX))
+        paid = clearing.price(solution.winners, "vcg", Work(_WORK_MAX))
         approximate = any(each.approximate for each in paid)
     spent_ms = (time.thread_time_ns() - began) / 1e6
     bound = solution.bound
@@ -87,6 +102,7 @@ def measure_one(family: str, goods: int, bids: int, seed: int, prices: bool) -> 
         not solution.gap_ppm,
         clearing.bound_by(solution.certificate) <= solution.value,
         approximate,
+        _measure_cp_sat(clearing) if cp_sat.is_installed() else None,
     )
 
 
@@ -99,9 +115,22 @@ def _add(recorder: Recorder, name: str, found: Sequence[Measured]) -> None:
     recorder.add(f"{name}_efficiency_least", "ratio", [min(each.efficiency for each in found)])
     recorder.add(f"{name}_proven", "share", [sum(e.proven for e in found) / count])
     recorder.add(f"{name}_certified", "share", [sum(e.certified for e in found) / count])
+    others = [each.cp_sat_ms for each in found if each.cp_sat_ms is not None]
+    if others:
+        recorder.add(f"{name}_cp_sat_p50", "ms CPU", others)
+        recorder.add(f"{name}_cp_sat_most", "ms CPU", [max(others)])
     if name.endswith("clear"):
         exact = sum(not each.approximate for each in found) / count
         recorder.add(f"{name}_exact_payments", "share", [exact])
+
+
+def _measure_cp_sat(clearing: Clearing) -> float:
+    """Its model is built and solved in this process, with the greedy allocation as a hint."""
+    search = clearing.search
+    hint = greedy.fill(clearing.problem, search.order, -1)
+    began = time.process_time_ns()
+    cp_sat.propose(clearing.problem, search.values, hint)
+    return (time.process_time_ns() - began) / 1e6
 
 
 def _measure_call(size: int, seed: int) -> float:

@@ -13,6 +13,7 @@ from protocols.economy.operations_auctions import (
     PlaceBid,
     RevealAuctionBid,
 )
+from protocols.economy.operations_solutions import SubmitSolution
 from protocols.economy.state import EconomyState
 
 PARTIES_MAX = 256
@@ -35,6 +36,8 @@ def find_word(operation: Operation) -> tuple[AuctionPhase, bytes] | None:
             return "auction_delivery", body.auction
         case AcceptDelivery():
             return "auction_acceptance", body.auction
+        case SubmitSolution():
+            return "auction_solution", body.auction
     return None
 
 

@@ -7,6 +7,8 @@ from protocols.economy.auction_model import (
     AuctionDuty,
     AuctionDutyKind,
     AuctionView,
+    SolutionWanted,
+    list_opened,
 )
 from protocols.economy.books import Books
 from protocols.genesis import PPM
@@ -55,6 +57,23 @@ def list_auction_duties(books: Books, me: bytes) -> list[AuctionDuty]:
             if isinstance(staged, Auction) and me not in staged.inventories
         ]
     return duties
+
+
+def list_solutions_wanted(books: Books, me: bytes) -> list[SolutionWanted]:
+    """Auctions that wait for better winners, and would take a word of `me`."""
+    return [
+        SolutionWanted(
+            auction=auction.id,
+            seed=auction.seed,
+            terms=auction.terms,
+            bids=list_opened(auction),
+            winners=auction.solution,
+            proof=auction.proof,
+            deadline_ms=auction.stage_deadline_ms,
+        )
+        for auction in books.general_auctions.values()
+        if auction.stage == "auction_solution" and auction.may_speak(me)
+    ]
 
 
 def _make_duty(auction: Auction, kind: AuctionDutyKind, me: bytes) -> AuctionDuty:

@@ -29,6 +29,7 @@ from protocols.economy.operations_market import (
     RevealReport,
     SetVariable,
 )
+from protocols.economy.operations_solutions import SubmitSolution
 from protocols.economy.operations_tasks import AcceptWork, CancelTask, Heartbeat, RevealScores
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
@@ -290,6 +291,7 @@ AnyBody = (
     | RevealScores
     | AcceptWork
     | CancelTask
+    | SubmitSolution
 )
 
 

@@ -33,9 +33,13 @@ from protocols.economy import (
     variables,
     verification,
 )
-from protocols.economy.auction_model import AuctionDuty, AuctionView
+from protocols.economy.auction_model import AuctionDuty, AuctionView, SolutionWanted
 from protocols.economy.auction_rows import make_auction_row
-from protocols.economy.auction_views import list_auction_duties, view_auction
+from protocols.economy.auction_views import (
+    list_auction_duties,
+    list_solutions_wanted,
+    view_auction,
+)
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.market_model import Market, Variable
 from protocols.economy.model import (
@@ -250,6 +254,10 @@ class EconomyState:
     def auction_duties(self, me: bytes) -> list[AuctionDuty]:
         """What `me` is asked for in general auctions now, as `duties` says it of tasks."""
         return list_auction_duties(self._books, me)
+
+    def solutions_wanted(self, me: bytes) -> list[SolutionWanted]:
+        """General auctions for which `me` may submit better winners."""
+        return list_solutions_wanted(self._books, me)
 
     def may_speak(self, auction: bytes, party: bytes) -> bool:
         """True when an auction's present phase may still take a word of `party`."""

@@ -133,6 +133,15 @@ class Search:
             return best.finish(max(node.bound for node in stack) if stack else best.value)
         return best.finish(best.value)
 
+    def tighten(self, rounds: int) -> None:
+        """Give the relaxation of the whole problem up to so many more sets of rows, for a nearer
+        bound. Raises WorkExhausted."""
+        if self.root is None:
+            self.open_root()
+        assert self.root is not None
+        self._cut(self.root, rounds)
+        self.is_cut = True
+
     def _step(self, stack: list[Node], best: "_Best") -> None:
         """Take the last node off, or put its two children in its place."""
         node = stack[-1]

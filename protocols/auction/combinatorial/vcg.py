@@ -21,10 +21,11 @@ from protocols.auction.combinatorial import canonical, certificate
 from protocols.auction.combinatorial.bids import Direction, Problem, sum_limits
 from protocols.auction.combinatorial.branch_and_bound import Search
 from protocols.auction.combinatorial.certificate import Certificate
-from protocols.auction.combinatorial.simplex import Work
+from protocols.auction.combinatorial.simplex import Work, WorkExhausted
 from protocols.genesis import PPM
 
 Pricing = Literal["vcg", "pay_as_bid"]
+CERTIFICATE_ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,15 @@ class Clearing:
         value = self.problem.sum_gains(found.winners)
         bound = min(found.bound >> self.shift, self.bound_by(proof))
         return Solution(found.winners, value, max(bound, value), proof)
+
+    def certify(self, work: Work) -> Certificate:
+        """The best certificate that `work` allows: it proves more than that of `solve`."""
+        self.search.set_work(work)
+        try:
+            self.search.tighten(CERTIFICATE_ROUNDS)
+        except WorkExhausted:
+            return Certificate()  # the tableau may stand in the middle of something
+        return certificate.make_certificate(self.problem, self.search.root, self.shift)
 
     def bound_by(self, proof: Certificate) -> int:
         """What no allocation exceeds by this certificate alone; all gains for a bad one."""
