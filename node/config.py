@@ -118,13 +118,22 @@ class Agent(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Credits, Meta(description="What each further KiB of input costs, in credits.")
     ] = 1
     margin_ppm: Annotated[
-        Credits,
+        int,
         Meta(
+            ge=0,
             le=10_000_000,
             description="Millionths of the cost that cost_plus adds to it, or keeps of a value. A"
             " margin loses tasks whose price would have paid for the work.",
         ),
     ] = 0
+    passes: Annotated[
+        bool,
+        Meta(
+            description="Pass at once in auctions that name this node as a bidder and that no"
+            " [[want]] or [[sell]] is about, so that nobody waits for it. You cannot bid there by"
+            " hand then."
+        ),
+    ] = False
     workers: Annotated[
         int,
         Meta(

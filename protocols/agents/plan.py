@@ -188,7 +188,7 @@ class Planner:
         if not asked:
             return []
         speakers: dict[Said, list[bytes]] = {}
-        for signer, operation in _list_executable(state, held):
+        for signer, operation in list_executable(state, held):
             for said in _list_said((operation,)):
                 speakers.setdefault(said, []).append(signer)
         items = []
@@ -257,7 +257,7 @@ def _list_said(operations: Iterable[Operation]) -> Iterator[Said]:
                 yield from (("inventory", item.task, item.round) for item in held)
 
 
-def _list_executable(
+def list_executable(
     state: EconomyState, held: Iterable[tuple[bytes, Operation]]
 ) -> Iterator[tuple[bytes, Operation]]:
     """Operations whose nonces follow without a gap: whoever leaves a gap cannot claim that the
