@@ -68,10 +68,12 @@ class Auction:
         return 0
 
     def may_speak(self, party: bytes) -> bool:
-        """True when the word of `party` is still open in this stage."""
-        if self.terms.bidders or self.stage not in OPEN_PHASES:
+        """True when the word of `party` may still count in this stage."""
+        if self.stage not in OPEN_PHASES:
             return party in self.waiting
-        return party != self.opener and party not in self.bids
+        if party == self.opener or party in self.bids:
+            return False
+        return not self.terms.bidders or party in self.weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class AuctionView:
     opened_ms: int
     stage: AuctionPhase
     stage_deadline_ms: int
+    overdue: bool
     waiting: tuple[bytes, ...]
     bidders: tuple[bytes, ...]
     standing: bytes | None

@@ -9,7 +9,8 @@ from msgspec import inspect as types
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENTS = tuple(
-    ROOT / "docs" / name for name in ("protocol.md", "protocol-operations.md", "protocol-files.md", "protocol-market.md")
+    ROOT / "docs" / name
+    for name in ("protocol.md", "protocol-operations.md", "protocol-files.md", "protocol-market.md")
 )
 MODULES = (
     "protocols.genesis",
