@@ -28,7 +28,7 @@ from protocols.economy import (
     verification,
 )
 from protocols.economy.auction_model import AuctionDuty, AuctionView
-from protocols.economy.auction_views import list_auction_duties, view_auction
+from protocols.economy.auction_views import list_auction_duties, quote_price, view_auction
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
     AgentView,
@@ -235,6 +235,12 @@ class EconomyState:
     def auction_duties(self, me: bytes) -> list[AuctionDuty]:
         """What `me` is asked for in general auctions now, as `duties` says it of tasks."""
         return list_auction_duties(self._books, me)
+
+    def quote(self, auction: bytes, bidder: bytes, now_ms: int) -> int | None:
+        """The price of the next english bid, or of a dutch auction at `now_ms`, for `bidder`; None
+        where there is none."""
+        found = self._books.general_auctions.get(auction)
+        return None if found is None else quote_price(self._books, found, bidder, now_ms)
 
     def may_speak(self, auction: bytes, party: bytes) -> bool:
         """True when an auction's present phase may still take a word of `party`."""
