@@ -1,4 +1,4 @@
-"""From what is wanted to operations in general auctions: bid, open, and take inventory.
+"""From what is wanted to operations in general auctions: bid, and open what was sealed.
 
 Salts are derived from the agent's secret. What was sealed is told by the caller, who keeps it on
 disk before it sends a seal: a bid by hand follows from nothing else, and whoever cannot open a
@@ -6,29 +6,21 @@ seal loses the deposit.
 """
 
 import hmac
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from crdt.facts_auctions import BundleBid
-from protocols.agents.plan import list_executable
+from crdt.facts_auctions import AuctionPhase, BundleBid
+from protocols.agents.inventories import find_word
 from protocols.agents.strategies import Decision, View, Worth, make_rng
 from protocols.agents.wants import Want, find_want
 from protocols.auction.commit_reveal import compute_auction_commitment
 from protocols.committee import Committee
 from protocols.economy.auction_model import OPEN_PHASES, AuctionView
 from protocols.economy.auction_terms import compute_bid_deposit
-from protocols.economy.operations import (
-    ITEMS_MAX,
-    AnyBody,
-    Held,
-    Inventory,
-    Operation,
-)
+from protocols.economy.operations import AnyBody, Operation
 from protocols.economy.operations_auctions import (
-    AcceptDelivery,
     AcceptPrice,
     CommitAuctionBid,
-    Deliver,
     PlaceBid,
     RevealAuctionBid,
 )
@@ -37,8 +29,8 @@ from protocols.economy.state import EconomyState
 Bundles = tuple[BundleBid, ...]
 SealedBids = Mapping[bytes, Collection[Bundles]]
 """What was sealed, by auction; several where it is not known which of them was ordered."""
-Said = tuple[str, bytes]
-"""What a submitted operation answers: the phase of an auction, or what `_name_inventory` says."""
+Said = tuple[AuctionPhase, bytes]
+"""The phase and the auction that a submitted operation answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +71,14 @@ class Trader:
         left: Mapping[str, int],
         now_ms: int,
         pending: Sequence[Operation] = (),
-        held: Iterable[tuple[bytes, Operation]] = (),
     ) -> Plan:
         """`left`: how many units each want has room for, by name. `now_ms`: what the committee's
-        time will be about when an operation is ordered. `pending` and `held`: as in
-        `Planner.plan_operations`."""
-        said = set(list_said(pending))
+        time will be about when an operation is ordered. `pending`: own operations that are not
+        executed yet; what they say is not said twice."""
+        said = {word for operation in pending if (word := find_word(operation)) is not None}
         plan = Plan()
         plan.acts += map(Act, self._open_seals(state, sealed, said))
         self._bid(state, dict(left), now_ms, said, plan)
-        plan.acts += map(Act, self._take_inventory(state, said, held))
         return plan
 
     def compute_seal(self, auction: bytes, bundles: Bundles) -> bytes:
@@ -96,9 +86,7 @@ class Trader:
         place = self.committee
         priced = [(bundle.lots, bundle.price) for bundle in bundles]
         salt = self.derive(auction, "salt")
-        return compute_auction_commitment(
-            place.network, place.id, auction, self.me, priced, salt
-        )
+        return compute_auction_commitment(place.network, place.id, auction, self.me, priced, salt)
 
     def derive(self, auction: bytes, kind: str) -> bytes:
         """HMAC-SHA256 of the auction under the secret; `kind` is "salt" or "rng"."""
@@ -242,63 +230,10 @@ class Trader:
                 first = middle + 1
         return first
 
-    # --- inventories ----------------------------------------------------------------------------
-
-    def _take_inventory(
-        self,
-        state: EconomyState,
-        said: set[Said],
-        held: Iterable[tuple[bytes, Operation]],
-    ) -> Iterator[AnyBody]:
-        duties = [duty for duty in state.auction_duties(self.me) if duty.kind == "inventory"]
-        asked = [
-            duty for duty in duties if (_name_inventory(duty.phase), duty.auction) not in said
-        ]
-        if not asked:
-            return
-        speakers: dict[Said, set[bytes]] = {}
-        for signer, operation in list_executable(state, held):
-            for word in list_said((operation,)):
-                speakers.setdefault(word, set()).add(signer)
-        items = []
-        for duty in asked:
-            parties = [
-                key
-                for key in sorted(speakers.get((duty.phase, duty.auction), ()))
-                if state.may_speak(duty.auction, key)
-            ]
-            items.append(Held(duty.auction, 0, duty.phase, tuple(parties)))
-        for start in range(0, len(items), ITEMS_MAX):
-            yield Inventory(tuple(items[start : start + ITEMS_MAX]))
-
 
 def count_units(bundles: Bundles) -> int:
     """The most lots that a bidder can win by these bundles (XOR)."""
     return max((len(bundle.lots) for bundle in bundles), default=0)
-
-
-def list_said(operations: Iterable[Operation]) -> Iterator[Said]:
-    """What operations answer in general auctions."""
-    for operation in operations:
-        match operation.body:
-            case CommitAuctionBid(auction):
-                yield "auction_commit", auction
-            case RevealAuctionBid(auction):
-                yield "auction_reveal", auction
-            case PlaceBid(auction):
-                yield "auction_bid", auction
-            case AcceptPrice(auction):
-                yield "auction_accept", auction
-            case Deliver(auction):
-                yield "auction_delivery", auction
-            case AcceptDelivery(auction):
-                yield "auction_acceptance", auction
-            case Inventory(held):
-                yield from ((_name_inventory(item.phase), item.task) for item in held)
-
-
-def _name_inventory(phase: str) -> str:
-    return f"inventory of {phase}"
 
 
 def _take_room(left: dict[str, int], want: Want, bundles: Bundles) -> None:

@@ -1,10 +1,10 @@
 """From the bids of an auction to its outcome, for every kind: a pure function of what the result
 fact holds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from crdt.facts_auctions import AuctionAward, AuctionBid, AuctionTerms
+from crdt.facts_auctions import AuctionAward, AuctionBid, AuctionKind, AuctionTerms
 from protocols.auction import mechanisms
 from protocols.auction.open_prices import compute_dutch_price
 
@@ -41,12 +41,7 @@ class Contest:
 
 def clear(contest: Contest) -> Outcome | NeedsSolution:
     """The outcome of an auction whose bids are all in."""
-    match contest.terms.kind:
-        case "first_price" | "vickrey" | "multi_unit":
-            return _clear_one_lot(contest)
-        case "english" | "dutch":
-            return _clear_open(contest)
-    raise NotImplementedError
+    return _RULES[contest.terms.kind](contest)
 
 
 def _clear_one_lot(contest: Contest) -> Outcome:
@@ -72,3 +67,17 @@ def _clear_open(contest: Contest) -> Outcome:
         elapsed_ms = last.time_ms - contest.opened_ms
         price = compute_dutch_price(contest.terms, elapsed_ms, last.weight_ppm)
     return Outcome((AuctionAward(last.bidder, ONE_LOT, price),))
+
+
+_RULES: dict[AuctionKind, Callable[[Contest], Outcome | NeedsSolution]] = {
+    "first_price": _clear_one_lot,
+    "vickrey": _clear_one_lot,
+    "multi_unit": _clear_one_lot,
+    "english": _clear_open,
+    "dutch": _clear_open,
+}
+
+
+def has_rule(kind: AuctionKind) -> bool:
+    """True for kinds whose outcome `clear` can find."""
+    return kind in _RULES

@@ -1,6 +1,7 @@
 """Which terms an auction may have, and the deposits that follow from them."""
 
 from crdt.facts_auctions import UNITS_MAX, AuctionTerms
+from protocols.auction.clearing import has_rule
 from protocols.economy.model import Refused, compute_share
 from protocols.genesis import Parameters
 
@@ -26,6 +27,8 @@ _OPTIONAL = {
 
 def check_terms(rules: Parameters, opener: bytes, terms: AuctionTerms) -> None:
     """Raise Refused, with the first reason, for terms that no auction can have."""
+    if not has_rule(terms.kind):
+        raise Refused("unknown_kind")
     _check_lots(rules, terms)
     _check_bidders(rules, opener, terms)
     for name, (default, kinds) in _OPTIONAL.items():
