@@ -361,6 +361,8 @@ def check_config(config: Config, place: Place) -> None:
                 where=place(("network", "peers", peer)),
                 remedy="a key of [network.peers] is a PeerId, as `econode id` prints it",
             ) from None
+    _check_trades("want", config.want, place)
+    _check_trades("sell", config.sell, place)
     seen: set[tuple[str, str]] = set()
     for number, item in enumerate(config.capability):
         name = (item.name, item.version)
@@ -373,6 +375,17 @@ def check_config(config: Config, place: Place) -> None:
             )
         seen.add(name)
         _check_target(item, place(("capability", number, "target")))
+
+
+def _check_trades(name: str, items: "tuple[Want, ...] | tuple[Sell, ...]", place: Place) -> None:
+    for number, item in enumerate(items):
+        if any(other.lots == item.lots for other in items[:number]):
+            raise Problem(
+                "invalid-config",
+                f"[[{name}]] {', '.join(item.lots)} stands twice",
+                where=place((name, number, "lots")),
+                remedy="units are counted by the names of the lots: put both into one",
+            )
 
 
 def _check_target(item: Capability, where: str) -> None:

@@ -339,6 +339,18 @@ class LedgerReader:
         )
         return [row[0] for row in reversed(rows)]
 
+    async def read_bids_open(self, *, count_max: int) -> list[bytes]:
+        """Notes of bids in auctions that have not ended, the oldest first."""
+        rows = await self._fetch(
+            "SELECT data FROM bids WHERE is_open ORDER BY rowid LIMIT ?",
+            min(count_max, READ_COUNT_MAX),
+        )
+        return [row[0] for row in rows]
+
+    async def read_bids_won(self) -> dict[str, int]:
+        """Lots won in auctions that have ended, by what they were wanted for."""
+        return dict(await self._fetch("SELECT want, sum(won) FROM bids GROUP BY want"))
+
     async def _load_batch(self, committee: bytes, row: Any) -> ExecutedBatch:
         position, digest, time_ms, operations, proof, *entry = row
         header = log.Header(committee, position, *entry)

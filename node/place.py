@@ -11,7 +11,8 @@ import trio
 from identity.errors import InvalidBytes
 from node.account import Account
 from node.accuser import Accuser
-from node.agent import Agent
+from node.agent import Agent, compute_agent_secret
+from node.bidder import Bidder
 from node.journal import Journal
 from node.keeper import Keeper
 from node.receipts import Receipts, check_receipt
@@ -65,6 +66,7 @@ class Place:
         submitter = Submitter(self.committee, node.key, chain.get_next_nonce(node.key.public))
         self.account = Account(node.driver, self.seat, submitter)
         self.agent = Agent(self)
+        self.bidder = Bidder(self, compute_agent_secret(node.key))
         self.accuser = Accuser(self)
 
     @property
@@ -86,6 +88,7 @@ class Place:
         driver, store = self.node.driver, self.node.blobs.store.store
         driver.add_listener(self.id, self.account)
         driver.add_listener(self.id, self.agent)
+        driver.add_listener(self.id, self.bidder)
         driver.add_listener(self.id, Journal(self))
         driver.add_listener(self.id, Keeper(self.chain.state, store))
         driver.add_accuser(self.id, self.accuser.on_evidence)
@@ -118,6 +121,7 @@ class Place:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.account.run)
             nursery.start_soon(self.agent.run)
+            nursery.start_soon(self.bidder.run)
 
 
 async def open_place(node: "Node", name: str, founding: Founding, committee: Committee) -> Place:

@@ -38,6 +38,7 @@ class Act:
     """An operation to submit now. `bundles` are what it bids, for `want`; both are to be kept
     before it is sent. `deposit` is what it locks."""
 
+    auction: bytes
     body: AnyBody
     bundles: Bundles = ()
     want: Want | None = None
@@ -77,7 +78,7 @@ class Trader:
         executed yet; what they say is not said twice."""
         said = {word for operation in pending if (word := find_word(operation)) is not None}
         plan = Plan()
-        plan.acts += map(Act, self._open_seals(state, sealed, said))
+        plan.acts += self._open_seals(state, sealed, said)
         self._bid(state, dict(left), now_ms, said, plan)
         return plan
 
@@ -96,14 +97,14 @@ class Trader:
 
     def _open_seals(
         self, state: EconomyState, sealed: SealedBids, said: set[Said]
-    ) -> Iterator[AnyBody]:
+    ) -> Iterator[Act]:
         for duty in state.auction_duties(self.me):
             if duty.kind != "reveal" or (duty.phase, duty.auction) in said:
                 continue
             for bundles in sealed.get(duty.auction, ()):
                 if self.compute_seal(duty.auction, bundles) == duty.commitment:
                     salt = self.derive(duty.auction, "salt")
-                    yield RevealAuctionBid(duty.auction, bundles, salt)
+                    yield Act(duty.auction, RevealAuctionBid(duty.auction, bundles, salt))
                     break
 
     # --- bidding --------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ class Trader:
             if decision.bundles and act is None:
                 return None  # it waits for a better price
         if self.passes and self.me in seen.waiting and seen.stage == "auction_commit":
-            return Act(CommitAuctionBid(seen.auction, None))
+            return Act(seen.auction, CommitAuctionBid(seen.auction, None))
         return None
 
     def _decide(
@@ -197,14 +198,14 @@ class Trader:
             deposit = compute_bid_deposit(state.parameters, terms)
         if seen.stage == "auction_commit":
             seal = self.compute_seal(auction, bundles)
-            return Act(CommitAuctionBid(auction, seal), bundles, want, deposit)
+            return Act(auction, CommitAuctionBid(auction, seal), bundles, want, deposit)
         if seen.stage == "auction_bid":
-            return Act(PlaceBid(auction, price), bundles, want, deposit)
+            return Act(auction, PlaceBid(auction, price), bundles, want, deposit)
         due_ms = self._find_time(state, seen, price, now_ms)
         if due_ms is None:
             return None
         if due_ms <= now_ms:
-            return Act(AcceptPrice(auction, price), bundles, want, deposit)
+            return Act(auction, AcceptPrice(auction, price), bundles, want, deposit)
         plan.wake_ms = due_ms if plan.wake_ms is None else min(plan.wake_ms, due_ms)
         return None
 
