@@ -25,6 +25,7 @@ from identity.envelope import STATEMENT_OVERHEAD_BYTES
 from identity.errors import EconodeError
 from identity.schema import U63_MAX
 from node import service
+from node.api_auctions import AuctionRoutes
 from node.api_checks import check_prefix, check_range, invalid, is_hex
 from node.api_crossing import CrossingRoutes
 from node.api_data import DataRoutes
@@ -178,6 +179,7 @@ class Api:
         route("POST", "/v1/committees/consents", self._consent, service.Executed)
         EvidenceRoutes(self._node).add(route)
         CrossingRoutes(self._node).add(route)
+        AuctionRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
         ViewRoutes(self._node, self._open_stream).add(route)

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from node import service, service_data, service_views
+from node.client_auctions import AuctionClient
 from node.crossing_answers import (
     Crossing,
     CrossingRequest,
@@ -118,6 +119,10 @@ class NodeClient:
 
     def peers(self) -> service.Peers:
         return _decode(self._send("GET", "/v1/peers"), service.Peers)
+
+    @property
+    def auctions(self) -> AuctionClient:
+        return AuctionClient(self._get, self._post, _decode, _quote)
 
     def put_blob(self, data: bytes) -> service.BlobStored:
         return _decode(self._send("PUT", "/v1/blobs", content=data), service.BlobStored)
@@ -356,8 +361,8 @@ class NodeClient:
         given = {key: value for key, value in (params or {}).items() if value is not None}
         return self._send("GET", path, params=given)
 
-    def _post(self, path: str, body: msgspec.Struct) -> httpx.Response:
-        return self._send("POST", path, content=msgspec.json.encode(body))
+    def _post(self, path: str, body: msgspec.Struct | None) -> httpx.Response:
+        return self._send("POST", path, content=b"" if body is None else msgspec.json.encode(body))
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         options.setdefault("headers", self._headers)
@@ -387,12 +392,12 @@ class NodeClient:
 
 
 def _quote(prefix: str) -> str:
-    """A task's prefix as a path segment; anything else is refused before it is sent."""
+    """An id's prefix as a path segment; anything else is refused before it is sent."""
     if not prefix.isalnum() or not prefix.isascii():
         raise Problem(
             "invalid-request",
-            f"{prefix!r} is not a task's id",
-            remedy="`econode task list` shows the ids; the first digits are enough",
+            f"{prefix!r} is not an id",
+            remedy="`econode task list` or `auction list` shows the ids; first digits are enough",
         )
     return prefix
 

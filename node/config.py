@@ -6,7 +6,7 @@ drift apart. Flags win over the environment (ECONODE_SECTION_KEY), which wins ov
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -377,7 +377,7 @@ def check_config(config: Config, place: Place) -> None:
         _check_target(item, place(("capability", number, "target")))
 
 
-def _check_trades(name: str, items: "tuple[Want, ...] | tuple[Sell, ...]", place: Place) -> None:
+def _check_trades(name: str, items: "Sequence[Want | Sell]", place: Place) -> None:
     for number, item in enumerate(items):
         if any(other.lots == item.lots for other in items[:number]):
             raise Problem(

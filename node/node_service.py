@@ -355,8 +355,11 @@ class PlaceService(PlaceViews):
                 remedy="see `econode evidence list`; its members must agree how to go on",
                 status=503,
             )
+        return await self.finish(await self._place.account.submit(body))
+
+    async def finish(self, ordered: Ordered) -> Ordered:
+        """Wait until what was sent is executed. Raises Problem when it is refused."""
         try:
-            ordered = await self._place.account.submit(body)
             await ordered.wait()
             await self._node.ledger.flush()  # what is asked next is read from there
         except Refused as refused:

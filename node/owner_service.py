@@ -14,6 +14,7 @@ from node.node import Node
 from node.node_service import PlaceService
 from node.opener import PLACES_MAX
 from node.place import Place
+from node.place_auctions import PlaceAuctions
 from node.problem import Problem, not_found
 from protocols.economy.model import Formed, Proposal
 from protocols.economy.operations import (
@@ -47,6 +48,10 @@ class Service:
 
     def crossings_of(self, committee: str) -> PlaceCrossings:
         return PlaceCrossings(self._find(committee))
+
+    def auctions_of(self, committee: str) -> PlaceAuctions:
+        of = self.at(committee)
+        return PlaceAuctions(self._find(committee), of.order, of.finish)
 
     def _find(self, committee: str) -> Place:
         for place in self._node.places.values():

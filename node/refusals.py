@@ -1,9 +1,11 @@
 """What a committee refused, in words for the person who asked: reason -> what it means, remedy."""
 
+from node import refusals_auctions
 from node.account import Refused
 from node.problem import Problem
 
 _EXPLAINED = {
+    **refusals_auctions.EXPLAINED,
     "no_evidence": ("the two statements do not contradict each other", "see docs/protocol.md"),
     "already_punished": ("its bond has burned and it is banned already", "nothing is left to do"),
     "insufficient_credits": (
@@ -100,9 +102,14 @@ _EXPLAINED = {
 def explain_refusal(refused: Refused) -> Problem:
     """The problem to show; its type is the reason's word."""
     detail, remedy = _EXPLAINED.get(refused.reason, (str(refused), ""))
-    return Problem(
-        refused.reason.replace("_", "-"),
-        f"the committee refused it: {detail}",
-        remedy=remedy,
-        status=409,
-    )
+    return _make(refused.reason, f"the committee refused it: {detail}", remedy)
+
+
+def explain_reason(reason: str, detail: str = "") -> Problem:
+    """The problem of what was not even sent; `detail` says it better where more is known."""
+    known, remedy = _EXPLAINED.get(reason, (reason.replace("_", " "), ""))
+    return _make(reason, detail or known, remedy)
+
+
+def _make(reason: str, detail: str, remedy: str) -> Problem:
+    return Problem(reason.replace("_", "-"), detail, remedy=remedy, status=409)

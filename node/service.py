@@ -22,6 +22,7 @@ from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 if TYPE_CHECKING:
     from node.crossing_answers import CrossingService
+    from node.service_auctions import AuctionService
     from node.service_evidence import EvidenceService
 
 ENTRIES_PER_PAGE_MAX = 256
@@ -426,6 +427,10 @@ class NodeService(Protocol):
 
     def crossings_of(self, committee: str) -> "CrossingService":
         """What crosses to and from the committee of that name or id. Problem: not-found."""
+        ...
+
+    def auctions_of(self, committee: str) -> "AuctionService":
+        """General auctions in the committee of that name or id. Problem: not-found."""
         ...
 
     @property
