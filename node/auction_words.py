@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from crdt.auctions import AuctionRow
-
 from crdt.facts import (
     AuctionBidCommitted,
     AuctionBidRevealed,

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from identity.errors import EconodeError
 from node.commands import (
     archive,
+    auction,
     committee,
     data,
     directory,
@@ -96,6 +97,7 @@ network.register(app)
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
+app.add_typer(auction.app, name="auction")
 app.add_typer(stake.stake_app, name="stake")
 app.add_typer(archive.app, name="ledger")
 app.add_typer(evidence.app, name="evidence")

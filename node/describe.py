@@ -12,7 +12,7 @@ PEER_FIELDS = frozenset(
     {
         *("account", "to", "agent", "requester", "bidder", "bidders", "winner", "party"),
         *("verifiers", "executor", "rater", "holders", "offender", "source", "target"),
-        *("members", "joined", "left", "expelled", "orderers"),
+        *("opener", "silent", "members", "joined", "left", "expelled", "orderers"),
     }
 )
 """Fields of facts that hold keys; every other field of bytes holds a digest."""

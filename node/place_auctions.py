@@ -7,8 +7,8 @@ state that this node has tells it.
 from collections.abc import Awaitable, Callable
 
 import trio
-from crdt.auctions import AuctionRow
 
+from crdt.auctions import AuctionRow
 from crdt.facts import AuctionBegan, AuctionEnded, Fact, decode_fact
 from crdt.facts_auctions import AuctionTerms, Bundles, Lot
 from identity.keys import parse_peer_id
@@ -294,7 +294,7 @@ class PlaceAuctions:
             )
         return rows[0]
 
-    async def _read_words(self, auction: bytes) -> tuple[list[Fact], int | None]:
+    async def _read_words(self, auction: bytes) -> tuple[tuple[Fact, ...], int | None]:
         """The facts about an auction, and the position of its result."""
         found: dict[tuple[int, int], Fact] = {}
         position: int | None = None
@@ -305,7 +305,7 @@ class PlaceAuctions:
             found.update({(row.position, row.item): decode_fact(row.data) for row in rows})
             if kind == "auction_ended" and rows:
                 position = rows[0].position
-        return [fact for _, fact in sorted(found.items(), key=lambda item: item[0])], position
+        return tuple(found[place] for place in sorted(found)), position
 
     def _estimate_time(self) -> int:
         return max(read_clock_ms(), self._place.chain.get_time_ms())

@@ -212,8 +212,10 @@ def list_auctions(
             page = client.tasks(state, limit, cursor)
             head = ("task", "state", "capability", "budget", "round", "winner", "price")
             rows = [
-                (shorten(t.id), t.state, t.capability, t.budget, t.round, shorten(t.executor, 16))
-                + (t.price,)
+                (
+                    *(shorten(t.id), t.state, t.capability, t.budget, t.round),
+                    *(shorten(t.executor, 16), t.price),
+                )
                 for t in page.tasks
             ]
             lines = render_table(head, rows) if rows else ["no tasks"]

@@ -75,12 +75,11 @@ def verify(
     """
     import time
 
-    from protocols.auction.result_file import RESULT_BYTES_MAX, verify_result
-
     from identity.errors import EconodeError
     from node.home import read_genesis
     from node.light_files import read_anchor
     from node.problem import Problem
+    from protocols.auction.result_file import RESULT_BYTES_MAX, verify_result
     from protocols.light import StaleAnchor, make_anchor
 
     if genesis is not None and anchor is not None:

@@ -97,7 +97,7 @@ def render_time(time_ms: int) -> str:
     """In UTC, and how far that is from now."""
     text = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(min(time_ms // 1000, 253_402_300_799)))
     left_s = (time_ms - time.time_ns() // 1_000_000) / 1000
-    return f"{text} UTC ({'in ' if left_s > 0 else ''}{abs(left_s):.0f} s{'' if left_s > 0 else ' ago'})"
+    return f"{text} UTC, " + (f"in {left_s:.0f} s" if left_s > 0 else f"{-left_s:.0f} s ago")
 
 
 def _describe_lot(auction: "Auction", number: int) -> str:

@@ -7,6 +7,9 @@ is told by the log: that every weight is the bidder's (`Snapshot`), and that nob
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
 
 from crdt.facts import Awarded
 from crdt.facts_auctions import BUNDLES_MAX, AuctionBid, AuctionEnded
@@ -45,6 +48,8 @@ def verify_auction(fact: AuctionEnded) -> Outcome:
         outcome = outcome.found
     if outcome != Outcome(fact.awards, fact.gap_ppm):
         raise InvalidResult("other winners or payments follow from these bids")
+    if terms.kind == "dutch" and outcome.awards and fact.bids != _name_price(fact, outcome):
+        raise InvalidResult("the price at that time was another one")
     return outcome
 
 
@@ -62,6 +67,12 @@ def verify_award(fact: Awarded) -> mechanisms.Award:
     return result[0]
 
 
+def _name_price(fact: AuctionEnded, outcome: Outcome) -> tuple[AuctionBid, ...]:
+    """The acceptance of a dutch auction as the clock gives it."""
+    single = bundles.make_single(outcome.awards[0].price)
+    return (msgspec.structs.replace(fact.bids[0], bundles=single),)
+
+
 def _check_open_bids(fact: AuctionEnded) -> None:
     terms, bids = fact.terms, fact.bids
     if terms.kind == "dutch" and len(bids) > 1:
@@ -77,7 +88,7 @@ def _check_open_bids(fact: AuctionEnded) -> None:
 
 def _check_rising(fact: AuctionEnded, bids: Sequence[AuctionBid]) -> None:
     """Each open bid beats the one before it."""
-    for before, bid in zip(bids, bids[1:], strict=False):
+    for before, bid in pairwise(bids):
         standing = (before.bundles[0].price, before.weight_ppm)
         price = bid.bundles[0].price
         is_later = bid.time_ms >= before.time_ms

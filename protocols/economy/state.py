@@ -8,6 +8,7 @@ digest is what a checkpoint certifies. The life of a task is told in docs/protoc
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from crdt.auctions import AuctionRow
 from crdt.facts import Fact, OfferedCapability, Rejected
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
@@ -28,6 +29,7 @@ from protocols.economy import (
     verification,
 )
 from protocols.economy.auction_model import AuctionDuty, AuctionView
+from protocols.economy.auction_rows import make_auction_row
 from protocols.economy.auction_views import list_auction_duties, quote_price, view_auction
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
@@ -246,6 +248,10 @@ class EconomyState:
         """True when an auction's present phase may still take a word of `party`."""
         found = self._books.general_auctions.get(auction)
         return found is not None and found.may_speak(party)
+
+    def auction_rows(self) -> Iterator[AuctionRow]:
+        """General auctions under way as the ledger's projection shows them."""
+        return map(make_auction_row, self._books.general_auctions.values())
 
     def proposals(self) -> Iterator[Proposal]:
         """Committees that wait for consents, in ascending order of their ids."""
