@@ -16,6 +16,7 @@ class AuctionRoutes:
         self._node = node
 
     def add(self, route: AddRoute) -> None:
+        route("POST", "/v1/tasks/plan", self._plan_tasks, service.TaskPlan)
         route("POST", "/v1/auctions", self._open, service.AuctionOpened)
         route("GET", "/v1/auctions", self._list, service.AuctionPage)
         route("GET", "/v1/auctions/{prefix}", self._show, service.Auction)
@@ -83,3 +84,8 @@ class AuctionRoutes:
         """The result with all that proves it, as raw bytes."""
         data = await self._node.auctions_of(committee).certificate(check_prefix(prefix))
         return Response(data, media_type="application/octet-stream")
+
+    async def _plan_tasks(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
+        """What tasks would come to (body: TaskPlanOrder). Nothing is submitted."""
+        wanted = parse(await request.body(), service.TaskPlanOrder)
+        return answer(await self._node.auctions_of(committee).plan_tasks(wanted))

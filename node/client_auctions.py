@@ -65,6 +65,14 @@ class AuctionClient:
         path = self._path(prefix, "/acceptances")
         return self._decode(self._post(path, wanted), service.AuctionAward)
 
+    def plan_tasks(
+        self, capability: str, count: int, budget: int, duration_ms: int
+    ) -> service.TaskPlan:
+        wanted = service.TaskPlanOrder(
+            capability=capability, count=count, budget=budget, duration_ms=duration_ms
+        )
+        return self._decode(self._post("/v1/tasks/plan", wanted), service.TaskPlan)
+
     def certificate(self, prefix: str) -> bytes:
         return self._get(self._path(prefix, "/certificate"), None).content
 

@@ -264,6 +264,15 @@ class LedgerReader:
         )
         return [TaskRow(*row[1:]) for row in rows]
 
+    async def read_prices(self, committee: bytes, capability: bytes, count_max: int) -> list[int]:
+        """What the winners of the newest awarded tasks of a capability are paid."""
+        rows = await self._fetch(
+            "SELECT price FROM tasks WHERE committee = ? AND capability = ? AND price IS NOT NULL "
+            "ORDER BY opened_ms DESC LIMIT ?",
+            *(committee, capability, min(count_max, READ_COUNT_MAX)),
+        )
+        return [row[0] for row in rows]
+
     async def find_tasks(self, committee: bytes, prefix: str) -> list[TaskRow]:
         """At most two tasks whose id in hex begins with `prefix`."""
         rows = await self._fetch(

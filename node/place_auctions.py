@@ -4,6 +4,7 @@ What the committee would refuse, for a fee, is refused here before anything is s
 state that this node has tells it.
 """
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -11,7 +12,7 @@ import trio
 from crdt.auctions import AuctionRow
 from crdt.facts import AuctionBegan, AuctionEnded, Fact, decode_fact
 from crdt.facts_auctions import AuctionTerms, Bundles, Lot
-from identity.keys import parse_peer_id
+from identity.keys import compute_peer_id, parse_peer_id
 from node import service_auctions as service
 from node.account import Ordered
 from node.auction_results import make_result_file
@@ -20,6 +21,8 @@ from node.driver import read_clock_ms
 from node.place import Place
 from node.problem import Problem, not_found
 from node.refusals import explain_reason
+from node.task_specs import find_capability
+from protocols.agents.task_plan import Demand, plan_tasks
 from protocols.auction.bundles import find_fault
 from protocols.economy import model
 from protocols.economy.auction_model import Agreement, AuctionView, compute_auction_id
@@ -47,6 +50,9 @@ _WORDS = (
     *("auction_began", "auction_bid_committed", "auction_bid_revealed", "bid_placed"),
     *("auction_ended", "delivered", "delivery_ended"),
 )
+
+RECENT_MAX = 20
+"""Awards whose median price a plan expects."""
 
 Order = Callable[[AnyBody], Awaitable[Ordered]]
 Finish = Callable[[Ordered], Awaitable[Ordered]]
@@ -193,6 +199,22 @@ class PlaceAuctions:
         winner = agreement.award.winner
         await self._order(AcceptDelivery(view.auction, winner, wanted.paid_ppm))
         return await self._show_award(view, winner)
+
+    async def plan_tasks(self, wanted: service.TaskPlanOrder) -> service.TaskPlan:
+        place = self._place
+        capability = find_capability(place, wanted.capability)
+        recent = await self._node.ledger.read_prices(place.id, capability, RECENT_MAX)
+        demand = Demand(capability, wanted.count, wanted.budget, wanted.duration_ms)
+        plan = plan_tasks(place.chain.state, self._me, demand, recent)
+        return service.TaskPlan(
+            **dataclasses.asdict(plan)
+            | {
+                "position": place.chain.get_position(),
+                "capability": wanted.capability,
+                "count": wanted.count,
+                "bidders": tuple(map(compute_peer_id, plan.bidders)),
+            }
+        )
 
     # --- checks -------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ from node.answer import Answer
 from protocols.genesis import PPM
 
 AUCTIONS_PER_PAGE_MAX = 500
+PLANNED_MAX = 100_000
+"""Tasks that one plan is about."""
 AuctionState = Literal["bidding", "revealing", "delivering", "sold", "unsold", "cancelled"]
 AUCTION_STATES: tuple[AuctionState, ...] = get_args(AuctionState)
 AUCTION_KINDS: tuple[AuctionKind, ...] = get_args(AuctionKind)
@@ -177,6 +179,42 @@ class AuctionOpened(Answer, frozen=True):
     deadline_ms: int
 
 
+class TaskPlanOrder(Answer, frozen=True, forbid_unknown_fields=True):
+    """A question what `count` tasks of a capability would come to, with this budget each."""
+
+    capability: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=PLANNED_MAX)]
+    budget: Positive
+    duration_ms: Positive
+
+
+class TaskPlan(Answer, frozen=True):
+    """What it would come to after the entry at `position`: see `protocols/agents/task_plan.py`."""
+
+    position: int
+    capability: str
+    count: int
+    kind: str
+    direction: str
+    why: tuple[str, ...]
+    bidders: tuple[str, ...]
+    verifiers: int
+    verifiers_eligible: int
+    escrow: int
+    deposit: int
+    fees: int
+    operations_min: int
+    operations_max: int
+    messages_per_batch: int
+    messages_min: int
+    waves: int
+    price: int | None
+    price_from: str
+    shortest_ms: int
+    round_ms_max: int
+    obstacles: tuple[str, ...]
+
+
 class AuctionService(Protocol):
     """General auctions of one committee. See NodeService for what holds for all methods. Problems
     of all that name an auction: not-found, ambiguous, and those that change something:
@@ -202,4 +240,8 @@ class AuctionService(Protocol):
 
     async def certificate(self, prefix: str) -> bytes:
         """The result with all that proves it. Problem: not-certified, no-result."""
+        ...
+
+    async def plan_tasks(self, wanted: TaskPlanOrder) -> TaskPlan:
+        """What tasks would come to now. Problem: unknown-capability."""
         ...

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import trio
+from fake_auctions import FakeAuctions
 from fake_views import CAPABILITY, FakeViews, parse_peer
 
 from crdt import facts
@@ -80,6 +81,7 @@ class FakeNode(FakeViews):
         self._news = trio.Condition()
         self.stopping = trio.Event()
         self.operations: list[bytes] = []
+        self._auctions = FakeAuctions(self._key, self._publish)
         for member in genesis.members:
             key = keys.parse_peer_id(member.peer)
             moves = (
@@ -116,6 +118,10 @@ class FakeNode(FakeViews):
         if committee != "main":
             raise not_found("committee", committee, "see `econode committee list`")
         return self
+
+    def auctions_of(self, committee: str) -> FakeAuctions:
+        self.at(committee)
+        return self._auctions
 
     def crossings_of(self, committee: str) -> FakeCrossings:
         self.at(committee)

@@ -1,0 +1,162 @@
+"""What it would take to have tasks done now: which auctions, why, what they cost, what is missing.
+
+A pure function of a committee's state; nothing is promised, the state goes on meanwhile. Messages
+are counted as the protocol sends them when nothing fails and everybody speaks in time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocols.economy.contracts import DURATION_MS_MAX, compute_escrow
+from protocols.economy.model import compute_share
+from protocols.economy.operations import ITEMS_MAX
+from protocols.economy.state import EconomyState
+
+STAGES = 6
+"""Batches of a task at least: opening, seals of bids, their opening, the sealed result, the seals of
+the verifiers, the opening of all results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """`count` tasks of one capability; `budget` credits each, `duration_ms` from opening to
+    deadline."""
+
+    capability: bytes
+    count: int
+    budget: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """See `docs/market.md` for how to read it. Amounts are credits.
+
+    - `bidders`: agents that would be invited; `verifiers`: how many of the members among them are
+      drawn for each result, out of `verifiers_eligible`.
+    - `escrow`: put aside for all tasks at their opening; what is not spent comes back.
+      `deposit`: what each bid locks.
+    - `operations_min`, `operations_max`: signed statements, with as much as possible in each, and
+      with one item in each. `messages_min`: frames between peers for the former, in as few batches
+      as there can be.
+    - `waves`: how many times agents fill up, each of which may hold `awards_active_max` agreements.
+    - `price`: what a task is expected to cost, and `price_from`: "posted", "recent" or "unknown".
+    - `shortest_ms`: the least duration that is taken; `round_ms_max`: how long one round can take.
+    - `obstacles`: why it would be refused now, as reasons of docs/protocol-economy.md.
+    """
+
+    kind: str
+    direction: str
+    why: tuple[str, ...]
+    bidders: tuple[bytes, ...]
+    verifiers: int
+    verifiers_eligible: int
+    escrow: int
+    deposit: int
+    fees: int
+    operations_min: int
+    operations_max: int
+    messages_per_batch: int
+    messages_min: int
+    waves: int
+    price: int | None
+    price_from: str
+    shortest_ms: int
+    round_ms_max: int
+    obstacles: tuple[str, ...]
+
+
+def plan_tasks(
+    state: EconomyState,
+    requester: bytes,
+    demand: Demand,
+    recent_prices: Sequence[int] = (),
+    posted_price: int | None = None,
+) -> TaskPlan:
+    """What opening `demand` would come to. `recent_prices` are those of the last awards."""
+    rules, committee = state.parameters, state.committee
+    bidders = list_bidders(state, demand.capability, requester)
+    members = [key for key in bidders if committee.is_member(key)]
+    agreeing = max(2, committee.f + 1)
+    verifiers = min(agreeing, max(0, len(members) - 1))
+    packs = -(-demand.count // ITEMS_MAX)
+    speakers = 1 + 2 * len(bidders) + 1 + verifiers + (verifiers + 1)
+    n = committee.n
+    per_batch = (n - 1) + (n - 1) ** 2 + 2 * n * (n - 1)
+    escrow = demand.count * compute_escrow(rules, n, demand.budget)
+    price, source = _expect_price(recent_prices, posted_price)
+    return TaskPlan(
+        kind="vickrey",
+        direction="reverse",
+        why=_explain(len(bidders), verifiers, agreeing),
+        bidders=tuple(bidders),
+        verifiers=verifiers,
+        verifiers_eligible=len(members),
+        escrow=escrow,
+        deposit=compute_share(demand.budget, rules.deposit_ppm),
+        fees=packs * rules.operation_fee,
+        operations_min=packs * speakers,
+        operations_max=packs + demand.count * (speakers - 1),
+        messages_per_batch=per_batch,
+        messages_min=packs * speakers * (n - 1) + STAGES * packs * per_batch,
+        waves=-(-demand.count // (len(bidders) * rules.awards_active_max)) if bidders else 0,
+        price=price,
+        price_from=source,
+        shortest_ms=2 * rules.bid_phase_ms + rules.work_phase_ms,
+        round_ms_max=2 * rules.bid_phase_ms + 2 * rules.work_phase_ms + rules.reveal_phase_ms,
+        obstacles=tuple(_list_obstacles(state, requester, demand, escrow, len(members), agreeing)),
+    )
+
+
+def list_bidders(state: EconomyState, capability: bytes, requester: bytes) -> list[bytes]:
+    """Agents that an auction for this capability would invite now, ascending."""
+    return [
+        key
+        for key, offered in state.offers()
+        if key != requester
+        and any(item.id == capability for item in offered)
+        and state.get_standing_bond(key) >= state.parameters.bond_min
+    ]
+
+
+def _expect_price(recent: Sequence[int], posted: int | None) -> tuple[int | None, str]:
+    if posted is not None:
+        return posted, "posted"
+    if recent:
+        return sorted(recent)[len(recent) // 2], "recent"
+    return None, "unknown"
+
+
+def _explain(bidders: int, verifiers: int, agreeing: int) -> tuple[str, ...]:
+    return (
+        "reverse: the requester buys; the lowest bid wins, weighed by reputation",
+        "vickrey: sealed, the winner is paid the second price, so asking for the true cost is the "
+        "best bid and nobody gains by waiting or copying",
+        f"{bidders} agents are invited; each phase ends as soon as all of them have spoken",
+        f"{verifiers} members run it again besides the executor; {agreeing} equal results of "
+        "members are the result, so one of them is honest",
+    )
+
+
+def _list_obstacles(
+    state: EconomyState,
+    requester: bytes,
+    demand: Demand,
+    escrow: int,
+    members: int,
+    agreeing: int,
+) -> list[str]:
+    rules = state.parameters
+    found = []
+    if members < agreeing:
+        found.append("too_few_verifiers")
+    if demand.duration_ms < 2 * rules.bid_phase_ms + rules.work_phase_ms:
+        found.append("duration_too_short")
+    if demand.duration_ms > DURATION_MS_MAX:
+        found.append("duration_too_long")
+    packs = -(-demand.count // ITEMS_MAX)
+    if state.stake.get(requester, "free") < escrow + packs * rules.operation_fee:
+        found.append("insufficient_credits")
+    if sum(1 for _ in state.tasks()) + demand.count > rules.tasks_open_max:
+        found.append("too_many_tasks")
+    return found
