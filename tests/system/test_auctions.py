@@ -15,7 +15,7 @@ from tests.system.network import FREE, Network, wait_until
 
 WANTS = {1: 400, 2: 300, 3: 200}
 """What a gpu is worth to the agents of three nodes; the fourth opens."""
-COSTS = {1: 40, 2: 30, 3: 20}
+COSTS = {1: 200, 2: 120, 3: 20}
 FEE = Parameters().operation_fee
 
 
@@ -164,7 +164,7 @@ def test_several_units_by_hand(market):
 
 def test_english_by_hand(market):
     opener, first, second, _ = market.nodes
-    terms = ("--lot", "hand:10", "--cap", 1_000, "--increment", 5, "--bid-for", "4s")
+    terms = ("--lot", "hand:10", "--cap", 1_000, "--increment", 5, "--bid-for", "20s")
     end = ("--extend", "1s", "--extend-max", "10s")
     auction = open_auction(opener, "english", "--sell", *terms, *end)
     wait_known(first, auction)
@@ -282,8 +282,6 @@ def test_bad_input_changes_nothing(market):
     ):
         fail(opener, "usage", *arguments, code=2)
     fail(opener, "cap-below-reserve", *sell, "--lot", "a:20", "--cap", 10)
-    fail(opener, "duplicate-lot", "auction", "open", "call", "--sell", "--lot", "a:1", "--lot",
-         "a:2", "--cap", 10)  # fmt: skip
     fail(opener, "one-lot-only", *sell, "--lot", "a:1", "--lot", "b:2", "--cap", 10)
     fail(opener, "budget-and-no-cap", "auction", "open", "vickrey", "--buy", "--lot", "a")
     fail(opener, "insufficient-credits", "auction", "open", "vickrey", "--buy", "--lot",
@@ -314,13 +312,13 @@ def test_bad_input_changes_nothing(market):
     ("kind", "side", "winner", "low", "high"),
     [
         ("vickrey", "--sell", 1, 300, 300),
-        ("vickrey", "--buy", 3, 30, 30),
+        ("vickrey", "--buy", 3, 120, 120),
         ("first_price", "--sell", 1, 270, 270),
         ("first_price", "--buy", 3, 180, 180),
-        ("english", "--sell", 1, 300, 302),
-        ("english", "--buy", 3, 28, 30),
-        ("dutch", "--sell", 1, 255, 305),
-        ("dutch", "--buy", 3, 140, 190),
+        ("english", "--sell", 1, 290, 310),
+        ("english", "--buy", 3, 110, 130),
+        ("dutch", "--sell", 1, 205, 270),
+        ("dutch", "--buy", 3, 180, 245),
     ],
 )
 def test_agents_bid_by_themselves(market, kind, side, winner, low, high):
@@ -331,10 +329,10 @@ def test_agents_bid_by_themselves(market, kind, side, winner, low, high):
     lot = "gpu-x:10" if side == "--sell" else "gpu-x:500"
     terms = ["--lot", lot, *(("--cap", 1_000) if side == "--sell" else ())]
     if kind == "english":
-        terms += ["--increment", 2, "--bid-for", "3s", "--extend", "1s", "--extend-max", "30s"]
+        terms += ["--increment", 10, "--bid-for", "3s", "--extend", "2s", "--extend-max", "20s"]
     elif kind == "dutch":
         start = 400 if side == "--sell" else 10
-        terms += ["--start", start, "--step", 20, "--step-time", "200ms", "--bid-for", "20s"]
+        terms += ["--start", start, "--step", 20, "--step-time", "400ms", "--bid-for", "20s"]
         terms += listed
     else:
         terms += [*SEALED, *listed]
