@@ -80,9 +80,11 @@ class AuctionRoutes:
         auctions = self._node.auctions_of(committee)
         return answer(await auctions.accept(check_prefix(prefix), wanted))
 
-    async def _certificate(self, prefix: str, committee: str = MAIN_COMMITTEE) -> Response:
-        """The result with all that proves it, as raw bytes."""
-        data = await self._node.auctions_of(committee).certificate(check_prefix(prefix))
+    async def _certificate(
+        self, prefix: str, wait: bool = False, committee: str = MAIN_COMMITTEE
+    ) -> Response:
+        """The result with all that proves it, as raw bytes; `wait` until it is certified."""
+        data = await self._node.auctions_of(committee).certificate(check_prefix(prefix), wait)
         return Response(data, media_type="application/octet-stream")
 
     async def _plan_tasks(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:

@@ -73,8 +73,8 @@ class AuctionClient:
         )
         return self._decode(self._post("/v1/tasks/plan", wanted), service.TaskPlan)
 
-    def certificate(self, prefix: str) -> bytes:
-        return self._get(self._path(prefix, "/certificate"), None).content
+    def certificate(self, prefix: str, *, wait: bool = False) -> bytes:
+        return self._get(self._path(prefix, "/certificate"), {"wait": wait}).content
 
     def _path(self, prefix: str, rest: str = "") -> str:
         return f"/v1/auctions/{self._quote(prefix)}{rest}"

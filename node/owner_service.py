@@ -50,8 +50,7 @@ class Service:
         return PlaceCrossings(self._find(committee))
 
     def auctions_of(self, committee: str) -> PlaceAuctions:
-        of = self.at(committee)
-        return PlaceAuctions(self._find(committee), of.order, of.finish)
+        return PlaceAuctions(self._find(committee), self.at(committee))
 
     def _find(self, committee: str) -> Place:
         for place in self._node.places.values():

@@ -5,7 +5,7 @@ state that this node has tells it.
 """
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 
 import trio
 
@@ -18,6 +18,8 @@ from node.account import Ordered
 from node.auction_results import make_result_file
 from node.auction_words import Known, describe, describe_summary, parse_bundles
 from node.driver import read_clock_ms
+from node.ledger import FactRow
+from node.node_service import PlaceService
 from node.place import Place
 from node.problem import Problem, not_found
 from node.refusals import explain_reason
@@ -33,7 +35,6 @@ from protocols.economy.auction_terms import (
     compute_seller_deposit,
     count_awards_max,
 )
-from protocols.economy.operations import AnyBody
 from protocols.economy.operations_auctions import (
     AcceptDelivery,
     AcceptPrice,
@@ -54,17 +55,14 @@ _WORDS = (
 RECENT_MAX = 20
 """Awards whose median price a plan expects."""
 
-Order = Callable[[AnyBody], Awaitable[Ordered]]
-Finish = Callable[[Ordered], Awaitable[Ordered]]
-
 
 class PlaceAuctions:
-    """See `AuctionService` for the contract. `order` has an operation executed, `finish` waits
-    for one that was sent; both raise Problem for a refusal."""
+    """See `AuctionService` for the contract. `of` is this node in the same committee."""
 
-    def __init__(self, place: Place, order: Order, finish: Finish) -> None:
+    def __init__(self, place: Place, of: PlaceService) -> None:
         self._place, self._node = place, place.node
-        self._order, self._finish = order, finish
+        self._order, self._finish = of.order, of.finish
+        self._wait_certified = of.wait_certified
         self._me = place.node.key.public
 
     # --- reading --------------------------------------------------------------------------------
@@ -102,10 +100,10 @@ class PlaceAuctions:
         own = self._node.bids.list_sealed(self._place.id).get(row.auction, ())
         return describe(Known(row, terms, facts, view, own, quote, position))
 
-    async def certificate(self, prefix: str) -> bytes:
+    async def certificate(self, prefix: str, wait: bool) -> bytes:
         row = await self._find(prefix)
-        _, position = await self._read_words(row.auction)
-        if position is None:
+        results = await self._read_kind(row.auction, "auction_ended")
+        if not results:
             raise Problem(
                 "no-result",
                 f"auction {row.auction.hex()[:16]} has no result: it is {row.state}",
@@ -119,6 +117,8 @@ class PlaceAuctions:
                 remedy="in others: econode ledger export",
                 status=409,
             )
+        if wait:
+            await self._wait_certified(results[0].position)
         return await trio.to_thread.run_sync(
             make_result_file, self._node.home.ledger_path, self._node.genesis, row.auction.hex()
         )
@@ -321,13 +321,16 @@ class PlaceAuctions:
         found: dict[tuple[int, int], Fact] = {}
         position: int | None = None
         for kind in _WORDS:
-            rows = await self._node.ledger.read_facts(
-                self._place.id, count_max=WORDS_MAX, kind=kind, task=auction, newest_first=True
-            )
+            rows = await self._read_kind(auction, kind)
             found.update({(row.position, row.item): decode_fact(row.data) for row in rows})
             if kind == "auction_ended" and rows:
                 position = rows[0].position
         return tuple(found[place] for place in sorted(found)), position
+
+    async def _read_kind(self, auction: bytes, kind: str) -> Sequence[FactRow]:
+        return await self._node.ledger.read_facts(
+            self._place.id, count_max=WORDS_MAX, kind=kind, task=auction, newest_first=True
+        )
 
     def _estimate_time(self) -> int:
         return max(read_clock_ms(), self._place.chain.get_time_ms())

@@ -238,8 +238,9 @@ class AuctionService(Protocol):
 
     async def accept(self, prefix: str, wanted: AuctionAcceptOrder) -> AuctionAward: ...
 
-    async def certificate(self, prefix: str) -> bytes:
-        """The result with all that proves it. Problem: not-certified, no-result."""
+    async def certificate(self, prefix: str, wait: bool) -> bytes:
+        """The result with all that proves it; `wait` until it is certified. Problem: no-result,
+        and without `wait` not-certified."""
         ...
 
     async def plan_tasks(self, wanted: TaskPlanOrder) -> TaskPlan:

@@ -140,7 +140,7 @@ class FakeAuctions:
         self._find(prefix)
         raise Problem("no-agreement", "nobody has an agreement there now", status=409)
 
-    async def certificate(self, prefix: str) -> bytes:
+    async def certificate(self, prefix: str, wait: bool) -> bytes:
         row = self._find(prefix)
         if row.ended_ms is None:
             raise Problem("no-result", "the auction has no result", status=409)
