@@ -128,6 +128,8 @@ def test_the_end_moves_and_not_beyond_the_cap():
     assert compute_end(terms, 0, 10_000, 9_500) == 11_500
     assert compute_end(terms, 0, 14_900, 14_800) == 15_000
     assert compute_end(terms, 0, 15_000, 17_000) == 15_000
+    assert compute_end(terms, 0, 10_000, 18_000) == 10_000
+    assert compute_end(make_terms("english", "forward", extend_ms=0), 0, 9, 8) == 9
 
 
 def test_the_dutch_clock():
