@@ -42,9 +42,13 @@ def get_auction(fact: Fact) -> bytes | None:
 
 
 def get_subject(fact: Fact) -> bytes | None:
-    """The task or the general auction that a fact is about, or None."""
-    task: bytes | None = getattr(fact, "task", None)
-    return task if task is not None else get_auction(fact)
+    """What a fact is about: a task, a general auction, a variable, or the market of a capability;
+    None for all else."""
+    for name in ("task", "auction", "variable", "capability"):
+        subject: bytes | None = getattr(fact, name, None)
+        if subject is not None:
+            return subject
+    return None
 
 
 def fold_auction(row: AuctionRow | None, fact: Fact, time_ms: int) -> AuctionRow | None:

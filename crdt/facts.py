@@ -30,6 +30,18 @@ from crdt.facts_committees import Exported as Exported
 from crdt.facts_committees import Founded as Founded
 from crdt.facts_committees import FreezeReason as FreezeReason
 from crdt.facts_committees import Imported as Imported
+from crdt.facts_market import MarketHalted as MarketHalted
+from crdt.facts_market import MarketReopened as MarketReopened
+from crdt.facts_market import PricePosted as PricePosted
+from crdt.facts_market import ReportCommitted as ReportCommitted
+from crdt.facts_market import ReportRevealed as ReportRevealed
+from crdt.facts_market import ReportsAsked as ReportsAsked
+from crdt.facts_market import ReportsClosed as ReportsClosed
+from crdt.facts_market import TermBegan as TermBegan
+from crdt.facts_market import TermEnded as TermEnded
+from crdt.facts_market import VariableClosed as VariableClosed
+from crdt.facts_market import VariableOpened as VariableOpened
+from crdt.facts_market import VariableSet as VariableSet
 from crdt.moves import COMMON as COMMON
 from crdt.moves import Bucket as Bucket
 from crdt.moves import Fact as Fact
@@ -400,6 +412,18 @@ AnyFact = (
     | AuctionCancelled
     | Delivered
     | DeliveryEnded
+    | PricePosted
+    | MarketHalted
+    | MarketReopened
+    | VariableOpened
+    | TermBegan
+    | VariableSet
+    | ReportsAsked
+    | ReportCommitted
+    | ReportsClosed
+    | ReportRevealed
+    | TermEnded
+    | VariableClosed
 )
 
 

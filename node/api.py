@@ -32,6 +32,7 @@ from node.api_data import DataRoutes
 from node.api_evidence import EvidenceRoutes
 from node.api_guard import Guard
 from node.api_json import answer, parse
+from node.api_market import MarketRoutes
 from node.api_views import ViewRoutes
 from node.event_stream import EventStream, ReadEvents, parse_position
 from node.feeds import feed_entries
@@ -180,6 +181,7 @@ class Api:
         EvidenceRoutes(self._node).add(route)
         CrossingRoutes(self._node).add(route)
         AuctionRoutes(self._node).add(route)
+        MarketRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
         ViewRoutes(self._node, self._open_stream).add(route)

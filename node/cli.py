@@ -26,11 +26,13 @@ from node.commands import (
     evidence,
     genesis,
     home,
+    market,
     member,
     network,
     reputation,
     stake,
     task,
+    variable,
 )
 from node.commands.common import make_app, make_printable
 from node.problem import Problem
@@ -98,6 +100,8 @@ app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
 app.add_typer(auction.app, name="auction")
+app.add_typer(market.app, name="market")
+app.add_typer(variable.app, name="variable")
 app.add_typer(stake.stake_app, name="stake")
 app.add_typer(archive.app, name="ledger")
 app.add_typer(evidence.app, name="evidence")

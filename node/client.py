@@ -14,6 +14,7 @@ import msgspec
 
 from node import service, service_data, service_views
 from node.client_auctions import AuctionClient
+from node.client_market import MarketClient
 from node.crossing_answers import (
     Crossing,
     CrossingRequest,
@@ -123,6 +124,10 @@ class NodeClient:
     @property
     def auctions(self) -> AuctionClient:
         return AuctionClient(self._get, self._post, _decode, _quote)
+
+    @property
+    def market(self) -> MarketClient:
+        return MarketClient(self._get, self._post, _decode)
 
     def put_blob(self, data: bytes) -> service.BlobStored:
         return _decode(self._send("PUT", "/v1/blobs", content=data), service.BlobStored)
@@ -361,8 +366,11 @@ class NodeClient:
         given = {key: value for key, value in (params or {}).items() if value is not None}
         return self._send("GET", path, params=given)
 
-    def _post(self, path: str, body: msgspec.Struct | None) -> httpx.Response:
-        return self._send("POST", path, content=b"" if body is None else msgspec.json.encode(body))
+    def _post(
+        self, path: str, body: msgspec.Struct | None, params: dict[str, Any] | None = None
+    ) -> httpx.Response:
+        content = b"" if body is None else msgspec.json.encode(body)
+        return self._send("POST", path, content=content, params=params or {})
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         options.setdefault("headers", self._headers)

@@ -15,6 +15,7 @@ from node.node_service import PlaceService
 from node.opener import PLACES_MAX
 from node.place import Place
 from node.place_auctions import PlaceAuctions
+from node.place_variables import PlaceVariables
 from node.problem import Problem, not_found
 from protocols.economy.model import Formed, Proposal
 from protocols.economy.operations import (
@@ -51,6 +52,9 @@ class Service:
 
     def auctions_of(self, committee: str) -> PlaceAuctions:
         return PlaceAuctions(self._find(committee), self.at(committee))
+
+    def market_of(self, committee: str) -> PlaceVariables:
+        return PlaceVariables(self._find(committee), self.at(committee).order)
 
     def _find(self, committee: str) -> Place:
         for place in self._node.places.values():

@@ -1,11 +1,12 @@
 """What a committee refused, in words for the person who asked: reason -> what it means, remedy."""
 
-from node import refusals_auctions
+from node import refusals_auctions, refusals_market
 from node.account import Refused
 from node.problem import Problem
 
 _EXPLAINED = {
     **refusals_auctions.EXPLAINED,
+    **refusals_market.EXPLAINED,
     "no_evidence": ("the two statements do not contradict each other", "see docs/protocol.md"),
     "already_punished": ("its bond has burned and it is banned already", "nothing is left to do"),
     "insufficient_credits": (
@@ -50,7 +51,10 @@ _EXPLAINED = {
         "without this one it would survive no faulty member, or have none at all",
         "have another one join first: econode member join",
     ),
-    "name_taken": ("a committee of that name stands or is proposed", "choose another name"),
+    "name_taken": (
+        "a committee, or a variable, of that name stands or is proposed",
+        "choose another name",
+    ),
     "too_few_members": ("a committee has four members at least", "name more with --member"),
     "duplicate_member": ("a member stands twice", "name each once"),
     "unknown_member": ("a member has never held credits there", "transfer some to it first"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from node.crossing_answers import CrossingService
     from node.service_auctions import AuctionService
     from node.service_evidence import EvidenceService
+    from node.service_market import MarketService
 
 ENTRIES_PER_PAGE_MAX = 256
 TASKS_PER_PAGE_MAX = 500
@@ -431,6 +432,10 @@ class NodeService(Protocol):
 
     def auctions_of(self, committee: str) -> "AuctionService":
         """General auctions in the committee of that name or id. Problem: not-found."""
+        ...
+
+    def market_of(self, committee: str) -> "MarketService":
+        """Markets and variables in the committee of that name or id. Problem: not-found."""
         ...
 
     @property

@@ -81,6 +81,31 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Bundles of all bids in one: so many bidders it has room for as may each bid the most."""
     auction_phase_ms_min: Positive = 1_000
     """Shortest time for bids, for opening them, for delivering and for accepting."""
+    price_interval_ms: Positive = 60_000
+    """How long a posted price stands before demand moves it."""
+    price_target_ppm: Annotated[int, msgspec.Meta(ge=1, le=PPM)] = 500_000
+    """Share of the offering agents' room in use at which the posted price stays."""
+    halt_deviation_ppm: Annotated[int, msgspec.Meta(ge=1, le=PPM)] = 100_000
+    """How far awarded prices may be off their mean before the market is halted."""
+    halt_window_ms: Annotated[int, msgspec.Meta(ge=1_000)] = 300_000
+    """What the mean is taken over."""
+    halt_after_ms: Positive = 15_000
+    """How long every awarded price must have been off."""
+    halt_awards_min: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 32
+    """Awards within the window, at least: fewer make no mean worth a halt."""
+    halt_ms: Amount = 300_000
+    """How long a market is halted; 0 halts none."""
+    bid_interval_ms: Positive = 100
+    """A bidder in general auctions may bid once in this time, on the average."""
+    bid_burst: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    """Bids it may make at once."""
+    variables_open_max: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 64
+    """Variables that may be open at once in a committee."""
+    variable_phase_ms_min: Positive = 1_000
+    """Shortest term of a variable's holder."""
+    variable_report_ms: Positive = 20_000
+    """Time for members to seal what they measured, and again to open it; it outlasts two view
+    changes. Phases close early when all have spoken."""
     member_bond_min: Amount = 10_000
     """Who joins the committee has at least this much bonded."""
     epoch_changes_max: Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)] = 1

@@ -23,7 +23,7 @@ from node.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from node.service_auctions import AuctionBundle, AuctionLot
+    from node.service_auctions import AuctionBundle, AuctionLot, AuctionOrder
 
 CREDITS_MAX = (1 << 63) - 1
 PPM = 1_000_000
@@ -51,49 +51,59 @@ def _duration(text: str) -> Any:
     return typer.Option(metavar="TIME", help=text)
 
 
+LotOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME[:LIMIT]",
+        help="What is for sale, or wanted; several in a combinatorial or call auction. LIMIT: the "
+        "least price it is sold for [0], or the most that is paid for it.",
+    ),
+]
+CapOption = Annotated[
+    int, _credits("Selling: the most a bid may name. A sealed bid locks this much.")
+]
+UnitsOption = Annotated[int, typer.Option(min=1, max=256, help="multi_unit: how many.")]
+PayAsBidOption = Annotated[
+    bool, typer.Option("--pay-as-bid", help="combinatorial: winners pay what they bid.")
+]
+IncrementOption = Annotated[
+    int, _credits("english: by how much a bid beats the one before. [1]", 1)
+]
+StartOption = Annotated[int, _credits("dutch: the first price. [selling: the cap; buying: 1]")]
+StepOption = Annotated[int, _credits("dutch: by how much it moves. [1]", 1)]
+BidderOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PEERID", help="Only these may bid; once all have, it goes on at once."),
+]
+DeliverOption = Annotated[
+    str | None,
+    _duration("How long the seller has to deliver; left out, the price is paid at the result."),
+]
+AcceptOption = Annotated[
+    str, _duration("With --deliver-in: how long the payer has to judge; silence pays.")
+]
+
+
 @app.command("open")
 def open_auction(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
-    lot: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME[:LIMIT]",
-            help="What is for sale, or wanted; several in a combinatorial or call auction. LIMIT: "
-            "the least price it is sold for [0], or the most that is paid for it.",
-        ),
-    ],
+    lot: LotOption,
     sell: Annotated[bool, typer.Option("--sell", help="This node's account sells.")] = False,
     buy: Annotated[bool, typer.Option("--buy", help="This node's account buys.")] = False,
-    cap: Annotated[
-        int, _credits("Selling: the most a bid may name. A sealed bid locks this much.")
-    ] = 0,
+    cap: CapOption = 0,
     bid_for: Annotated[str, _duration("How long bids are taken.")] = "60s",
     reveal_for: Annotated[str, _duration("How long sealed bids are opened.")] = "10s",
-    units: Annotated[int, typer.Option(min=1, max=256, help="multi_unit: how many.")] = 1,
-    pay_as_bid: Annotated[
-        bool, typer.Option("--pay-as-bid", help="combinatorial: winners pay what they bid.")
-    ] = False,
-    increment: Annotated[
-        int, _credits("english: by how much a bid beats the one before. [1]", 1)
-    ] = 1,
+    units: UnitsOption = 1,
+    pay_as_bid: PayAsBidOption = False,
+    increment: IncrementOption = 1,
     extend: Annotated[str, _duration("english: a late bid leaves this much time.")] = "10s",
     extend_max: Annotated[str, _duration("english: all extensions together.")] = "5m",
-    start: Annotated[int, _credits("dutch: the first price. [selling: the cap; buying: 1]")] = 0,
-    step: Annotated[int, _credits("dutch: by how much it moves. [1]", 1)] = 1,
+    start: StartOption = 0,
+    step: StepOption = 1,
     step_time: Annotated[str, _duration("dutch: how often it moves.")] = "1s",
-    bidder: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PEERID", help="Only these may bid; once all have, it goes on at once."
-        ),
-    ] = None,
-    deliver_in: Annotated[
-        str | None,
-        _duration("How long the seller has to deliver; left out, the price is paid at the result."),
-    ] = None,
-    accept_in: Annotated[
-        str, _duration("With --deliver-in: how long the payer has to judge; silence pays.")
-    ] = "60s",
+    bidder: BidderOption = None,
+    deliver_in: DeliverOption = None,
+    accept_in: AcceptOption = "60s",
     text: Annotated[str, typer.Option(metavar="TEXT", help="What the first lot is.")] = "",
     committee: CommitteeOption = MAIN,
     home: HomeOption = None,
@@ -109,35 +119,39 @@ def open_auction(
     """
     from node.service_auctions import AuctionOrder
 
-    if sell == buy:
-        raise typer.BadParameter("say --sell or --buy")
-    if kind not in KINDS:
-        raise typer.BadParameter(f"KIND {kind!r} is none of {', '.join(KINDS)}")
     terms: dict[str, Any] = {
-        "kind": kind,
-        "direction": "forward" if sell else "reverse",
+        **_choose_side(kind, sell, buy),
         "lots": _parse_lots(lot, text),
         "cap": cap,
         "bid_ms": parse_duration(bid_for),
         "bidders": tuple(bidder or ()),
     }
     if kind == "english":
-        terms |= {"increment": increment}
-        terms |= {"extend_ms": parse_duration(extend), "extend_ms_max": parse_duration(extend_max)}
+        times = (parse_duration(extend), parse_duration(extend_max))
+        terms |= {"increment": increment, "extend_ms": times[0], "extend_ms_max": times[1]}
     elif kind == "dutch":
         terms |= {"start": start or (cap if sell else 1), "step": step}
-        terms |= {"step_ms": parse_duration(step_time)}
+        terms["step_ms"] = parse_duration(step_time)
     else:
-        terms |= {"reveal_ms": parse_duration(reveal_for)}
-    if kind == "multi_unit":
-        terms |= {"units": units}
-    if kind == "combinatorial" and pay_as_bid:
-        terms |= {"pricing": "pay_as_bid"}
+        terms |= {"reveal_ms": parse_duration(reveal_for), "units": units}
+        terms["pricing"] = "pay_as_bid" if pay_as_bid else "vcg"
     if deliver_in is not None:
-        terms |= {"delivery_ms": parse_duration(deliver_in)}
-        terms |= {"accept_ms": parse_duration(accept_in)}
+        times = (parse_duration(deliver_in), parse_duration(accept_in))
+        terms |= {"delivery_ms": times[0], "accept_ms": times[1]}
+    _open(AuctionOrder(**terms), home, committee, json)
+
+
+def _choose_side(kind: str, sell: bool, buy: bool) -> dict[str, Any]:
+    if sell == buy:
+        raise typer.BadParameter("say --sell or --buy")
+    if kind not in KINDS:
+        raise typer.BadParameter(f"KIND {kind!r} is none of {', '.join(KINDS)}")
+    return {"kind": kind, "direction": "forward" if sell else "reverse"}
+
+
+def _open(order: "AuctionOrder", home: Path | None, committee: str, json: bool) -> None:
     with open_client(home, committee) as client:
-        opened = client.auctions.open(AuctionOrder(**terms))
+        opened = client.auctions.open(order)
     pairs = [("auction", opened.auction), ("log position", opened.position)]
     show(opened, json, lambda: render_pairs(pairs))
     hint(f"follow it: econode auction watch {opened.auction[:12]}", json)

@@ -9,6 +9,7 @@ from node.commands.common import HomeOption, JsonOption, hint, open_home, render
 
 if TYPE_CHECKING:
     from protocols.auction.result_file import VerifiedResult
+    from protocols.light import Anchor
 
 
 def certificate(
@@ -73,28 +74,40 @@ def verify(
     Example:
       econode auction verify sale.econode --genesis genesis.json
     """
+    if genesis is not None and anchor is not None:
+        raise typer.BadParameter("trust --genesis or --anchor, not both")
+    trusted = _choose_anchor(genesis, anchor, home)
+    document = _describe(_check(file, trusted), trusted is not None)
+    show(document, json, lambda: _render(document))
+
+
+def _choose_anchor(genesis: Path | None, anchor: Path | None, home: Path | None) -> "Anchor | None":
+    """What is trusted; None where neither a file nor a home says it."""
+    from node.home import read_genesis
+    from node.light_files import read_anchor
+    from protocols.light import make_anchor
+
+    if anchor is not None:
+        return read_anchor(anchor)
+    if genesis is not None:
+        return make_anchor(read_genesis(genesis))
+    place = open_home(home)
+    return make_anchor(place.load_genesis()) if place.genesis_path.exists() else None
+
+
+def _check(file: Path, trusted: "Anchor | None") -> "VerifiedResult":
+    """Raises Problem when the file proves nothing."""
     import time
 
     from identity.errors import EconodeError
-    from node.home import read_genesis
-    from node.light_files import read_anchor
     from node.problem import Problem
     from protocols.auction.result_file import RESULT_BYTES_MAX, verify_result
-    from protocols.light import StaleAnchor, make_anchor
+    from protocols.light import StaleAnchor
 
-    if genesis is not None and anchor is not None:
-        raise typer.BadParameter("trust --genesis or --anchor, not both")
-    trusted = None
-    if anchor is not None:
-        trusted = read_anchor(anchor)
-    elif genesis is not None:
-        trusted = make_anchor(read_genesis(genesis))
-    elif (place := open_home(home)).genesis_path.exists():
-        trusted = make_anchor(place.load_genesis())
     with open(file, "rb") as opened:
         data = opened.read(RESULT_BYTES_MAX + 1)
     try:
-        verified = verify_result(data, trusted, time.time_ns() // 1_000_000)
+        return verify_result(data, trusted, time.time_ns() // 1_000_000)
     except StaleAnchor as error:
         raise Problem(
             "stale-anchor",
@@ -110,8 +123,6 @@ def verify(
             remedy="take it anew, from another node (econode auction certificate), and check it "
             "against the genesis or the anchor of that network",
         ) from None
-    document = _describe(verified, trusted is not None)
-    show(document, json, lambda: _render(document))
 
 
 def read_delivery(file: Path) -> bytes:

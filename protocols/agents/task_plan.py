@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocols.economy.contracts import DURATION_MS_MAX, compute_escrow
+from protocols.economy.market_model import Market
 from protocols.economy.model import compute_share
 from protocols.economy.operations import ITEMS_MAX
 from protocols.economy.state import EconomyState
@@ -71,9 +72,10 @@ def plan_tasks(
     requester: bytes,
     demand: Demand,
     recent_prices: Sequence[int] = (),
-    posted_price: int | None = None,
 ) -> TaskPlan:
-    """What opening `demand` would come to. `recent_prices` are those of the last awards."""
+    """What opening `demand` would come to. `recent_prices` are those of the last awards, for
+    where no price is posted."""
+    market = state.get_market(demand.capability)
     rules, committee = state.parameters, state.committee
     bidders = list_bidders(state, demand.capability, requester)
     members = [key for key in bidders if committee.is_member(key)]
@@ -84,11 +86,11 @@ def plan_tasks(
     n = committee.n
     per_batch = (n - 1) + (n - 1) ** 2 + 2 * n * (n - 1)
     escrow = demand.count * compute_escrow(rules, n, demand.budget)
-    price, source = _expect_price(recent_prices, posted_price)
+    price, source = _expect_price(recent_prices, market)
     return TaskPlan(
         kind="vickrey",
         direction="reverse",
-        why=_explain(len(bidders), verifiers, agreeing),
+        why=_explain(len(bidders), verifiers, agreeing, market),
         bidders=tuple(bidders),
         verifiers=verifiers,
         verifiers_eligible=len(members),
@@ -119,15 +121,18 @@ def list_bidders(state: EconomyState, capability: bytes, requester: bytes) -> li
     ]
 
 
-def _expect_price(recent: Sequence[int], posted: int | None) -> tuple[int | None, str]:
-    if posted is not None:
-        return posted, "posted"
+def _expect_price(recent: Sequence[int], market: Market | None) -> tuple[int | None, str]:
+    if market is not None:
+        return market.price, "posted"
     if recent:
         return sorted(recent)[len(recent) // 2], "recent"
     return None, "unknown"
 
 
-def _explain(bidders: int, verifiers: int, agreeing: int) -> tuple[str, ...]:
+def _explain(
+    bidders: int, verifiers: int, agreeing: int, market: Market | None
+) -> tuple[str, ...]:
+    halted = market is not None and market.halted_until_ms is not None
     return (
         "reverse: the requester buys; the lowest bid wins, weighed by reputation",
         "vickrey: sealed, the winner is paid the second price, so asking for the true cost is the "
@@ -135,6 +140,7 @@ def _explain(bidders: int, verifiers: int, agreeing: int) -> tuple[str, ...]:
         f"{bidders} agents are invited; each phase ends as soon as all of them have spoken",
         f"{verifiers} members run it again besides the executor; {agreeing} equal results of "
         "members are the result, so one of them is honest",
+        *(("the market is halted: tasks wait until it reopens",) if halted else ()),
     )
 
 

@@ -54,6 +54,20 @@ def compute_work_commitment(
     return hashlib.sha256(cbor.encode(content)).digest()
 
 
+def compute_report_commitment(
+    network: bytes,
+    committee: bytes,
+    variable: bytes,
+    round: int,
+    member: bytes,
+    objective_ppm: int,
+    salt: bytes,
+) -> bytes:
+    """The seal of what a member measured in a variable's term."""
+    content = ["econode/report", network, committee, variable, round, member, objective_ppm, salt]
+    return hashlib.sha256(cbor.encode(content)).digest()
+
+
 def compute_draw(seed: bytes, subject: bytes, key: bytes) -> bytes:
     """Priority of `key` under a seed fixed after everybody committed; the least comes first."""
     return hashlib.sha256(seed + subject + key).digest()

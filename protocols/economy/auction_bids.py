@@ -9,6 +9,7 @@ from crdt.facts_auctions import (
 )
 from protocols.auction import bundles, open_prices
 from protocols.auction.commit_reveal import compute_auction_commitment
+from protocols.economy import floods
 from protocols.economy.auction_model import Auction, SealedBid
 from protocols.economy.auction_results import end_auction, end_sealed
 from protocols.economy.auction_terms import (
@@ -29,6 +30,8 @@ from protocols.economy.operations_auctions import (
 
 def commit(books: Books, auction: Auction, signer: bytes, item: CommitAuctionBid) -> None:
     """Take a sealed bid with its deposit, or a pass. Raises Refused."""
+    if not auction.terms.bidders:
+        floods.take_bid(books, signer)
     if auction.stage != "auction_commit":
         raise Refused("too_late" if auction.terms.kind in SEALED_KINDS else "not_sealed")
     weight_ppm = check_bidder(books, auction, signer)
@@ -94,6 +97,7 @@ def reveal(books: Books, auction: Auction, signer: bytes, item: RevealAuctionBid
 def place_bid(books: Books, auction: Auction, signer: bytes, item: PlaceBid) -> None:
     """Take an open bid that beats the standing one, whose bidder is free again. Raises Refused."""
     terms = auction.terms
+    floods.take_bid(books, signer)
     if auction.stage != "auction_bid":
         raise Refused("too_late" if terms.kind == "english" else "not_english")
     weight_ppm = check_bidder(books, auction, signer)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from crdt.facts_auctions import AuctionAward, AuctionBid, AuctionEnded
 from protocols.auction.clearing import Contest, NeedsSolution, Outcome, clear
+from protocols.economy import variables
 from protocols.economy.auction_model import Agreement, Auction
 from protocols.economy.auction_terms import compute_bid_deposit, compute_seller_deposit
 from protocols.economy.auctions import enter_phase, remove_auction
@@ -81,6 +82,7 @@ def settle_outcome(
         _await_delivery(books, auction)
     else:
         remove_auction(books, auction)
+    variables.note_result(books, auction.id, outcome.awards)
 
 
 def _list_deposits(books: Books, auction: Auction) -> Deposits:

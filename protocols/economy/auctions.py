@@ -8,7 +8,7 @@ bidders are listed nobody is waited for: then the inventories alone name who mus
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from crdt.facts_auctions import AuctionBegan, AuctionCancelled, AuctionPhase
+from crdt.facts_auctions import AuctionBegan, AuctionCancelled, AuctionPhase, AuctionTerms
 from protocols.auction.commit_reveal import may_close
 from protocols.economy.auction_model import (
     OPEN_PHASES,
@@ -23,6 +23,7 @@ from protocols.economy.auction_terms import (
     count_awards_max,
 )
 from protocols.economy.books import Books, compute_moves
+from protocols.economy.market_model import find_right
 from protocols.economy.model import OrderedOperation, Refused
 from protocols.economy.operations_auctions import CancelAuction, OpenAuction
 
@@ -35,17 +36,23 @@ def open_auction(books: Books, ordered: OrderedOperation, body: OpenAuction) -> 
     if len(books.general_auctions) >= rules.auctions_open_max:
         raise Refused("too_many_auctions")
     check_terms(rules, opener, terms)
+    place, nonce = books.committee, ordered.operation.nonce
+    begin_auction(books, compute_auction_id(place.network, place.id, opener, nonce), opener, terms)
+
+
+def begin_auction(books: Books, id_: bytes, opener: bytes, terms: AuctionTerms) -> None:
+    """Begin an auction by terms that were checked. Raises Refused when the opener cannot pay."""
+    rules = books.parameters
     escrow = compute_budget(terms)
     deposit = compute_seller_deposit(rules, terms) * count_awards_max(terms)
     books.require_free(opener, escrow + deposit)
     books.opened_count += 1
-    place = books.committee
     phase: AuctionPhase = "auction_commit"
     if terms.kind not in SEALED_KINDS:
         phase = "auction_bid" if terms.kind == "english" else "auction_accept"
     auction = Auction(
         number=books.opened_count,
-        id=compute_auction_id(place.network, place.id, opener, ordered.operation.nonce),
+        id=id_,
         opener=opener,
         terms=terms,
         opened_ms=books.time_ms,
@@ -76,6 +83,8 @@ def cancel_auction(books: Books, signer: bytes, body: CancelAuction) -> None:
     auction = find_auction(books, body.auction)
     if signer != auction.opener:
         raise Refused("not_yours")
+    if find_right(books.variables.values(), auction.id) is not None:
+        raise Refused("right_to_a_variable")
     if auction.stage not in OPEN_PHASES or auction.bids or auction.placed:
         raise Refused("bids_are_in")
     opener = auction.opener

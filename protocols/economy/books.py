@@ -13,6 +13,7 @@ from crdt.facts import COMMON, Bucket, Fact, Move, Phase
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from protocols.committee import Committee
+from protocols.economy.market_model import Market, Variable
 from protocols.economy.model import (
     Agent,
     Border,
@@ -86,6 +87,12 @@ class Books(Stages):
         """Committees that this one formed, by id, in the order they were formed."""
         self.borders: dict[bytes, Border] = {}
         """Committees that credits cross to and from, by id."""
+        self.markets: dict[bytes, Market] = {}
+        """By capability; see `prices.py`."""
+        self.bidders: dict[bytes, int] = {}
+        """Until when (agreed time) each bidder has used its allowance up; see `floods.py`."""
+        self.variables: dict[bytes, Variable] = {}
+        """By id, in the order they were opened; see `variables.py`."""
         self.facts: list[Fact] = []
         self._offering: dict[bytes, list[bytes]] = {}
         self._fee: Move | None = None

@@ -23,6 +23,7 @@ from crdt.facts import (
 from identity.errors import InvalidBytes
 from protocols.auction import mechanisms
 from protocols.auction.commit_reveal import compute_bid_commitment
+from protocols.economy import prices
 from protocols.economy.books import Books, Part, compute_moves
 from protocols.economy.model import (
     Bid,
@@ -153,6 +154,8 @@ def fail_task(books: Books, task: Task) -> None:
 def open_auctions(books: Books) -> None:
     """Open auctions for queued tasks while invited agents have room for what is being sold."""
     for capability in sorted(books.queue):
+        if prices.is_halted(books, capability):
+            continue
         blocked = 0
         while blocked < BLOCKED_MAX and (tasks := books.queue.get(capability)):
             task = next(iter(tasks.values()))
@@ -360,6 +363,7 @@ def _start_lease(
             moves=moves,
         )
     )
+    prices.note_award(books, task.capability, task.price)
 
 
 def _return_deposits(task: Task, bidders: Iterable[bytes]) -> tuple[Move, ...]:

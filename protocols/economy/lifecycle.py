@@ -14,6 +14,10 @@ from protocols.economy import (
     committees,
     contracts,
     deliveries,
+    floods,
+    prices,
+    reports,
+    variables,
     verification,
 )
 from protocols.economy.auction_model import Auction
@@ -29,9 +33,12 @@ SETTLED_MAX = 10_000
 
 def pass_time(books: Books) -> None:
     """Everything that is due at the present time: proposals, then bonds on their way out, then
-    tasks, each in the order of their deadlines."""
+    markets and variables, then tasks and auctions, each in the order of their deadlines."""
     committees.lapse_due(books)
     bonds.release_due(books)
+    prices.pass_time(books)
+    floods.forget_idle(books)
+    reports.pass_time(books)
     while (task := books.pop_due(books.time_ms)) is not None:
         if isinstance(task, Auction):
             _pass_auction(books, task)
@@ -47,6 +54,12 @@ def pass_time(books: Books) -> None:
         else:
             books.set_overdue(task)
         advance_touched(books)
+
+
+def next_due_ms(books: Books) -> int | None:
+    """When the agreed time next changes something; None when nothing is under way."""
+    due = (books.next_due_ms(), prices.next_due_ms(books), variables.next_due_ms(books))
+    return min((due_ms for due_ms in due if due_ms is not None), default=None)
 
 
 def record_inventories(

@@ -23,6 +23,12 @@ from protocols.economy.operations_auctions import (
     PlaceBid,
     RevealAuctionBid,
 )
+from protocols.economy.operations_market import (
+    CommitReport,
+    OpenVariable,
+    RevealReport,
+    SetVariable,
+)
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 OPERATION_KIND = "operation"
@@ -268,6 +274,10 @@ AnyBody = (
     | AcceptPrice
     | Deliver
     | AcceptDelivery
+    | OpenVariable
+    | SetVariable
+    | CommitReport
+    | RevealReport
 )
 
 

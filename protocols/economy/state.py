@@ -24,14 +24,17 @@ from protocols.economy import (
     contracts,
     lifecycle,
     membership,
+    reports,
     slashing,
     statefile,
+    variables,
     verification,
 )
 from protocols.economy.auction_model import AuctionDuty, AuctionView
 from protocols.economy.auction_rows import make_auction_row
 from protocols.economy.auction_views import list_auction_duties, quote_price, view_auction
 from protocols.economy.books import Books, CheckReceipt
+from protocols.economy.market_model import Market, Variable
 from protocols.economy.model import (
     AgentView,
     Border,
@@ -64,6 +67,12 @@ from protocols.economy.operations import (
     RevealWork,
     Transfer,
     Unbond,
+)
+from protocols.economy.operations_market import (
+    CommitReport,
+    OpenVariable,
+    RevealReport,
+    SetVariable,
 )
 from protocols.economy.task_rows import make_task_row
 from protocols.economy.unbondings import Unbonding
@@ -190,7 +199,7 @@ class EconomyState:
 
     def next_deadline_ms(self) -> int | None:
         """The earliest agreed time at which something is due; None when nothing is under way."""
-        return self._books.next_due_ms()
+        return lifecycle.next_due_ms(self._books)
 
     def get_standing_bond(self, account: bytes) -> int:
         """What the account has bonded without a way out: this much opens doors."""
@@ -260,6 +269,18 @@ class EconomyState:
     def formed(self) -> Iterator[Formed]:
         """Committees that this one formed, in that order."""
         return iter(self._books.formed.values())
+
+    def markets(self) -> Iterator[Market]:
+        """Markets since their first award, in ascending order of their capabilities."""
+        return (market for _, market in sorted(self._books.markets.items()))
+
+    def get_market(self, capability: bytes) -> Market | None:
+        """The market of a capability; None before its first award."""
+        return self._books.markets.get(capability)
+
+    def variables(self) -> Iterator[Variable]:
+        """Variables under way, in the order they were opened."""
+        return iter(self._books.variables.values())
 
     def borders(self) -> Iterator[Border]:
         """Committees that credits cross to and from, in ascending order of their ids."""
@@ -362,6 +383,14 @@ class EconomyState:
                 return _each(books, ordered, body.works, verification.commit_work)
             case RevealWork() as body:
                 return _each(books, ordered, body.works, verification.reveal_work)
+            case OpenVariable() as body:
+                variables.open_variable(books, ordered, body)
+            case SetVariable() as body:
+                variables.set_variable(books, ordered.signer, body)
+            case CommitReport() as body:
+                reports.commit_report(books, ordered.signer, body)
+            case RevealReport() as body:
+                reports.reveal_report(books, ordered.signer, body)
             case Inventory() as body:
                 return lifecycle.record_inventories(books, ordered, body)
             case body:

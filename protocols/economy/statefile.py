@@ -14,6 +14,7 @@ from identity import cbor, schema
 from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy.books import Books
+from protocols.economy.market_model import Market, Variable
 from protocols.economy.model import Agent, Bid, Border, Formed, Proposal, Stage, Task, Work
 from protocols.economy.statefile_auctions import AuctionRecord, dump_auction, load_auction
 from protocols.economy.unbondings import Unbonding, Unbondings
@@ -103,6 +104,9 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proposals: tuple[Proposal, ...]
     formed: tuple[Formed, ...]
     borders: tuple[Border, ...]
+    markets: tuple[Market, ...]
+    bidders: tuple[tuple[bytes, int], ...]
+    variables: tuple[Variable, ...]
 
 
 def dump(books: Books) -> bytes:
@@ -130,6 +134,9 @@ def dump(books: Books) -> bytes:
         proposals=tuple(proposal for _, proposal in sorted(books.proposals.items())),
         formed=tuple(books.formed.values()),
         borders=tuple(border for _, border in sorted(books.borders.items())),
+        markets=tuple(market for _, market in sorted(books.markets.items())),
+        bidders=tuple(sorted(books.bidders.items())),
+        variables=tuple(books.variables.values()),
     )
     return schema.encode(record)
 
@@ -158,6 +165,9 @@ def load(data: bytes, books: Books) -> None:
         _check_border(border, books.committee)
         books.borders[border.committee] = border
     books.formed = {formed.committee: formed for formed in record.formed}
+    books.markets = {market.capability: market for market in record.markets}
+    books.bidders = dict(record.bidders)
+    books.variables = {variable.id: variable for variable in record.variables}
     books.tasks = {task.id: _load_task(task) for task in record.tasks}
     books.general_auctions = {each.id: load_auction(each) for each in record.auctions}
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import trio
 from fake_auctions import FakeAuctions
+from fake_market import FakeMarket
 from fake_views import CAPABILITY, FakeViews, parse_peer
 
 from crdt import facts
@@ -71,6 +72,7 @@ class FakeNode(FakeViews):
         self.peer_id = peer_id
         self._key = keys.parse_peer_id(peer_id)
         self.data = LogData(PeerLogs(self._key), self._key)
+        self._market = FakeMarket(peer_id)
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []
@@ -126,6 +128,10 @@ class FakeNode(FakeViews):
     def crossings_of(self, committee: str) -> FakeCrossings:
         self.at(committee)
         return FakeCrossings()
+
+    def market_of(self, committee: str) -> FakeMarket:
+        self.at(committee)
+        return self._market
 
     async def committees(self) -> service.Committees:
         main = service.Committee(

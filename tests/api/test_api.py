@@ -15,6 +15,7 @@ import node.api
 import node.api_crossing
 import node.api_data
 import node.api_evidence
+import node.api_market
 import node.api_views
 import node.feeds
 from crdt import facts
@@ -332,7 +333,8 @@ async def test_a_port_in_use_is_named(nursery, served):
 
 def _read_sources():
     modules = (
-        *(node.api, node.api_crossing, node.api_data, node.api_evidence, node.api_views),
+        *(node.api, node.api_auctions, node.api_crossing, node.api_data, node.api_evidence),
+        *(node.api_market, node.api_views),
         node.feeds,
     )
     return "".join(map(inspect.getsource, modules))
@@ -355,7 +357,7 @@ def test_every_method_of_a_committee_is_served():
 def test_every_field_of_bytes_in_facts_is_named_as_key_or_digest():
     digests = {
         *("operation", "id", "task", "capability", "input", "commitment", "output", "seed"),
-        *("offence", "root", "committee", "parent", "fact", "link"),
+        *("offence", "root", "committee", "parent", "fact", "link", "auction", "blob"),
     }
     found = set()
     pending = [*facts.AnyFact.__args__, facts.Move, facts.Score, facts.OfferedCapability]

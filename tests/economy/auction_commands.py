@@ -20,6 +20,7 @@ import msgspec
 
 from crdt.facts import AuctionBegan, AuctionEnded, Fact
 from crdt.facts_auctions import AuctionTerms, BundleBid, Lot
+from crdt.facts_market import VariableTerms
 from protocols.auction.clearing import Contest, NeedsSolution, Outcome, clear
 from protocols.auction.commit_reveal import compute_auction_commitment
 from protocols.economy.operations import Body, Held, Inventory
@@ -155,7 +156,7 @@ class AuctionCommands(ABC):
 
     def note_auction(self, fact: Fact) -> None:
         """Give a new auction its name; a result must follow from its fact alone."""
-        if isinstance(fact, AuctionBegan):
+        if isinstance(fact, AuctionBegan) and fact.auction not in self.words:
             name = f"a{len(self.auctions) + 1}"
             self.auctions[name] = fact.auction
             self.words[fact.auction] = name
@@ -170,6 +171,8 @@ class AuctionCommands(ABC):
         match value:
             case BundleBid(lots, price):
                 return f"{_tell_lots(lots)}:{price}"
+            case VariableTerms():
+                return value.name
             case AuctionTerms():
                 return f"{value.kind}/{value.direction}"
         name, *rest = (getattr(value, field) for field in value.__struct_fields__)

@@ -30,6 +30,8 @@ commit it. The commands:
     stake | scores | duties NAME | tasks | admit FROM TO AMOUNT NONCE
     reload                                   go on with load(dump(state))
 
+General auctions: auction_commands.py. Prices, halts, variables: market_commands.py.
+
 General auctions have commands of their own: `auction_commands.py`.
 """
 
@@ -80,6 +82,7 @@ from protocols.economy.operations import (
 )
 from protocols.economy.state import EconomyState
 from tests.economy.auction_commands import AuctionCommands
+from tests.economy.market_commands import MarketCommands
 from tests.economy.world import START_MS, World, check_receipt, digest
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -87,7 +90,7 @@ REWRITE = os.environ.get("ECONODE_REWRITE_SCENARIOS") == "1"
 OUTPUTS = ("right", "wrong", "other", "good")
 
 
-class Runner(AuctionCommands):
+class Runner(AuctionCommands, MarketCommands):
     """Executes commands on a world and tells what followed."""
 
     def __init__(self) -> None:
@@ -95,6 +98,7 @@ class Runner(AuctionCommands):
         self.tasks: dict[str, bytes] = {}
         self.auctions: dict[str, bytes] = {}
         self.committees: dict[str, bytes] = {}
+        self.variables: dict[str, bytes] = {}
         self.words: dict[bytes, str] = {}
 
     def command(self, line: str) -> list[str]:
@@ -107,7 +111,7 @@ class Runner(AuctionCommands):
 
     def do_world(self, **options: str) -> list[str]:
         self.world = World(**{key: int(value) for key, value in options.items()})
-        self.tasks, self.auctions, self.committees = {}, {}, {}
+        self.tasks, self.auctions, self.committees, self.variables = {}, {}, {}, {}
         self.words = {COMMON: "", **self.world.names}
         self.words |= {digest(output): output for output in OUTPUTS}
         self.world.run(*self.world.offer(*self.world.members))
@@ -295,6 +299,7 @@ class Runner(AuctionCommands):
             self.committees[fact.name] = fact.committee
             self.words[fact.committee] = fact.name
             self.words[compute_transit_account(fact.committee)] = f"to:{fact.name}"
+        self.note_variable(fact)
         self.note_auction(fact)
         hidden = {
             "moves",
@@ -332,7 +337,10 @@ class Runner(AuctionCommands):
             return value.name
         if isinstance(value, msgspec.Struct):
             return self.tell_struct(value)
-        if field in ("deadline_ms", "created_ms", "due_ms", "opened_ms") and value is not None:
+        if (
+            field in ("deadline_ms", "created_ms", "due_ms", "opened_ms", "since_ms")
+            and value is not None
+        ):
             return str(value - START_MS)
         return str(value)
 
