@@ -81,6 +81,8 @@ def fold_auction(row: AuctionRow | None, fact: Fact, time_ms: int) -> AuctionRow
             return replace(row, bids=row.bids + 1)
         case facts.BidPlaced(price=price, deadline_ms=deadline_ms):
             return replace(row, bids=row.bids + 1, price=price, deadline_ms=deadline_ms)
+        case facts.SolutionAwaited(deadline_ms=deadline_ms):
+            return replace(row, deadline_ms=deadline_ms)
         case facts.AuctionBidsClosed(deadline_ms=deadline_ms):
             return replace(row, state="revealing", deadline_ms=deadline_ms)
         case facts.AuctionCancelled():

@@ -42,6 +42,8 @@ from crdt.facts_market import TermEnded as TermEnded
 from crdt.facts_market import VariableClosed as VariableClosed
 from crdt.facts_market import VariableOpened as VariableOpened
 from crdt.facts_market import VariableSet as VariableSet
+from crdt.facts_solutions import SolutionAwaited as SolutionAwaited
+from crdt.facts_solutions import SolutionSubmitted as SolutionSubmitted
 from crdt.moves import COMMON as COMMON
 from crdt.moves import Bucket as Bucket
 from crdt.moves import Fact as Fact
@@ -408,6 +410,8 @@ AnyFact = (
     | AuctionBidsClosed
     | AuctionBidRevealed
     | BidPlaced
+    | SolutionAwaited
+    | SolutionSubmitted
     | AuctionEnded
     | AuctionCancelled
     | Delivered

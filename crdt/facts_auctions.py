@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from crdt.facts_solutions import SolutionProof
 from crdt.moves import Fact
 from identity.schema import Amount, Digest, Key, Name, Positive, Text, TimeMs
 
@@ -165,7 +166,8 @@ class AuctionEnded(Fact, frozen=True, tag="auction_ended"):
 
     `silent` did not open what they had sealed: their deposits go to the opener. `gap_ppm`: how far
     from the best the chosen bundles may be; 0 when they are proven to be the best. `deadline_ms`
-    is when everything must be delivered, None when nothing is.
+    is when everything must be delivered, None when nothing is. `work_max` is what the search for
+    bundles could do, `proof` what was submitted where that did not suffice.
     """
 
     auction: Digest
@@ -178,6 +180,8 @@ class AuctionEnded(Fact, frozen=True, tag="auction_ended"):
     awards: tuple[AuctionAward, ...]
     gap_ppm: Amount
     deadline_ms: TimeMs | None
+    work_max: Amount = 0
+    proof: SolutionProof | None = None
 
 
 class AuctionCancelled(Fact, frozen=True, tag="auction_cancelled"):

@@ -32,6 +32,10 @@ class InvalidGenesis(EconodeError):
     """The genesis cannot found a network; the message names what and where."""
 
 
+AUCTION_WORK_MAX = 1_000_000_000
+"""Of `auction_work_max`: what a verifier of a result is asked for at most."""
+
+
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Rules of a network, fixed at genesis. Times are agreed time in milliseconds."""
 
@@ -79,6 +83,12 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Bundles of one bid in a combinatorial auction."""
     auction_bundles_total_max: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 2_048
     """Bundles of all bids in one: so many bidders it has room for as may each bid the most."""
+    auction_work_max: Annotated[int, msgspec.Meta(ge=0, le=AUCTION_WORK_MAX)] = 8_000_000
+    """Work, in tableau cells, that ordered code does for the winners of a combinatorial auction,
+    and again for their payments: some tenths of a second each where it is all spent. What it does
+    not finish waits for submitted solutions."""
+    auction_solution_ms: Positive = 10_000
+    """Time for submitting solutions."""
     auction_phase_ms_min: Positive = 1_000
     """Shortest time for bids, for opening them, for delivering and for accepting."""
     price_interval_ms: Positive = 60_000

@@ -169,6 +169,7 @@ class Trader:
         view = View(
             kind=terms.kind,
             direction=terms.direction,
+            auction=seen.auction,
             worth=worth[: state.parameters.auction_bundles_max],
             margin_ppm=want.margin_ppm,
             pricing=terms.pricing,

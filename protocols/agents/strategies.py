@@ -54,6 +54,7 @@ class Worth:
 class View:
     """What an agent sees of an auction when it decides.
 
+    - `auction`: its id, or the task's.
     - `worth`: of several only one is won (XOR), except in a call, where each lot counts for itself.
     - `capability`, `input_bytes`: of a task; None and 0 in an auction of lots.
     - `cap`: forward, the most that a bid may name.
@@ -67,6 +68,7 @@ class View:
     kind: AuctionKind
     direction: Direction
     worth: tuple[Worth, ...]
+    auction: bytes = b""
     margin_ppm: int = 0
     capability: bytes | None = None
     input_bytes: int = 0
@@ -139,6 +141,7 @@ def view_duty(duty: Duty, cost: Cost) -> View:
     return View(
         kind="vickrey",
         direction="reverse",
+        auction=duty.task,
         worth=(Worth(ONE_LOT, spent, duty.budget),),
         margin_ppm=cost.margin_ppm,
         capability=duty.capability,

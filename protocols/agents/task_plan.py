@@ -14,8 +14,8 @@ from protocols.economy.operations import ITEMS_MAX
 from protocols.economy.state import EconomyState
 
 STAGES = 6
-"""Batches of a task at least: opening, seals of bids, their opening, the sealed result, the seals of
-the verifiers, the opening of all results."""
+"""Batches of a task at least: opening, sealed bids, their opening, the sealed result, the sealed
+ones of the verifiers, the opening of all results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +129,16 @@ def _expect_price(recent: Sequence[int], market: Market | None) -> tuple[int | N
     return None, "unknown"
 
 
-def _explain(
-    bidders: int, verifiers: int, agreeing: int, market: Market | None
-) -> tuple[str, ...]:
-    halted = market is not None and market.halted_until_ms is not None
-    return (
+def _explain(bidders: int, verifiers: int, agreeing: int, market: Market | None) -> tuple[str, ...]:
+    found = [
         "reverse: the requester buys; the lowest bid wins, weighed by reputation",
-        "vickrey: sealed, the winner is paid the second price, so asking for the true cost is the "
-        "best bid and nobody gains by waiting or copying",
+        "vickrey: sealed, the winner is paid the second price: asking for the true cost is best",
         f"{bidders} agents are invited; each phase ends as soon as all of them have spoken",
-        f"{verifiers} members run it again besides the executor; {agreeing} equal results of "
-        "members are the result, so one of them is honest",
-        *(("the market is halted: tasks wait until it reopens",) if halted else ()),
-    )
+        f"{verifiers} members run it again beside the executor; {agreeing} equal results count",
+    ]
+    if market is not None and market.halted_until_ms is not None:
+        found.append("the market is halted: tasks wait until it reopens")
+    return tuple(found)
 
 
 def _list_obstacles(

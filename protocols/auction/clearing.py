@@ -37,6 +37,10 @@ class Contest:
     opened_ms: int
     bids: Sequence[AuctionBid]
     seed: bytes
+    work_max: int = 0
+    """What the search for bundles may do, see `several_lots.resolve`."""
+    submitted: several_lots.Candidate | None = None
+    """What the window for solutions brought, once it is over."""
 
 
 def clear(contest: Contest) -> Outcome | NeedsSolution:
@@ -76,9 +80,11 @@ def _clear_call(contest: Contest) -> Outcome:
 
 def _clear_bundles(contest: Contest) -> Outcome | NeedsSolution:
     place = (contest.seed, contest.auction)
-    awards, gap_ppm = several_lots.resolve(contest.terms, contest.bids, place)
+    awards, gap_ppm = several_lots.resolve(
+        contest.terms, contest.bids, place, contest.work_max, contest.submitted
+    )
     outcome = Outcome(awards, gap_ppm)
-    return NeedsSolution(outcome) if gap_ppm else outcome
+    return NeedsSolution(outcome) if gap_ppm and contest.submitted is None else outcome
 
 
 _RULES: dict[AuctionKind, Callable[[Contest], Outcome | NeedsSolution]] = {

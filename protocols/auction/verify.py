@@ -7,16 +7,19 @@ is told by the log: that every weight is the bidder's (`Snapshot`), and that nob
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
 
 from crdt.facts import Awarded
 from crdt.facts_auctions import BUNDLES_MAX, AuctionBid, AuctionEnded
+from crdt.facts_solutions import ChosenBundle
 from identity.errors import EconodeError
 from protocols.auction import bundles, mechanisms, open_prices
 from protocols.auction.clearing import Contest, NeedsSolution, Outcome, clear, has_rule
-from protocols.genesis import PPM
+from protocols.auction.several_lots import Candidate
+from protocols.genesis import AUCTION_WORK_MAX, PPM
 
 
 class InvalidResult(EconodeError):
@@ -43,10 +46,16 @@ def verify_auction(fact: AuctionEnded) -> Outcome:
         if fault is not None:
             raise InvalidResult(f"a bid that nobody could open: {fault}")
     _check_open_bids(fact)
-    contest = Contest(fact.auction, terms, fact.opened_ms, fact.bids, fact.seed)
+    if fact.work_max > AUCTION_WORK_MAX:
+        raise InvalidResult("more work than any network allows")
+    contest = Contest(fact.auction, terms, fact.opened_ms, fact.bids, fact.seed, fact.work_max)
     outcome = clear(contest)
     if isinstance(outcome, NeedsSolution):
-        outcome = outcome.found
+        chosen = tuple(ChosenBundle(each.winner, each.lots) for each in fact.awards)
+        outcome = clear(replace(contest, submitted=Candidate(chosen, fact.proof)))
+    elif fact.proof is not None:
+        raise InvalidResult("a proof where none was asked for")
+    assert isinstance(outcome, Outcome)  # nothing is left to be submitted
     if outcome != Outcome(fact.awards, fact.gap_ppm):
         raise InvalidResult("other winners or payments follow from these bids")
     if terms.kind == "dutch" and outcome.awards and fact.bids != _name_price(fact, outcome):

@@ -1,6 +1,6 @@
 """Operations on general auctions to the functions that execute them."""
 
-from protocols.economy import auction_bids, auctions, deliveries
+from protocols.economy import auction_bids, auction_solutions, auctions, deliveries
 from protocols.economy.books import Books
 from protocols.economy.model import OrderedOperation
 from protocols.economy.operations import AnyBody
@@ -14,6 +14,7 @@ from protocols.economy.operations_auctions import (
     PlaceBid,
     RevealAuctionBid,
 )
+from protocols.economy.operations_solutions import SubmitSolution
 
 
 def execute(books: Books, ordered: OrderedOperation, body: AnyBody) -> None:
@@ -34,5 +35,7 @@ def execute(books: Books, ordered: OrderedOperation, body: AnyBody) -> None:
             auctions.speak(books, signer, body.auction, body, auction_bids.accept_price)
         case Deliver():
             auctions.speak(books, signer, body.auction, body, deliveries.deliver)
+        case SubmitSolution():
+            auctions.speak(books, signer, body.auction, body, auction_solutions.submit)
         case AcceptDelivery():
             auctions.speak(books, signer, body.auction, body, deliveries.accept_delivery)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from crdt.facts_auctions import AuctionAward, AuctionBid, AuctionPhase, AuctionTerms, BundleBid
+from crdt.facts_solutions import ChosenBundle, SolutionProof
 from identity import cbor
 
 OPEN_PHASES: tuple[AuctionPhase, ...] = ("auction_commit", "auction_bid", "auction_accept")
@@ -61,6 +62,11 @@ class Auction:
     seed: bytes = bytes(32)
     agreements: dict[bytes, Agreement] = field(default_factory=dict)
     """By winner."""
+    solution: tuple[ChosenBundle, ...] = ()
+    """While better winners may be submitted: the best so far."""
+    proof: SolutionProof | None = None
+    solvers: dict[bytes, None] = field(default_factory=dict)
+    """Who submitted something that counted."""
 
     @property
     def round(self) -> int:
@@ -69,6 +75,8 @@ class Auction:
 
     def may_speak(self, party: bytes) -> bool:
         """True when the word of `party` may still count in this stage."""
+        if self.stage == "auction_solution":
+            return party not in self.solvers
         if self.stage not in OPEN_PHASES:
             return party in self.waiting
         if party == self.opener or party in self.bids:
@@ -115,3 +123,12 @@ def compute_auction_id(network: bytes, committee: bytes, opener: bytes, nonce: i
     """The id of the auction that its opener opened by the operation it numbered `nonce`."""
     content = ["econode/auction", network, committee, opener, nonce]
     return hashlib.sha256(cbor.encode(content)).digest()
+
+
+def list_opened(auction: Auction) -> tuple[AuctionBid, ...]:
+    """The sealed bids that were opened, ascending by bidder."""
+    return tuple(
+        AuctionBid(key, bid.weight_ppm, bid.bundles, 0)
+        for key, bid in sorted(auction.bids.items())
+        if bid.bundles is not None
+    )

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from crdt.facts_auctions import AuctionAward, AuctionBid, AuctionEnded
 from protocols.auction.clearing import Contest, NeedsSolution, Outcome, clear
+from protocols.auction.several_lots import Candidate
 from protocols.economy import variables
-from protocols.economy.auction_model import Agreement, Auction
+from protocols.economy.auction_model import Agreement, Auction, list_opened
+from protocols.economy.auction_solutions import await_solution
 from protocols.economy.auction_terms import compute_bid_deposit, compute_seller_deposit
 from protocols.economy.auctions import enter_phase, remove_auction
 from protocols.economy.books import Books, Part, compute_moves
@@ -16,12 +18,16 @@ Deposits = Mapping[bytes, int]
 
 def end_sealed(books: Books, auction: Auction) -> None:
     """The bids that will ever be opened are. Deposits of those that were not go to the opener."""
-    opened = tuple(
-        AuctionBid(key, bid.weight_ppm, bid.bundles, 0)
-        for key, bid in sorted(auction.bids.items())
-        if bid.bundles is not None
-    )
-    end_auction(books, auction, opened)
+    end_auction(books, auction, list_opened(auction))
+
+
+def end_solution(books: Books, auction: Auction) -> None:
+    """The time for better winners is over."""
+    bids = list_opened(auction)
+    candidate = Candidate(auction.solution, auction.proof)
+    outcome = clear(_make_contest(books, auction, bids, candidate))
+    assert isinstance(outcome, Outcome)  # nothing is left to be submitted
+    settle_outcome(books, auction, bids, outcome)
 
 
 def end_auction(
@@ -30,12 +36,34 @@ def end_auction(
     bids: tuple[AuctionBid, ...],
     locked: Sequence[Part] = (),
 ) -> None:
-    """Find the outcome of `bids` and carry it out; `locked` is moved first."""
-    contest = Contest(auction.id, auction.terms, auction.opened_ms, bids, auction.seed)
-    outcome = clear(contest)
+    """Find the outcome of `bids` and carry it out; `locked` is moved first. What is not proven to
+    be the best waits for submitted solutions."""
+    outcome = clear(_make_contest(books, auction, bids))
     if isinstance(outcome, NeedsSolution):
-        outcome = outcome.found
-    settle_outcome(books, auction, bids, outcome, locked)
+        await_solution(books, auction, outcome.found)
+    else:
+        settle_outcome(books, auction, bids, outcome, locked)
+
+
+def _make_contest(
+    books: Books,
+    auction: Auction,
+    bids: tuple[AuctionBid, ...],
+    submitted: Candidate | None = None,
+) -> Contest:
+    return Contest(
+        auction.id,
+        auction.terms,
+        auction.opened_ms,
+        bids,
+        auction.seed,
+        _get_work_max(books, auction),
+        submitted,
+    )
+
+
+def _get_work_max(books: Books, auction: Auction) -> int:
+    return books.parameters.auction_work_max if auction.terms.kind == "combinatorial" else 0
 
 
 def settle_outcome(
@@ -74,10 +102,13 @@ def settle_outcome(
             awards=outcome.awards,
             gap_ppm=outcome.gap_ppm,
             deadline_ms=books.time_ms + terms.delivery_ms if is_delivered else None,
+            work_max=_get_work_max(books, auction),
+            proof=auction.proof,
             moves=compute_moves(*locked, *parts),
         )
     )
     auction.bids, auction.placed = {}, {}
+    auction.solution, auction.proof, auction.solvers = (), None, {}
     if is_delivered:
         _await_delivery(books, auction)
     else:

@@ -144,6 +144,8 @@ def is_complete(books: Books, auction: Auction) -> bool:
 
 def may_bid_unasked(auction: Auction) -> bool:
     """True while nobody knows who else will speak: only the deadline ends the phase."""
+    if auction.stage == "auction_solution":
+        return True
     if auction.stage not in OPEN_PHASES:
         return False
     return auction.stage != "auction_commit" or not auction.terms.bidders

@@ -136,6 +136,8 @@ def _close_auction(books: Books, auction: Auction) -> None:
             auction_bids.close_commits(books, auction)
         case "auction_reveal":
             auction_results.end_sealed(books, auction)
+        case "auction_solution":
+            auction_results.end_solution(books, auction)
         case "auction_bid" | "auction_accept":
             auction_bids.close_open(books, auction)
         case "auction_delivery":

@@ -29,6 +29,7 @@ from protocols.economy.operations_market import (
     RevealReport,
     SetVariable,
 )
+from protocols.economy.operations_solutions import SubmitSolution
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 OPERATION_KIND = "operation"
@@ -278,6 +279,7 @@ AnyBody = (
     | SetVariable
     | CommitReport
     | RevealReport
+    | SubmitSolution
 )
 
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from crdt.facts_auctions import AuctionAward, AuctionBid, AuctionPhase, AuctionTerms, BundleBid
+from crdt.facts_solutions import ChosenBundle, SolutionProof
 from protocols.economy.auction_model import Agreement, Auction, SealedBid
 
 
@@ -40,6 +41,9 @@ class AuctionRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     placed: tuple[AuctionBid, ...]
     seed: bytes
     agreements: tuple[AgreementRecord, ...]
+    solution: tuple[ChosenBundle, ...]
+    proof: SolutionProof | None
+    solvers: tuple[bytes, ...]
 
 
 def dump_auction(auction: Auction) -> AuctionRecord:
@@ -68,6 +72,9 @@ def dump_auction(auction: Auction) -> AuctionRecord:
             AgreementRecord(each.award, each.deposit, each.delivered)
             for _, each in sorted(auction.agreements.items())
         ),
+        solution=auction.solution,
+        proof=auction.proof,
+        solvers=tuple(sorted(auction.solvers)),
     )
 
 
@@ -75,6 +82,7 @@ def load_auction(record: AuctionRecord) -> Auction:
     plain = {name: getattr(record, name) for name in record.__struct_fields__}
     plain["waiting"] = dict.fromkeys(record.waiting)
     plain["inventories"] = dict(record.inventories)
+    plain["solvers"] = dict.fromkeys(record.solvers)
     plain["weights"] = dict(record.weights)
     plain["bids"] = {
         bid.bidder: SealedBid(bid.weight_ppm, bid.commitment, bid.bundles) for bid in record.bids

@@ -8,6 +8,7 @@ take NAME AUCTION LIMIT           accept the price of a dutch auction
 retract NAME AUCTION              cancel
 deliver NAME AUCTION WINNER [BLOB]
 pay NAME AUCTION WINNER PPM       accept a delivery
+solve NAME AUCTION CHOSEN [proof=PRICES]   m1:01/m2:2; prices of lots in gains: 0:30/1:20
 held NAME AUCTION PHASE [PARTY ...]
 auctions                          those under way, and what is due
 asked NAME                        duties in them
@@ -21,8 +22,11 @@ import msgspec
 from crdt.facts import AuctionBegan, AuctionEnded, Fact
 from crdt.facts_auctions import AuctionTerms, BundleBid, Lot
 from crdt.facts_market import VariableTerms
-from protocols.auction.clearing import Contest, NeedsSolution, Outcome, clear
+from crdt.facts_solutions import ChosenBundle, LotPrice, SolutionProof
+from protocols.auction.clearing import Outcome
+from protocols.auction.combinatorial.certificate import FRACTION_BITS
 from protocols.auction.commit_reveal import compute_auction_commitment
+from protocols.auction.verify import verify_auction
 from protocols.economy.operations import Body, Held, Inventory
 from protocols.economy.operations_auctions import (
     AcceptDelivery,
@@ -34,6 +38,7 @@ from protocols.economy.operations_auctions import (
     PlaceBid,
     RevealAuctionBid,
 )
+from protocols.economy.operations_solutions import SubmitSolution
 from tests.economy.world import World, digest
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -131,6 +136,18 @@ class AuctionCommands(ABC):
         inventory = Inventory((Held(self.find_auction(auction), 0, phase, parties),))
         return self.submit(name, inventory)
 
+    def do_solve(self, name: str, auction: str, chosen: str, proof: str = "") -> list[str]:
+        winners = tuple(
+            ChosenBundle(self.world.keys[each.split(":")[0]], bytes(map(int, each.split(":")[1])))
+            for each in chosen.split("/")
+        )
+        shown = None
+        if proof:
+            parts = (part.split(":") for part in proof.split("/"))
+            lots = tuple(LotPrice(int(lot), int(price) << FRACTION_BITS) for lot, price in parts)
+            shown = SolutionProof(lots, ())
+        return self.submit(name, SubmitSolution(self.find_auction(auction), winners, shown))
+
     def do_auctions(self) -> list[str]:
         state = self.world.state
         due_ms = state.next_deadline_ms()
@@ -161,10 +178,7 @@ class AuctionCommands(ABC):
             self.auctions[name] = fact.auction
             self.words[fact.auction] = name
         if isinstance(fact, AuctionEnded):
-            contest = Contest(fact.auction, fact.terms, fact.opened_ms, fact.bids, fact.seed)
-            found = clear(contest)
-            outcome = found.found if isinstance(found, NeedsSolution) else found
-            assert outcome == Outcome(fact.awards, fact.gap_ppm)
+            assert verify_auction(fact) == Outcome(fact.awards, fact.gap_ppm)
 
     def tell_struct(self, value: msgspec.Struct) -> str:
         """Bids, bundles and awards in few words."""

@@ -311,7 +311,10 @@ class Runner(AuctionCommands, MarketCommands):
             "input",
             "root",
             "scores",
+            "work_max",
         }
+        if getattr(fact, "proof", None) is None:
+            hidden.add("proof")
         if not isinstance(fact, BidCommitted | WorkCommitted | AuctionBidCommitted):
             hidden.add("commitment")
         if isinstance(fact, Awarded):

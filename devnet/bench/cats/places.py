@@ -3,7 +3,7 @@
 import heapq
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from devnet.bench.cats.instance import Instance, to_mask
 
@@ -167,7 +167,7 @@ def _list_ways(links: dict, start: int, end: int, length_max: float) -> list[tup
     return list(itertools.islice(_walk(links, start, end, length_max), SUBSTITUTES_MAX))
 
 
-def _walk(links: dict, start: int, end: int, length_max: float):
+def _walk(links: dict, start: int, end: int, length_max: float) -> Iterator[tuple[float, int]]:
     """(length, goods) of ways without a circle, the shortest first."""
     heap = [(0.0, start, 0, 1 << start)]
     while heap:

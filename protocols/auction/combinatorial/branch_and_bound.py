@@ -141,12 +141,10 @@ class Search:
             return
         tableau = node.tableau
         solution, scale = tableau.list_solution(), tableau.scale
-        fractional = [(j, x) for j, x in solution if x != scale]
-        if not fractional:
+        open_ = [(j, x) for j, x in solution if x != scale] or self._list_clashing(solution)
+        if not open_:
             return  # what was left out made it whole: the next step sees it
-        entry = max(
-            fractional, key=lambda part: min(part[1], scale - part[1]) * self.values[part[0]]
-        )[0]
+        entry = max(open_, key=lambda part: min(part[1], scale - part[1]) * self.values[part[0]])[0]
         taking = tableau.copy()
         stack.pop()
         stack.append(Node(tableau, node.taken, node.base, 1 << entry, node.bound))
@@ -172,7 +170,8 @@ class Search:
             if node.bound < best.wanted:
                 return True
             solution = tableau.list_solution()
-            if all(x == tableau.scale for _, x in solution):
+            whole = all(x == tableau.scale for _, x in solution)
+            if whole and not self._list_clashing(solution):
                 best.offer([*node.taken, *(j for j, _ in solution)])
                 return True
             self._round(node, solution, best)
@@ -184,6 +183,11 @@ class Search:
             if not self.is_cut or not rounds or not self._cut(tableau, 1):
                 return False
             rounds -= 1
+
+    def _list_clashing(self, solution: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Entries that exclude others of the solution: a bidder's own have no row at first."""
+        support = sum(1 << j for j, _ in solution)
+        return [(j, x) for j, x in solution if self.problem.conflicts[j] & support]
 
     def _round(self, node: Node, solution: Sequence[tuple[int, int]], best: "_Best") -> None:
         """An allocation near the relaxation's: the largest shares first, then what still fits."""

@@ -26,10 +26,11 @@ def lift(problem: Problem, clique: int, order: Iterable[int]) -> int:
 
 
 def list_rows(problem: Problem, order: Sequence[int]) -> list[int]:
-    """Cliques that together say what may win: one for each lot and each bidder, made as large as
-    they go, without those inside of others."""
-    several = [mask for mask in problem.groups if mask & (mask - 1)]
-    rows = [lift(problem, mask, order) for mask in (*problem.holders, *several) if mask]
+    """A clique for each lot, made as large as it goes, without those inside of others.
+
+    Bidders' own cliques are left to `find_violated`: most say little more, and each row costs.
+    """
+    rows = [lift(problem, mask, order) for mask in problem.holders if mask]
     rows = sorted(set(rows), key=lambda mask: (-mask.bit_count(), mask))
     kept: list[int] = []
     for mask in rows:
@@ -51,8 +52,6 @@ def find_violated(
         support |= 1 << j
     found: dict[int, int] = {}
     for seed, x in parts:
-        if x >= scale:
-            continue
         clique, common, total = 1 << seed, problem.conflicts[seed] & support, x
         for j, share in parts:
             if common >> j & 1:

@@ -6,7 +6,10 @@ of every clique without a winner. So each choice has its loss, and a branch ends
 exceed what the best allocation leaves.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
+from operator import or_
 from typing import Protocol
 
 _NO_ROW = (0, 0)
@@ -36,6 +39,9 @@ class Listing:
         self.conflicts, self.margins = conflicts, margins
         self.prices = sorted(prices, key=lambda row: (-row[1], row[0]))
         self.total, self.scale = total, scale
+        ranked = sorted((margin, j) for j, margin in margins.items())
+        self._steps = [margin for margin, _ in ranked]
+        self._up_to = list(accumulate((1 << j for _, j in ranked), or_, initial=0))
         self.left = 0
         """Branches that may still be looked at."""
         self.cells = 0
@@ -66,6 +72,7 @@ class Listing:
                 self.cells += 10
                 return
             self.cells += 4 * len(rows) + 20
+            allowed &= self._up_to[bisect_right(self._steps, room)]
             alive = []
             fewest = 1 << 30
             chosen, chosen_row = 0, _NO_ROW
@@ -73,7 +80,7 @@ class Listing:
                 here = row[0] & allowed
                 if here:
                     alive.append(row)
-                    count = here.bit_count()
+                    count = here.bit_count() + (row[1] <= room)
                     if count < fewest:
                         fewest, chosen, chosen_row = count, here, row
                 else:
@@ -90,8 +97,7 @@ class Listing:
                 low = rest & -rest
                 rest ^= low
                 j = low.bit_length() - 1
-                if margins[j] <= room:
-                    options.append((margins[j], j))
+                options.append((margins[j], j))
             options.sort()
             for margin, j in options:
                 bit = 1 << j
