@@ -12,6 +12,7 @@ import pytest
 import trio
 
 import node.api
+import node.api_auctions
 import node.api_crossing
 import node.api_data
 import node.api_evidence
@@ -357,7 +358,7 @@ def test_every_method_of_a_committee_is_served():
 def test_every_field_of_bytes_in_facts_is_named_as_key_or_digest():
     digests = {
         *("operation", "id", "task", "capability", "input", "commitment", "output", "seed"),
-        *("offence", "root", "committee", "parent", "fact", "link", "auction", "blob"),
+        *("offence", "root", "committee", "parent", "fact", "link", "auction", "blob", "variable"),
     }
     found = set()
     pending = [*facts.AnyFact.__args__, facts.Move, facts.Score, facts.OfferedCapability]

@@ -108,3 +108,17 @@ def test_what_is_not_there(running, tmp_path):
     assert running.run("auction", "verify", missing).code == 1
     (tmp_path / "noise").write_bytes(b"noise")
     running.fail("not-proven", "auction", "verify", tmp_path / "noise")
+
+
+def test_a_plan_says_what_tasks_would_come_to(running):
+    plan = running.do("task", "plan", "--capability", "upper", "--count", 3, "--budget", 20)
+    assert (plan["escrow"], plan["count"], plan["obstacles"]) == (60, 3, [])
+    out = running.run("task", "plan", "--capability", "upper").out
+    assert "7 each (median of recent awards)" in out
+    refused = running.run("task", "plan", "--capability", "upper", "--budget", 13)
+    assert refused.code == 1
+    assert "too few verifiers" in refused.out
+    running.fail("not-found", "task", "plan", "--capability", "nothing")
+    running.fail("usage", "task", "plan", "--capability", "upper", "--count", 0, code=2)
+    running.fail("usage", "task", "plan", "--capability", "upper", "--budget", "-1", code=2)
+    running.fail("usage", "task", "plan", "--capability", "upper", "--deadline", "soon", code=2)

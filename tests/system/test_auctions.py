@@ -343,6 +343,48 @@ def test_agents_bid_by_themselves(market, kind, side, winner, low, high):
     assert low - 1 <= price <= high + 1  # a tie may cost 1
 
 
+def test_bundles_by_hand(market):
+    """cpu and disk together are worth more than apart: the pair beats the two singles."""
+    opener, *others = market.nodes
+    listed = [word for node in others for word in ("--bidder", node.peer_id)]
+    lots = ("--lot", "hand-a:5", "--lot", "hand-b:5", "--cap", 500)
+    auction = open_auction(opener, "combinatorial", "--sell", *lots, *SEALED, *listed)
+    bids = (("hand-a,hand-b:200",), ("hand-a:60",), ("hand-b:70", "hand-a,hand-b:90"))
+    for node, bundles in zip(others, bids, strict=True):
+        wait_known(node, auction)
+        do(node, "auction", "bid", auction, *(w for each in bundles for w in ("--bundle", each)))
+    ((winner, lots, price),) = list_awards(wait_ended(opener, auction))
+    assert (winner, lots) == (others[0].peer_id, ("hand-a", "hand-b"))
+    assert abs(price - 130) <= 1  # what the others lose
+
+
+def test_a_call_by_hand(market):
+    """Three lots to three bidders at once, one each."""
+    opener, *others = market.nodes
+    listed = [word for node in others for word in ("--bidder", node.peer_id)]
+    lots = [word for name in "abc" for word in ("--lot", f"hand-{name}:5")]
+    auction = open_auction(opener, "call", "--sell", *lots, "--cap", 500, *SEALED, *listed)
+    bids = (("hand-a:90", "hand-b:80"), ("hand-a:70", "hand-b:20"), ("hand-c:50", "hand-b:10"))
+    for node, bundles in zip(others, bids, strict=True):
+        wait_known(node, auction)
+        do(node, "auction", "bid", auction, *(w for each in bundles for w in ("--bundle", each)))
+    won = {winner: lots for winner, lots, _ in list_awards(wait_ended(opener, auction))}
+    names = ("hand-b", "hand-a", "hand-c")
+    assert won == {node.peer_id: (name,) for node, name in zip(others, names, strict=True)}
+
+
+@pytest.mark.parametrize(("kind", "lots"), [("combinatorial", ("cpu-1", "disk-1")),
+                                            ("call", ("gpu-1", "gpu-2"))])  # fmt: skip
+def test_agents_bid_for_several_lots(market, kind, lots):
+    opener, *others = market.nodes
+    listed = [word for node in others for word in ("--bidder", node.peer_id)]
+    terms = [word for name in lots for word in ("--lot", f"{name}:10")]
+    auction = open_auction(opener, kind, "--sell", *terms, "--cap", 1_000, *SEALED, *listed)
+    found = wait_ended(opener, auction)
+    assert sorted(lot for _, won, _ in list_awards(found) for lot in won) == sorted(lots)
+    assert {bid.bidder for bid in found.bids} == {node.peer_id for node in others}
+
+
 def test_hands_and_agents_mix(market):
     opener, *others = market.nodes
     auction = open_auction(opener, "vickrey", "--sell", "--lot", "gpu-mixed:10", "--cap", 1_000,
