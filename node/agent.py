@@ -13,6 +13,7 @@ import trio
 
 from crdt.facts import OfferedCapability
 from identity.keys import PrivateKey
+from node import config
 from node.agent_findings import Finder
 from node.blob_store import StoreFull
 from node.blobs import BlobUnavailable
@@ -20,7 +21,7 @@ from node.capabilities import CapabilitySpec, Completed, ExecutorClosed
 from node.config import Config
 from node.judging import pair_judges
 from protocols.agents.plan import Failure, Output, Planner, list_work
-from protocols.agents.strategies import Cost, Strategy, cost_plus, underbid
+from protocols.agents.strategies import STRATEGIES, Cost
 from protocols.economy.model import Duty
 from protocols.economy.operations import Offer
 from protocols.step import Certified, Executed, Transferred
@@ -34,7 +35,6 @@ RUNS_MAX = 64
 """Runs that may wait for a worker or run at once; more wait in the committed state."""
 OFFER_PAUSE_SECONDS = 5.0
 """Time between two offers, also when the committee has paused this agent again."""
-STRATEGIES: dict[str, Strategy] = {"cost_plus": cost_plus, "underbid": underbid}
 
 
 class Agent:
@@ -45,14 +45,21 @@ class Agent:
         self._place = place
         self._node = node = place.node
         self._specs = list_capabilities(node.config) if node.config.agent.enabled else []
-        settings = node.config.agent
-        cost = Cost(settings.price_base, settings.price_per_kib)
+        items = node.config.capability if self._specs else ()
         self._planner = Planner(
             committee=place.committee,
             me=node.key.public,
             secret=compute_agent_secret(node.key),
-            strategy=STRATEGIES[settings.strategy],
-            costs={spec.id: cost for spec in self._specs},
+            strategy=STRATEGIES[node.config.agent.strategy],
+            costs={
+                spec.id: make_cost(node.config.agent, item)
+                for spec, item in zip(self._specs, items, strict=True)
+            },
+            strategies={
+                spec.id: STRATEGIES[item.strategy]
+                for spec, item in zip(self._specs, items, strict=True)
+                if item.strategy is not None
+            },
         )
         self._outcomes: dict[bytes, Output | Failure] = {}
         self._running: set[bytes] = set()
@@ -167,6 +174,19 @@ def list_capabilities(config: Config) -> list[CapabilitySpec]:
         )
         for item in config.capability
     ]
+
+
+def make_cost(agent: config.Agent, item: config.Capability) -> Cost:
+    """What runs of a capability cost, as its entry says, else as [agent] does."""
+
+    def choose(own: int | None, general: int) -> int:
+        return general if own is None else own
+
+    return Cost(
+        choose(item.price_base, agent.price_base),
+        choose(item.price_per_kib, agent.price_per_kib),
+        choose(item.margin_ppm, agent.margin_ppm),
+    )
 
 
 def compute_agent_secret(key: PrivateKey) -> bytes:

@@ -25,6 +25,7 @@ from identity.envelope import STATEMENT_OVERHEAD_BYTES
 from identity.errors import EconodeError
 from identity.schema import U63_MAX
 from node import service
+from node.api_auctions import AuctionRoutes
 from node.api_checks import check_prefix, check_range, invalid, is_hex
 from node.api_crossing import CrossingRoutes
 from node.api_dashboard import DashboardRoutes
@@ -185,6 +186,7 @@ class Api:
         route("POST", "/v1/committees/consents", self._consent, service.Executed)
         EvidenceRoutes(self._node).add(route)
         CrossingRoutes(self._node).add(route)
+        AuctionRoutes(self._node).add(route)
         MarketRoutes(self._node).add(route)
         TaskRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)

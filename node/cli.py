@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from identity.errors import EconodeError
 from node.commands import (
     archive,
+    auction,
     committee,
     data,
     directory,
@@ -100,6 +101,7 @@ trace.register(app)
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
+app.add_typer(auction.app, name="auction")
 app.add_typer(market.app, name="market")
 app.add_typer(variable.app, name="variable")
 app.add_typer(stake.stake_app, name="stake")

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from node import service, service_data, service_views
+from node.client_auctions import AuctionClient
 from node.client_market import MarketClient
 from node.crossing_answers import (
     Crossing,
@@ -120,6 +121,10 @@ class NodeClient:
 
     def peers(self) -> service.Peers:
         return _decode(self._send("GET", "/v1/peers"), service.Peers)
+
+    @property
+    def auctions(self) -> AuctionClient:
+        return AuctionClient(self._get, self._post, _decode, _quote)
 
     @property
     def market(self) -> MarketClient:
@@ -421,12 +426,12 @@ class NodeClient:
 
 
 def _quote(prefix: str) -> str:
-    """A task's prefix as a path segment; anything else is refused before it is sent."""
+    """An id's prefix as a path segment; anything else is refused before it is sent."""
     if not prefix.isalnum() or not prefix.isascii():
         raise Problem(
             "invalid-request",
-            f"{prefix!r} is not a task's id",
-            remedy="`econode task list` shows the ids; the first digits are enough",
+            f"{prefix!r} is not an id",
+            remedy="`econode task list` or `auction list` shows the ids; first digits are enough",
         )
     return prefix
 

@@ -6,7 +6,7 @@ drift apart. Flags win over the environment (ECONODE_SECTION_KEY), which wins ov
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,6 +16,7 @@ from identity.errors import EconodeError
 from node.problem import Problem
 
 CAPABILITIES_MAX = 64
+TRADES_MAX = 64
 ADDRESSES_MAX = 16
 PEERS_MAX = 1_000
 COMMITTEES_MAX = 16
@@ -31,6 +32,12 @@ MultiaddrText = Annotated[
 ]
 PortNumber = Annotated[int, Meta(ge=0, le=65_535)]
 Credits = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+StrategyName = Literal["cost_plus", "truthful", "underbid"]
+LotPatterns = tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...]
+_LOTS = (
+    "Names of lots, with * and ? for any characters. One: each lot that it fits counts for itself."
+    " Several: one lot for each, together, in combinatorial auctions."
+)
 
 
 class Section(
@@ -96,10 +103,12 @@ class Agent(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Bid for tasks that the [[capability]] entries below can do."),
     ] = True
     strategy: Annotated[
-        Literal["cost_plus", "underbid"],
+        StrategyName,
         Meta(
-            description="How to bid. cost_plus asks for the cost below: the payment rule rewards"
-            " no lie, so that is the best bid. underbid asks for 1 credit, whatever it costs."
+            description="How to bid where no entry below says otherwise. cost_plus asks for the"
+            " cost and the margin. truthful asks for the cost where the payment rule rewards no"
+            " lie, and shades where the winner is paid what it said. underbid asks for 1 credit,"
+            " whatever it costs, and buys nothing."
         ),
     ] = "cost_plus"
     price_base: Annotated[
@@ -108,6 +117,23 @@ class Agent(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price_per_kib: Annotated[
         Credits, Meta(description="What each further KiB of input costs, in credits.")
     ] = 1
+    margin_ppm: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="Millionths of the cost that cost_plus adds to it, or keeps of a value. A"
+            " margin loses tasks whose price would have paid for the work.",
+        ),
+    ] = 0
+    passes: Annotated[
+        bool,
+        Meta(
+            description="Pass at once in auctions that name this node as a bidder and that no"
+            " [[want]] or [[sell]] is about, so that nobody waits for it. You cannot bid there by"
+            " hand then."
+        ),
+    ] = False
     workers: Annotated[
         int,
         Meta(
@@ -268,6 +294,53 @@ class Capability(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
             " only if this text is the same.",
         ),
     ] = ""
+    strategy: Annotated[
+        StrategyName | None, Meta(description="Left out, like the next ones: as [agent] says.")
+    ] = None
+    price_base: Annotated[Credits | None, Meta(description="What one task of it costs.")] = None
+    price_per_kib: Annotated[
+        Credits | None, Meta(description="What each further KiB of its input costs.")
+    ] = None
+    margin_ppm: Annotated[
+        Annotated[int, Meta(ge=0, le=10_000_000)] | None,
+        Meta(description="Millionths of the cost that cost_plus adds."),
+    ] = None
+
+
+class Want(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Lots that this node's agent buys in general auctions by itself; one [[want]] each."""
+
+    lots: Annotated[LotPatterns, Meta(min_length=1, max_length=TRADES_MAX, description=_LOTS)]
+    value: Annotated[Credits, Meta(description="What a lot, or all together, is worth: the most.")]
+    units_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Lots, or units, that it buys in all, bids under way included.",
+        ),
+    ] = 1
+    strategy: Annotated[
+        StrategyName | None, Meta(description="Left out: as [agent] says, its margin too.")
+    ] = None
+
+
+class Sell(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Lots that this node's agent provides where others buy by auction; one [[sell]] each."""
+
+    lots: Annotated[LotPatterns, Meta(min_length=1, max_length=TRADES_MAX, description=_LOTS)]
+    cost: Annotated[Credits, Meta(description="What a lot, or all together, costs this node.")]
+    units_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Lots, or units, that it sells in all, bids under way included.",
+        ),
+    ] = 1
+    strategy: Annotated[
+        StrategyName | None, Meta(description="Left out: as [agent] says, its margin too.")
+    ] = None
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -281,6 +354,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     consensus: Consensus = msgspec.field(default_factory=Consensus)
     committees: Committees = msgspec.field(default_factory=Committees)
     capability: Annotated[tuple[Capability, ...], Meta(max_length=CAPABILITIES_MAX)] = ()
+    want: Annotated[tuple[Want, ...], Meta(max_length=TRADES_MAX)] = ()
+    sell: Annotated[tuple[Sell, ...], Meta(max_length=TRADES_MAX)] = ()
 
 
 Place = Callable[[tuple[str | int, ...]], str]
@@ -299,6 +374,8 @@ def check_config(config: Config, place: Place) -> None:
                 where=place(("network", "peers", peer)),
                 remedy="a key of [network.peers] is a PeerId, as `econode id` prints it",
             ) from None
+    _check_trades("want", config.want, place)
+    _check_trades("sell", config.sell, place)
     seen: set[tuple[str, str]] = set()
     for number, item in enumerate(config.capability):
         name = (item.name, item.version)
@@ -312,6 +389,17 @@ def check_config(config: Config, place: Place) -> None:
         seen.add(name)
         _check_target(item, place(("capability", number, "target")))
         _check_judge(item, place(("capability", number, "judge")))
+
+
+def _check_trades(name: str, items: "Sequence[Want | Sell]", place: Place) -> None:
+    for number, item in enumerate(items):
+        if any(other.lots == item.lots for other in items[:number]):
+            raise Problem(
+                "invalid-config",
+                f"[[{name}]] {', '.join(item.lots)} stands twice",
+                where=place((name, number, "lots")),
+                remedy="units are counted by the names of the lots: put both into one",
+            )
 
 
 def _check_target(item: Capability, where: str) -> None:

@@ -14,13 +14,15 @@ from typing import Any
 
 import msgspec
 
-from node.config import Capability, Config, Place, Section, check_config
+from node.config import Capability, Config, Place, Section, Sell, Want, check_config
 from node.problem import Problem
 
 CONFIG_BYTES_MAX = 256 * 1024
 ENVIRONMENT_PREFIX = "ECONODE_"
 _COMMENT_COLUMNS = 96
 _INVALID = "invalid-config"
+_TABLES: dict[str, type[Section]] = {"capability": Capability, "want": Want, "sell": Sell}
+"""Sections that stand any number of times: [[name]]."""
 
 Trail = tuple[str | int, ...]
 
@@ -48,11 +50,12 @@ def render_config(overrides: Mapping[tuple[str, str], Any] | None = None) -> str
             else:
                 lines += [*(f"# {line}" for line in comment), f"{field.name} = {_to_toml(value)}"]
         lines += tables
-    lines += ["", f"# {Capability.__doc__}", "# [[capability]]"]
-    for field in _get_fields(Capability).values():
-        value = "..." if field.default is msgspec.NODEFAULT else _to_toml(field.default)
-        lines += [f"#   {line}" for line in textwrap.wrap(field.reason, _COMMENT_COLUMNS - 2)]
-        lines += [f"# {field.name} = {value}"]
+    for name, table in _TABLES.items():
+        lines += ["", f"# {table.__doc__}", f"# [[{name}]]"]
+        for field in _get_fields(table).values():
+            value = "..." if field.default in (msgspec.NODEFAULT, None) else _to_toml(field.default)
+            lines += [f"#   {line}" for line in textwrap.wrap(field.reason, _COMMENT_COLUMNS - 2)]
+            lines += [f"# {field.name} = {value}"]
     return "\n".join(lines) + "\n"
 
 
@@ -167,10 +170,10 @@ def _check_keys(values: dict[str, Any], kind: Any, trail: Trail, place: Place) -
         hint = hints[key]
         if isinstance(hint, type) and issubclass(hint, Section) and isinstance(value, dict):
             _check_keys(value, hint, here, place)
-        elif hint == tuple[Capability, ...] and isinstance(value, list):
+        elif not trail and key in _TABLES and isinstance(value, list):
             for number, item in enumerate(value):
                 if isinstance(item, dict):
-                    _check_keys(item, Capability, (*here, number), place)
+                    _check_keys(item, _TABLES[key], (*here, number), place)
 
 
 def _convert(values: dict[str, Any], place: Place) -> Config:
@@ -192,12 +195,13 @@ def _explain(trail: Trail) -> str:
     names = [part for part in trail if isinstance(part, str)]
     if len(names) < 2:
         return ""
-    kinds: dict[str, type[Section]] = {**_get_sections(), "capability": Capability}
+    kinds: dict[str, type[Section]] = {**_get_sections(), **_TABLES}
     field = _get_fields(kinds[names[0]]).get(names[1]) if names[0] in kinds else None
     if field is None:
         return ""
-    default = "" if field.default is msgspec.NODEFAULT else f" Default: {_to_toml(field.default)}"
-    return field.reason + default
+    if field.default in (msgspec.NODEFAULT, None):
+        return field.reason
+    return f"{field.reason} Default: {_to_toml(field.default)}"
 
 
 def _parse_path(path: str) -> Trail:

@@ -24,6 +24,8 @@ import trio
 import trio_asyncio
 
 from crdt import log
+from node.bid_notes import BidNote
+from node.bid_notes import encode as encode_bid
 from node.ledger_read import LedgerReader, RunAsyncio
 from node.ledger_rows import (
     CHAIN_START,
@@ -57,6 +59,12 @@ FUNDINGS_KEPT_MAX = 1_000
 _FORGET_FUNDINGS = (
     "DELETE FROM fundings WHERE NOT is_open AND rowid NOT IN "
     "(SELECT rowid FROM fundings WHERE NOT is_open ORDER BY rowid DESC LIMIT ?)"
+)
+BIDS_KEPT_MAX = 1_000
+"""Bids that won nothing and are still told of."""
+_FORGET_BIDS = (
+    "DELETE FROM bids WHERE NOT is_open AND won = 0 AND rowid NOT IN "
+    "(SELECT rowid FROM bids WHERE NOT is_open AND won = 0 ORDER BY rowid DESC LIMIT ?)"
 )
 
 
@@ -246,6 +254,18 @@ class Ledger(LedgerReader):
         def build(rows: Rows) -> None:
             rows.add("fundings", row)
             rows.statements.append((_FORGET_FUNDINGS, [(FUNDINGS_KEPT_MAX,)]))
+
+        self._put(len(data), build)
+
+    def put_bid(self, id_: bytes, note: BidNote) -> None:
+        """Queue what is known now of a bid, instead of what was known before."""
+        data = encode_bid(note)
+        row = (id_, int(note.is_open), note.want, note.won, data)
+
+        def build(rows: Rows) -> None:
+            rows.add("bids", row)
+            if not note.is_open:
+                rows.statements.append((_FORGET_BIDS, [(BIDS_KEPT_MAX,)]))
 
         self._put(len(data), build)
 

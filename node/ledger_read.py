@@ -264,6 +264,15 @@ class LedgerReader:
         )
         return [TaskRow(*row[1:]) for row in rows]
 
+    async def read_prices(self, committee: bytes, capability: bytes, count_max: int) -> list[int]:
+        """What the winners of the newest awarded tasks of a capability are paid."""
+        rows = await self._fetch(
+            "SELECT price FROM tasks WHERE committee = ? AND capability = ? AND price IS NOT NULL "
+            "ORDER BY opened_ms DESC LIMIT ?",
+            *(committee, capability, min(count_max, READ_COUNT_MAX)),
+        )
+        return [row[0] for row in rows]
+
     async def find_tasks(self, committee: bytes, prefix: str) -> list[TaskRow]:
         """At most two tasks whose id in hex begins with `prefix`."""
         rows = await self._fetch(
@@ -378,6 +387,18 @@ class LedgerReader:
             *(int(only_open), min(count_max, READ_COUNT_MAX)),
         )
         return [row[0] for row in reversed(rows)]
+
+    async def read_bids_open(self, *, count_max: int) -> list[bytes]:
+        """Notes of bids in auctions that have not ended, the oldest first."""
+        rows = await self._fetch(
+            "SELECT data FROM bids WHERE is_open ORDER BY rowid LIMIT ?",
+            min(count_max, READ_COUNT_MAX),
+        )
+        return [row[0] for row in rows]
+
+    async def read_bids_won(self) -> dict[str, int]:
+        """Lots won in auctions that have ended, by what they were wanted for."""
+        return dict(await self._fetch("SELECT want, sum(won) FROM bids GROUP BY want"))
 
     async def _load_batch(self, committee: bytes, row: Any) -> ExecutedBatch:
         position, digest, time_ms, operations, proof, *entry = row

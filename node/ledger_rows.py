@@ -144,6 +144,8 @@ INSERTS = {
     "evidence": "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?)",
     "fundings": "INSERT INTO fundings VALUES (?, ?, ?) "
     "ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, data = excluded.data",
+    "bids": "INSERT INTO bids VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+    "is_open = excluded.is_open, won = excluded.won, data = excluded.data",
     "balances": "INSERT OR IGNORE INTO balances VALUES (?, ?, ?, 0)",
 }
 _ADD_TO_BALANCE = (

@@ -13,6 +13,7 @@ import trio
 from crdt.exchange import AntiEntropyMessage
 from identity.keys import PrivateKey, parse_peer_id
 from node.agent import list_capabilities
+from node.bid_book import BidBook
 from node.blob_store import AsyncBlobStore, BlobStore
 from node.blobs import Blobs
 from node.border_guard import BorderGuard
@@ -90,6 +91,7 @@ class Node:
         self.telemetry = Telemetry(self)
         self.card_writer = CardWriter(self)
         self.docket = Docket(self)
+        self.bids = BidBook(ledger)
         self.carrier = Carrier(self.places)
         self.border_guard = BorderGuard(self.places, ledger, self.docket)
         self.funder = Funder(self)
@@ -104,6 +106,7 @@ class Node:
 
     async def start(self) -> None:
         """Bring everything to where it was. Raises EconodeError or LedgerError."""
+        await self.bids.load()
         await self._opener.open_all()
         await self.logs.load()
         await self.docket.load()

@@ -54,6 +54,7 @@ class PlaceService(PlaceViews):
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self._executed = trio.Event()
+        self._certified = trio.Event()
         place.node.driver.add_listener(place.id, self)
 
     # --- the driver's listener ----------------------------------------------------------------
@@ -67,7 +68,14 @@ class PlaceService(PlaceViews):
         self.on_executed(_)
 
     def on_certified(self, _: object) -> None:
-        """Certificates are read from the ledger."""
+        self._certified.set()
+        self._certified = trio.Event()
+
+    async def wait_certified(self, position: int) -> None:
+        """Until the entry at `position` is proven by a certificate that the ledger holds."""
+        while self._place.seat.core.heads.certified < position:
+            await self._certified.wait()
+        await self._node.ledger.flush()
 
     # --- the committee ------------------------------------------------------------------------
 
@@ -371,8 +379,11 @@ class PlaceService(PlaceViews):
                 remedy="see `econode evidence list`; its members must agree how to go on",
                 status=503,
             )
+        return await self.finish(await self._place.account.submit(body))
+
+    async def finish(self, ordered: Ordered) -> Ordered:
+        """Wait until what was sent is executed. Raises Problem when it is refused."""
         try:
-            ordered = await self._place.account.submit(body)
             await ordered.wait()
             await self._node.ledger.flush()  # what is asked next is read from there
         except Refused as refused:

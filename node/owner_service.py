@@ -14,6 +14,7 @@ from node.node import Node
 from node.node_service import PlaceService
 from node.opener import PLACES_MAX
 from node.place import Place
+from node.place_auctions import PlaceAuctions
 from node.place_variables import PlaceVariables
 from node.problem import Problem, not_found
 from node.proofs import Proofs
@@ -50,6 +51,9 @@ class Service:
 
     def crossings_of(self, committee: str) -> PlaceCrossings:
         return PlaceCrossings(self._find(committee))
+
+    def auctions_of(self, committee: str) -> PlaceAuctions:
+        return PlaceAuctions(self._find(committee), self.at(committee))
 
     def market_of(self, committee: str) -> PlaceVariables:
         return PlaceVariables(self._find(committee), self.at(committee).order)

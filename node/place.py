@@ -11,7 +11,8 @@ import trio
 from identity.errors import InvalidBytes
 from node.account import Account
 from node.accuser import Accuser
-from node.agent import Agent
+from node.agent import Agent, compute_agent_secret
+from node.bidder import Bidder
 from node.journal import Journal
 from node.keeper import Keeper
 from node.receipts import Receipts, check_receipt
@@ -67,6 +68,7 @@ class Place:
         observe = node.telemetry.observe_commit
         self.account = Account(node.driver, self.seat, submitter, observe)
         self.agent = Agent(self)
+        self.bidder = Bidder(self, compute_agent_secret(node.key))
         self.accuser = Accuser(self)
         self.solver = Solver(self)
 
@@ -90,6 +92,7 @@ class Place:
         driver.add_listener(self.id, self.account)
         driver.add_listener(self.id, self.agent)
         driver.add_listener(self.id, self.solver)
+        driver.add_listener(self.id, self.bidder)
         driver.add_listener(self.id, Journal(self))
         driver.add_listener(self.id, self.node.telemetry.meter(self))
         driver.add_listener(self.id, Keeper(self.chain.state, store))
@@ -124,6 +127,7 @@ class Place:
             nursery.start_soon(self.account.run)
             nursery.start_soon(self.agent.run)
             nursery.start_soon(self.solver.run)
+            nursery.start_soon(self.bidder.run)
 
 
 async def open_place(node: "Node", name: str, founding: Founding, committee: Committee) -> Place:

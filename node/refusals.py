@@ -1,10 +1,11 @@
 """What a committee refused, in words for the person who asked: reason -> what it means, remedy."""
 
-from node import refusals_market
+from node import refusals_auctions, refusals_market
 from node.account import Refused
 from node.problem import Problem
 
 _EXPLAINED = {
+    **refusals_auctions.EXPLAINED,
     **refusals_market.EXPLAINED,
     "no_evidence": ("the two statements do not contradict each other", "see docs/protocol.md"),
     "already_punished": ("its bond has burned and it is banned already", "nothing is left to do"),

@@ -106,6 +106,15 @@ CREATE TABLE fundings (
     data BLOB NOT NULL
 ) STRICT;
 
+-- Bids of this node in general auctions: see node/bid_notes.py. Its own notes as well.
+CREATE TABLE bids (
+    id BLOB NOT NULL PRIMARY KEY,
+    is_open INTEGER NOT NULL CHECK (is_open IN (0, 1)),
+    want TEXT NOT NULL,
+    won INTEGER NOT NULL CHECK (won >= 0),
+    data BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE record_accounts (
     committee BLOB NOT NULL,
     account BLOB NOT NULL,

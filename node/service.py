@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 
 import msgspec
 
-from identity.schema import U63_MAX, Amount, Positive
+from identity.schema import U63_MAX, Positive
 from node.answer import Answer as Answer
 from node.describe import PEER_FIELDS as PEER_FIELDS
 from node.describe import describe_fact as describe_fact
+from node.service_committees import Committee as Committee
+from node.service_committees import CommitteeRole as CommitteeRole
+from node.service_committees import Committees as Committees
+from node.service_committees import ConsentRequest as ConsentRequest
+from node.service_committees import FormRequest as FormRequest
 from node.service_data import DataService
 from node.service_views import Reputation as Reputation
 from node.service_views import Score as Score
@@ -20,11 +25,11 @@ from node.service_views import ViewsService
 from node.task_options import PLAIN, TaskOptions, TaskScore
 from node.task_options import TaskAnswer as TaskAnswer
 from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
-from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 if TYPE_CHECKING:
     from node.crossing_answers import CrossingService
     from node.proofs import ProofService
+    from node.service_auctions import AuctionService
     from node.service_evidence import EvidenceService
     from node.service_market import MarketService
 
@@ -304,51 +309,6 @@ class Capabilities(Answer, frozen=True):
     capabilities: tuple[OfferedBy, ...]
 
 
-CommitteeRole = Literal["member", "observer", "named", "none"]
-"""What this node is there: member, observer (it follows the log), named in a proposal, nothing."""
-
-
-class Committee(Answer, frozen=True):
-    """A committee of the network, standing or proposed, as its parent's log tells it.
-
-    `bond` and `free` are what each member began with; None where they differ (a genesis).
-    """
-
-    name: str
-    id: str
-    parent: str | None
-    state: Literal["standing", "proposed"]
-    members: tuple[str, ...]
-    bond: int | None
-    free: int | None
-    role: CommitteeRole
-    created_ms: int | None = None
-    consented: tuple[str, ...] = ()
-    deadline_ms: int | None = None
-
-
-class Committees(Answer, frozen=True):
-    """The committees that this node knows of: its own, and what those formed or consider."""
-
-    committees: tuple[Committee, ...]
-
-
-class FormRequest(Answer, frozen=True, forbid_unknown_fields=True):
-    """Terms of a committee to propose: PeerIds, credits of each, time to consent."""
-
-    name: CommitteeName
-    members: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
-    bond: Amount
-    free: Amount
-    duration_ms: Positive
-
-
-class ConsentRequest(Answer, frozen=True, forbid_unknown_fields=True):
-    """The id of a proposed committee; it covers the terms."""
-
-    committee: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", max_length=32)]
-
-
 class Health(Answer, frozen=True):
     """Says which node answers; the one answer that needs no token."""
 
@@ -457,6 +417,10 @@ class NodeService(Protocol):
 
     def crossings_of(self, committee: str) -> "CrossingService":
         """What crosses to and from the committee of that name or id. Problem: not-found."""
+        ...
+
+    def auctions_of(self, committee: str) -> "AuctionService":
+        """General auctions in the committee of that name or id. Problem: not-found."""
         ...
 
     def market_of(self, committee: str) -> "MarketService":

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from crdt.facts import Verification
 from node.place import Place
 from node.problem import Problem, not_found
 from node.service import TaskRequest
@@ -23,34 +24,41 @@ def make_specs(
 def _make_spec(
     place: Place, task: TaskRequest, budget: int, duration_ms: int, options: TaskOptions
 ) -> TaskSpec:
+    id_, verification = find_capability(place, task.capability, options.verification)
     digest = bytes.fromhex(task.input)
+    store = place.node.blobs.store.store
+    if not store.has(digest):
+        raise not_found("blob", task.input, "put the input first (PUT /v1/blobs)")
+    terms = options.make_terms(verification)
+    return TaskSpec(id_, digest, store.size(digest), budget, duration_ms, terms)
+
+
+def find_capability(
+    place: Place, name: str, wanted: Verification | None = None
+) -> tuple[bytes, Verification]:
+    """The one capability of that name, and of the verification if one is `wanted`, that agents
+    offer now. Raises Problem."""
     offered = [item for _, items in place.chain.state.offers() for item in items]
-    wanted = options.verification
     ids = sorted(
         {
             (item.id, item.verification)
             for item in offered
-            if item.name == task.capability and wanted in (None, item.verification)
+            if item.name == name and wanted in (None, item.verification)
         }
     )
     if not ids:
         names = ", ".join(sorted({item.name for item in offered})) or "nothing"
         raise Problem(
             "unknown-capability",
-            f"no agent offers {task.capability!r}" + (f" to be {wanted}" if wanted else ""),
+            f"no agent offers {name!r}" + (f" to be {wanted}" if wanted else ""),
             remedy=f"offered now: {names}",
             status=404,
         )
     if len(ids) > 1:
         raise Problem(
             "ambiguous",
-            f"agents offer {len(ids)} different capabilities called {task.capability!r}",
+            f"agents offer {len(ids)} different capabilities called {name!r}",
             remedy="choose by --verification, if they differ in that",
             status=409,
         )
-    id_, verification = ids[0]
-    store = place.node.blobs.store.store
-    if not store.has(digest):
-        raise not_found("blob", task.input, "put the input first (PUT /v1/blobs)")
-    terms = options.make_terms(verification)
-    return TaskSpec(id_, digest, store.size(digest), budget, duration_ms, terms)
+    return ids[0]

@@ -157,6 +157,34 @@ def data(
     _show(measure_data(authors, entries, lambda text: hint(f"... {text}", json)), json)
 
 
+@app.command("auctions")
+def auctions(
+    nodes: Annotated[int, typer.Option(min=4, max=31, help="Members; all but one bid.")] = 4,
+    repetitions: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Auctions, one after the other.")
+    ] = 30,
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="vickrey, first_price or multi_unit.")
+    ] = "vickrey",
+    directory: DirectoryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Sealed bids of agents on node processes: from the request to the certified result.
+
+    \b
+    Example:
+      econode bench auctions --repetitions 100
+    """
+    from devnet.bench.auctions import measure_auctions
+
+    if kind not in ("vickrey", "first_price", "multi_unit"):
+        raise typer.BadParameter("KIND is vickrey, first_price or multi_unit")
+    report = measure_auctions(
+        nodes, repetitions, kind, directory, lambda text: hint(f"... {text}", json)
+    )
+    _show(report, json)
+
+
 @app.command("combinatorial")
 def combinatorial(
     instances: Annotated[int, typer.Option(min=1, max=1_000, help="Of each family and size.")] = 5,

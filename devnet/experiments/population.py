@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 from crdt.facts import BidRevealed, BidsClosed, Fact, OfferedCapability, Settled
+from crdt.facts_auctions import BundleBid
 from devnet.experiments.baselines import Rating
 from identity import envelope, keys, schema
 from protocols.agents.plan import Failure, Output, Planner
-from protocols.agents.strategies import Cost
-from protocols.economy.model import Duty, TaskView
+from protocols.agents.strategies import PASS, Cost, Decision, View
+from protocols.economy.model import TaskView
 from protocols.economy.operations import (
     ITEMS_MAX,
     RECEIPT_KIND,
@@ -96,6 +97,20 @@ def draw(seed: int, *parts: bytes) -> float:
     return int.from_bytes(digest[:8]) / 2**64
 
 
+class _Told:
+    """A strategy (`protocols.agents.strategies`): what the population's present rule says."""
+
+    def __init__(self, population: "Population", key: bytes) -> None:
+        self._population, self._key = population, key
+
+    def decide(self, view: View, rng: random.Random) -> Decision:
+        task = self._population.state.get_task(view.auction)
+        price = self._population.choose_price(task, self._key) if task else None
+        if price is None or price > view.worth[0].limit:
+            return PASS
+        return Decision((BundleBid(view.worth[0].lots, price),))
+
+
 class Population:
     """Founders that verify, and agents that bid. `add` lets further agents join later."""
 
@@ -137,6 +152,10 @@ class Population:
         for key in self.founders:
             self._join(key)
 
+    def choose_price(self, task: TaskView, key: bytes) -> int | None:
+        """What an agent asks for a task in the present phase, None to pass."""
+        return self._price(task, key)
+
     # --- accounts ----------------------------------------------------------------------------
 
     def add(self, offers: Mapping[bytes, tuple[int, Sequence[OfferedCapability]]]) -> None:
@@ -159,15 +178,7 @@ class Population:
     def _join(self, key: bytes) -> None:
         costs = {capability.id: Cost(1) for capability in CAPABILITIES}
         secret = hashlib.sha256(b"secret" + key).digest()
-        self._agents[key] = Planner(self.committee, key, secret, self._bid(key), costs)
-
-    def _bid(self, key: bytes) -> Callable[[Duty, object], int | None]:
-        def bid(duty: Duty, costs: object) -> int | None:
-            task = self.state.get_task(duty.task)
-            price = self._price(task, key) if task else None
-            return price if price is not None and price <= duty.budget else None
-
-        return bid
+        self._agents[key] = Planner(self.committee, key, secret, _Told(self, key), costs)
 
     # --- time --------------------------------------------------------------------------------
 

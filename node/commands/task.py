@@ -1,4 +1,4 @@
-"""econode task submit, list, show, result: give work and take its results."""
+"""econode task plan, submit, list, show, result: give work and take its results."""
 
 import os
 import sys
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from node.commands import task_plan
 from node.commands.common import (
     MAIN,
     CommitteeOption,
@@ -58,6 +59,8 @@ BUDGET_DEFAULT = 100
 FILES_MAX = 10_000
 
 app = make_app("Give work to the network, and take its results.")
+
+app.command("plan")(task_plan.plan)
 
 
 @app.command("submit")

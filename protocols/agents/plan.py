@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from crdt.facts import AnyPhase, OfferedCapability, Phase
 from protocols.agents import inventories
-from protocols.agents.strategies import Costs, Strategy
+from protocols.agents.strategies import Costs, Strategy, get_price, make_rng, view_duty
 from protocols.auction.commit_reveal import (
     compute_bid_commitment,
     compute_score_commitment,
@@ -94,6 +94,8 @@ class Planner:
     secret: bytes
     strategy: Strategy
     costs: Costs
+    strategies: Mapping[bytes, Strategy] = field(default_factory=dict)
+    """Of the capabilities, by id, that do not go by `strategy`."""
 
     def plan_operations(
         self,
@@ -142,10 +144,18 @@ class Planner:
         ]
 
     def derive_salt(self, task: bytes, round: int, kind: str) -> bytes:
-        """HMAC-SHA256 of the place under the secret; `kind` is "bid", "work" or
-        "score"."""
+        """HMAC-SHA256 of the place under the secret; `kind` is "bid", "work", "score" or "rng"."""
         place = task + round.to_bytes(2) + kind.encode()
         return hmac.digest(self.secret, place, "sha256")
+
+    def _decide(self, duty: Duty) -> int | None:
+        """The price of a bid, None to pass; the same whenever it is asked for."""
+        cost = self.costs.get(duty.capability)
+        if cost is None:
+            return None
+        strategy = self.strategies.get(duty.capability, self.strategy)
+        rng = make_rng(self.derive_salt(duty.task, duty.round, "rng"))
+        return get_price(strategy.decide(view_duty(duty, cost), rng))
 
     def _seal_bids(
         self, state: EconomyState, duties: list[Duty], said: set[Said]
@@ -160,7 +170,7 @@ class Planner:
         for duty in bids:
             if ("bid", duty.task, duty.round) in said:
                 continue
-            price = self.strategy(duty, self.costs) if duty.deposit <= free else None
+            price = self._decide(duty) if duty.deposit <= free else None
             commitment = None
             if price is not None:
                 free -= duty.deposit
@@ -171,7 +181,7 @@ class Planner:
     def _open_bid(self, duty: Duty) -> BidOpening | None:
         if duty.kind != "reveal_bid":
             return None
-        price = self.strategy(duty, self.costs)
+        price = self._decide(duty)
         if price is None or self._compute_bid_seal(duty, price) != duty.commitment:
             return None  # the agent's costs were changed meanwhile: opening would be refused
         return BidOpening(

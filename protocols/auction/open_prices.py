@@ -20,6 +20,15 @@ def beats(terms: AuctionTerms, price: int, weight_ppm: int, standing: tuple[int,
     return price * other_ppm <= (other - terms.increment) * weight_ppm
 
 
+def compute_next_bid(terms: AuctionTerms, weight_ppm: int, standing: tuple[int, int]) -> int:
+    """The price nearest to the `standing` one (price, weight in ppm) that `beats` it; below 1 where
+    none does."""
+    other, other_ppm = standing
+    if terms.direction == "forward":
+        return -(-(other + terms.increment) * other_ppm // weight_ppm)
+    return (other - terms.increment) * weight_ppm // other_ppm
+
+
 def is_within(terms: AuctionTerms, price: int) -> bool:
     """True for a price that an english auction of these terms may end at."""
     limit = terms.lots[0].limit

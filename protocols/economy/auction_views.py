@@ -1,6 +1,6 @@
 """What others may read of general auctions: views, and what somebody should submit now."""
 
-from protocols.auction.open_prices import compute_dutch_price
+from protocols.auction.open_prices import compute_dutch_price, compute_next_bid, is_within
 from protocols.economy.auction_bids import get_standing
 from protocols.economy.auction_model import (
     Auction,
@@ -40,6 +40,25 @@ def view_auction(books: Books, auction: Auction) -> AuctionView:
         price=price,
         agreements=tuple(each for _, each in sorted(auction.agreements.items())),
     )
+
+
+def quote_price(books: Books, auction: Auction, bidder: bytes, now_ms: int) -> int | None:
+    """What `bidder` must bid in an english auction for its bid to stand, or what it pays (is paid)
+    if it accepts the price of a dutch one at the agreed time `now_ms`. None in others, and where
+    no further bid can stand."""
+    terms = auction.terms
+    weight_ppm = auction.weights.get(bidder) or books.reputation.weight_ppm(bidder)
+    if auction.stage == "auction_accept":
+        return compute_dutch_price(terms, now_ms - auction.opened_ms, weight_ppm)
+    if auction.stage != "auction_bid":
+        return None
+    standing = get_standing(auction)
+    price = max(1, terms.lots[0].limit)
+    if standing is not None:
+        price = compute_next_bid(
+            terms, weight_ppm, (standing.bundles[0].price, standing.weight_ppm)
+        )
+    return price if price > 0 and is_within(terms, price) else None
 
 
 def list_auction_duties(books: Books, me: bytes) -> list[AuctionDuty]:

@@ -38,6 +38,7 @@ from protocols.economy.auction_rows import make_auction_row
 from protocols.economy.auction_views import (
     list_auction_duties,
     list_solutions_wanted,
+    quote_price,
     view_auction,
 )
 from protocols.economy.books import Books, CheckReceipt
@@ -258,6 +259,12 @@ class EconomyState:
     def solutions_wanted(self, me: bytes) -> list[SolutionWanted]:
         """General auctions for which `me` may submit better winners."""
         return list_solutions_wanted(self._books, me)
+
+    def quote(self, auction: bytes, bidder: bytes, now_ms: int) -> int | None:
+        """The price of the next english bid, or of a dutch auction at `now_ms`, for `bidder`; None
+        where there is none."""
+        found = self._books.general_auctions.get(auction)
+        return None if found is None else quote_price(self._books, found, bidder, now_ms)
 
     def may_speak(self, auction: bytes, party: bytes) -> bool:
         """True when an auction's present phase may still take a word of `party`."""

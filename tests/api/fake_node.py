@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 import trio
+from fake_auctions import FakeAuctions
 from fake_market import FakeMarket
+from fake_proofs import FakeProofs
 from fake_views import CAPABILITY, FakeViews, parse_peer
 
 from crdt import facts
@@ -37,7 +39,6 @@ from node.crossing_answers import (
 from node.data import LogData
 from node.home import Home, NodeInfo
 from node.problem import Problem, not_found
-from node.proofs import ProofChecked
 from node.task_options import PLAIN, TaskOptions
 from protocols.committee import compute_faults, compute_quorum
 from protocols.genesis import Genesis
@@ -66,16 +67,6 @@ class FakeCrossings:
         return Fundings(fundings=())
 
 
-class FakeProofs:
-    """Implements node.proofs.ProofService: tasks of nobody, and proofs that prove nothing."""
-
-    async def of_task(self, committee: bytes, prefix: str) -> bytes:
-        raise not_found("task", prefix)
-
-    async def check(self, data: bytes) -> ProofChecked:
-        raise Problem("not-proven", "it proves nothing", status=422)
-
-
 class FakeNode(FakeViews):
     """Implements node.service.NodeService; its one capability is `upper`."""
 
@@ -97,6 +88,7 @@ class FakeNode(FakeViews):
         self._news = trio.Condition()
         self.stopping = trio.Event()
         self.operations: list[bytes] = []
+        self._auctions = FakeAuctions(self._key, self._publish)
         for member in genesis.members:
             key = keys.parse_peer_id(member.peer)
             moves = (
@@ -139,6 +131,10 @@ class FakeNode(FakeViews):
 
     async def list_missing(self) -> list[str]:
         return self.missing
+
+    def auctions_of(self, committee: str) -> FakeAuctions:
+        self.at(committee)
+        return self._auctions
 
     def crossings_of(self, committee: str) -> FakeCrossings:
         self.at(committee)

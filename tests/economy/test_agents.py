@@ -1,8 +1,18 @@
 """Agents: what they submit follows from the state and their secret alone."""
 
+from random import Random
+
 from crdt.facts import Awarded, BidCommitted, Paused
 from protocols.agents.plan import Failure, Output, Planner, list_work, plan_offer
-from protocols.agents.strategies import Cost, cost_plus, underbid
+from protocols.agents.strategies import (
+    Cost,
+    Strategy,
+    cost_plus,
+    get_price,
+    truthful,
+    underbid,
+    view_duty,
+)
 from protocols.economy.operations import ITEMS_MAX, CommitBids, CommitWork, Inventory, Transfer
 from tests.economy.world import CAPABILITY, OFFERED, World, digest
 
@@ -13,16 +23,39 @@ def start(**parameters: int) -> World:
     return world
 
 
-def test_strategies() -> None:
+def test_a_tasks_price() -> None:
     world = start()
     world.run(world.open("alice", budget=1_000))
     duty = world.state.duties(world.keys["m1"])[0]
-    assert cost_plus(duty, {CAPABILITY: Cost(100)}) == 100
-    assert cost_plus(duty, {CAPABILITY: Cost(100, per_kib=7, margin_ppm=100_000)}) == 125
-    assert cost_plus(duty, {CAPABILITY: Cost(1_001)}) is None
-    assert cost_plus(duty, {}) is None
-    assert underbid(duty, {CAPABILITY: Cost(900)}) == 1
-    assert underbid(duty, {}) is None
+
+    def ask(strategy: Strategy, cost: Cost) -> int | None:
+        return get_price(strategy.decide(view_duty(duty, cost), Random(0)))
+
+    assert ask(cost_plus, Cost(100)) == 100
+    assert ask(cost_plus, Cost(100, per_kib=7, margin_ppm=100_000)) == 125
+    assert ask(truthful, Cost(100, per_kib=7, margin_ppm=100_000)) == 114
+    assert ask(cost_plus, Cost(1_001)) is None
+    assert ask(underbid, Cost(900)) == 1
+
+
+def test_a_capability_has_a_strategy_of_its_own() -> None:
+    world = start()
+    world.run(world.open("alice", budget=1_000))
+    old = world.planners["m1"]
+    costs = {CAPABILITY: Cost(5_000)}
+    dear = Planner(old.committee, old.me, old.secret, cost_plus, costs)
+    (body,) = dear.plan_operations(world.state, {})
+    assert isinstance(body, CommitBids)
+    assert body.bids[0].commitment is None
+    own = {CAPABILITY: underbid}
+    cheap = Planner(old.committee, old.me, old.secret, cost_plus, costs, own)
+    (body,) = cheap.plan_operations(world.state, {})
+    assert isinstance(body, CommitBids)
+    assert body.bids[0].commitment is not None
+    none = Planner(old.committee, old.me, old.secret, cost_plus, {})
+    (body,) = none.plan_operations(world.state, {})
+    assert isinstance(body, CommitBids)
+    assert body.bids[0].commitment is None
 
 
 def test_many_duties_are_few_operations() -> None:

@@ -1,0 +1,14 @@
+"""The light proofs of the fake node."""
+
+from node.problem import Problem, not_found
+from node.proofs import ProofChecked
+
+
+class FakeProofs:
+    """Implements node.proofs.ProofService: tasks of nobody, and proofs that prove nothing."""
+
+    async def of_task(self, committee: bytes, prefix: str) -> bytes:
+        raise not_found("task", prefix)
+
+    async def check(self, data: bytes) -> ProofChecked:
+        raise Problem("not-proven", "it proves nothing", status=422)

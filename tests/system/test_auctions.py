@@ -1,0 +1,408 @@
+"""General auctions on four real nodes: each kind by hand through the commands, and by agents."""
+
+import contextlib
+import io
+import json
+import re
+
+import msgspec
+import pytest
+
+from node import cli
+from node.files import write_atomic
+from protocols.genesis import Parameters
+from tests.system.network import FREE, Network, wait_until
+
+WANTS = {1: 400, 2: 300, 3: 200}
+"""What a gpu is worth to the agents of three nodes; the fourth opens."""
+COSTS = {1: 200, 2: 120, 3: 20}
+FEE = Parameters().operation_fee
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    """Four nodes whose agents trade lots called gpu-..., in one auction at a time."""
+    network = Network(tmp_path_factory.mktemp("auctions"), 4)
+    for number, node in enumerate(network.nodes):
+        network.configure(node, {("agent", "strategy"): "truthful", ("agent", "passes"): False})
+        if number in WANTS:
+            tables = (
+                ("want", {"lots": ["gpu-*"], "value": WANTS[number], "units_max": 100}),
+                ("want", {"lots": ["cpu-*", "disk-*"], "value": 500, "units_max": 100}),
+                ("sell", {"lots": ["gpu-*"], "cost": COSTS[number], "units_max": 100}),
+            )
+            text = node.home.config_path.read_text()
+            for name, values in tables:
+                lines = [f"{k} = {msgspec.json.encode(v).decode()}" for k, v in values.items()]
+                text += "\n".join(["", f"[[{name}]]", *lines, ""])
+            write_atomic(node.home.config_path, text.encode())
+    try:
+        network.start()
+        yield network
+    finally:
+        network.end()
+
+
+def run(node, *arguments):
+    """(exit code, what it printed) of a command."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.run([*map(str, arguments), "--home", str(node.home.path)])
+    assert "Traceback" not in err.getvalue()
+    return code, out.getvalue()
+
+
+def do(node, *arguments):
+    code, out = run(node, *arguments, "--json")
+    assert code == 0, out
+    return json.loads(out)
+
+
+def fail(node, kind, *arguments, code=1):
+    """A command that is refused, and changes nothing anywhere."""
+    before = node.client.stake()
+    found, out = run(node, *arguments, "--json")
+    assert found == code, out
+    error = json.loads(out)["error"]
+    assert error["type"] == f"urn:econode:problem:{kind}"
+    assert error["detail"]
+    after = node.client.stake()
+    assert msgspec.structs.replace(after, position=0) == msgspec.structs.replace(before, position=0)
+    return error
+
+
+def open_auction(node, kind, *arguments):
+    return do(node, "auction", "open", kind, *arguments)["auction"]
+
+
+def wait_known(node, auction):
+    return wait_until(lambda: node.client.auctions.show(auction), "an auction is known")
+
+
+def wait_ended(node, auction):
+    def look():
+        found = node.client.auctions.show(auction)
+        return found if found.summary.ended_ms is not None else None
+
+    return wait_until(look, f"the end of {auction[:8]}")
+
+
+def list_awards(found):
+    return [(award.winner, award.lots, award.price) for award in found.awards]
+
+
+def get_free(network, node):
+    return network.nodes[0].client.stake(node.peer_id).accounts[0].free
+
+
+SEALED = ("--bid-for", "30s", "--reveal-for", "30s")
+
+
+# --- by hand --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "bids", "winner", "price"),
+    [
+        ("vickrey", "--sell", (90, 70, 50), 0, 70),
+        ("vickrey", "--buy", (30, 40, 50), 0, 40),
+        ("first_price", "--sell", (90, 70, 50), 0, 90),
+        ("first_price", "--buy", (30, 40, 50), 0, 30),
+    ],
+)
+def test_sealed_bids_by_hand(market, tmp_path, kind, side, bids, winner, price):
+    opener, *others = market.nodes
+    listed = [word for node in others for word in ("--bidder", node.peer_id)]
+    cap = ("--cap", 100) if side == "--sell" else ()
+    lot = "hand:10" if side == "--sell" else "hand:100"
+    auction = open_auction(opener, kind, side, "--lot", lot, *cap, *SEALED, *listed)
+    for node, bid in zip(others, bids, strict=True):
+        wait_known(node, auction)
+        assert do(node, "auction", "bid", auction[:12], "--price", bid)["said"] == "sealed"
+    found = wait_ended(opener, auction)
+    ((who, lots, paid),) = list_awards(found)
+    assert (who, lots) == (others[winner].peer_id, ("hand",))
+    assert abs(paid - price) <= (kind == "vickrey")  # 1 more or less breaks a tie
+    assert do(opener, "auction", "show", auction)["summary"]["state"] == "sold"
+    check_certificate(market, opener, auction, tmp_path)
+    fail(others[0], "auction-closed", "auction", "bid", auction, "--price", 20)
+
+
+def check_certificate(market, node, auction, tmp_path):
+    """It is sound, and any altered byte is found."""
+    file, genesis = tmp_path / "result.econode", tmp_path / "genesis.json"
+    genesis.write_bytes(node.home.genesis_path.read_bytes())
+    wait_until(lambda: node.client.auctions.certificate(auction), "a certified result")
+    do(node, "auction", "certificate", auction, "--out", file)
+    elsewhere = ("--home", tmp_path / "nowhere")
+    check = ("auction", "verify", file, "--genesis", genesis, *elsewhere, "--json")
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert cli.run(list(map(str, check))) == 0
+    assert json.loads(out.getvalue())["result"]["auction"] == auction
+    data = file.read_bytes()
+    for place in range(0, len(data), max(1, len(data) // 8)):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert cli.run(list(map(str, check))) == 1, place
+    file.write_bytes(data)
+
+
+def test_several_units_by_hand(market):
+    opener, *others = market.nodes
+    listed = [word for node in others for word in ("--bidder", node.peer_id)]
+    terms = ("--lot", "hand:10", "--cap", 100, "--units", 2, *SEALED)
+    auction = open_auction(opener, "multi_unit", "--sell", *terms, *listed)
+    for node, bid in zip(others, (50, 90, 70), strict=True):
+        wait_known(node, auction)
+        do(node, "auction", "bid", auction, "--price", bid)
+    found = wait_ended(opener, auction)
+    winners = {others[1].peer_id, others[2].peer_id}
+    assert {award.winner for award in found.awards} == winners
+    assert {award.price for award in found.awards} <= {50, 51}
+
+
+def test_english_by_hand(market):
+    opener, first, second, _ = market.nodes
+    terms = ("--lot", "hand:10", "--cap", 1_000, "--increment", 5, "--bid-for", "20s")
+    end = ("--extend", "1s", "--extend-max", "10s")
+    auction = open_auction(opener, "english", "--sell", *terms, *end)
+    wait_known(first, auction)
+    assert do(first, "auction", "bid", auction, "--price", 10)["said"] == "placed"
+    fail(first, "already-best", "auction", "bid", auction, "--price", 30)
+    wait_until(lambda: second.client.auctions.show(auction).standing == first.peer_id, "a bid")
+    error = fail(second, "bid-too-small", "auction", "bid", auction, "--price", 14)
+    assert "15" in error["detail"]
+    do(second, "auction", "bid", auction, "--price", 40)
+    fail(opener, "bids-are-in", "auction", "cancel", auction)
+    code, out = run(opener, "auction", "watch", auction, "--json")
+    assert code == 0
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines[-1]["auction"]["awards"][0]["price"] == 40
+    found = wait_ended(opener, auction)
+    assert list_awards(found) == [(second.peer_id, ("hand",), 40)]
+
+
+def test_dutch_by_hand(market):
+    opener, first, second, _ = market.nodes
+    terms = ("--lot", "hand:10", "--cap", 100, "--start", 100, "--step", 10, "--step-time", "500ms")
+    auction = open_auction(opener, "dutch", "--sell", *terms, "--bid-for", "20s")
+    wait_known(first, auction)
+    fail(first, "price-beyond-limit", "auction", "bid", auction, "--price", 12)
+
+    def is_low():
+        quote = second.client.auctions.show(auction).quote
+        return quote is not None and quote <= 70
+
+    wait_until(is_low, "a lower price")
+    assert do(second, "auction", "bid", auction, "--price", 90)["said"] == "accepted"
+    found = wait_ended(opener, auction)
+    ((winner, _, price),) = list_awards(found)
+    assert winner == second.peer_id
+    assert 10 <= price <= 90
+
+
+def test_a_sale_is_delivered_and_paid_in_part(market, tmp_path):
+    opener, buyer, _, _ = market.nodes
+    before = get_free(market, buyer)
+    terms = ("--lot", "hand:10", "--cap", 100, *SEALED, "--bidder", buyer.peer_id)
+    times = ("--deliver-in", "30s", "--accept-in", "30s")
+    auction = open_auction(opener, "first_price", "--sell", *terms, *times)
+    wait_known(buyer, auction)
+    do(buyer, "auction", "bid", auction, "--price", 80)
+    wait_until(lambda: opener.client.auctions.show(auction).awards, "a result")
+    fail(buyer, "not-yours", "auction", "deliver", auction, "--note", "here")
+    fail(opener, "usage", "auction", "deliver", auction, code=2)
+    (tmp_path / "goods").write_bytes(b"what was sold")
+    award = do(opener, "auction", "deliver", auction, "--file", tmp_path / "goods")
+    assert award["delivery"] == "delivered"
+    wait_until(
+        lambda: buyer.client.auctions.show(auction).awards[0].delivery == "delivered", "delivery"
+    )
+    done = do(buyer, "auction", "accept", auction, "--paid-ppm", 500_000)
+    assert (done["delivery"], done["paid"]) == ("accepted", 40)
+    wait_ended(market.nodes[0], auction)
+    spent = before - get_free(market, buyer)
+    assert 80 < spent <= 80 + 4 * FEE  # the half that was withheld burnt
+
+
+def test_a_bid_by_hand_survives_kill_9(market):
+    opener, bidder, late, _ = market.nodes
+    listed = ("--bidder", bidder.peer_id, "--bidder", late.peer_id)
+    terms = ("--lot", "hand:10", "--cap", 100, "--bid-for", "60s", "--reveal-for", "60s")
+    auction = open_auction(opener, "vickrey", "--sell", *terms, *listed)
+    wait_known(bidder, auction)
+    do(bidder, "auction", "bid", auction, "--price", 77)
+    bidder.kill()
+    wait_known(late, auction)
+    do(late, "auction", "bid", auction, "--pass")
+    bidder.start()
+    found = wait_ended(opener, auction)
+    assert list_awards(found) == [(bidder.peer_id, ("hand",), 10)]
+    assert found.silent == ()
+    market.wait_linked()
+
+
+def test_an_auction_without_a_bid_is_cancelled_or_unsold(market):
+    opener = market.nodes[0]
+    terms = ("--lot", "hand:10", "--cap", 100)
+    auction = open_auction(opener, "vickrey", "--sell", *terms)
+    wait_known(market.nodes[1], auction)
+    fail(market.nodes[1], "not-yours", "auction", "cancel", auction)
+    assert do(opener, "auction", "cancel", auction)["state"] == "cancelled"
+    auction = open_auction(opener, "english", "--sell", *terms, "--bid-for", "1s")
+    assert wait_ended(opener, auction).summary.state == "unsold"
+    assert run(opener, "auction", "watch", auction, "--json")[0] == 1
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+def test_bad_input_changes_nothing(market):
+    opener, other, _, _ = market.nodes
+    sell = ("auction", "open", "vickrey", "--sell")
+    for arguments in (
+        (*sell, "--lot", "a:-1", "--cap", 10),
+        (*sell, "--lot", f"a:{1 << 63}", "--cap", 10),
+        (*sell, "--lot", "a:1", "--cap", -5),
+        (*sell, "--lot", "a:1", "--cap", 1 << 64),
+        (*sell, "--lot", "a:1x", "--cap", 10),
+        (*sell, "--lot", ":1", "--cap", 10),
+        (*sell, "--cap", 10),
+        ("auction", "open", "swiss", "--sell", "--lot", "a:1"),
+        ("auction", "open", "vickrey", "--lot", "a:1"),
+        (*sell, "--lot", "a:1", "--cap", 10, "--bid-for", "soon"),
+        ("auction", "bid", "abcd"),
+        ("auction", "bid", "abcd", "--price", 0),
+        ("auction", "bid", "abcd", "--price", -3),
+        ("auction", "bid", "abcd", "--price", 1 << 63),
+        ("auction", "bid", "abcd", "--bundle", "a,b"),
+        ("auction", "bid", "abcd", "--bundle", "a:-4"),
+        ("auction", "accept", "abcd", "--paid-ppm", 1_000_001),
+    ):
+        fail(opener, "usage", *arguments, code=2)
+    fail(opener, "cap-below-reserve", *sell, "--lot", "a:20", "--cap", 10)
+    fail(opener, "one-lot-only", *sell, "--lot", "a:1", "--lot", "b:2", "--cap", 10)
+    fail(opener, "budget-and-no-cap", "auction", "open", "vickrey", "--buy", "--lot", "a")
+    fail(opener, "insufficient-credits", "auction", "open", "vickrey", "--buy", "--lot",
+         f"a:{FREE * 2}")  # fmt: skip
+    fail(opener, "phase-too-short", *sell, "--lot", "a:1", "--cap", 10, "--bid-for", "1ms")
+    fail(opener, "not-found", "auction", "show", "ffff0000ffff")
+    fail(opener, "not-found", "auction", "bid", "ffff0000ffff", "--price", 5)
+    fail(opener, "invalid-request", "auction", "show", "../x")
+    fail(opener, "invalid-request", "auction", "list", "--state", "sleeping")
+    auction = open_auction(opener, "vickrey", "--sell", "--lot", "hand:10", "--cap", 100,
+                           "--bidder", other.peer_id)  # fmt: skip
+    wait_known(other, auction)
+    wait_known(market.nodes[2], auction)
+    fail(opener, "own-auction", "auction", "bid", auction, "--price", 50)
+    fail(market.nodes[2], "not-listed", "auction", "bid", auction, "--price", 50)
+    fail(other, "above-cap", "auction", "bid", auction, "--price", 101)
+    fail(other, "price-out-of-range", "auction", "bid", auction, "--price", 9)
+    fail(other, "unknown-lots", "auction", "bid", auction, "--bundle", "ghost:50")
+    fail(other, "no-agreement", "auction", "accept", auction)
+    do(other, "auction", "bid", auction, "--pass")
+    assert wait_ended(other, auction).summary.state == "unsold"
+
+
+# --- by agents ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "winner", "low", "high"),
+    [
+        ("vickrey", "--sell", 1, 300, 300),
+        ("vickrey", "--buy", 3, 120, 120),
+        ("first_price", "--sell", 1, 270, 270),
+        ("first_price", "--buy", 3, 180, 180),
+        ("english", "--sell", 1, 290, 310),
+        ("english", "--buy", 3, 110, 130),
+        ("dutch", "--sell", 1, 205, 270),
+        ("dutch", "--buy", 3, 180, 245),
+    ],
+)
+def test_agents_bid_by_themselves(market, kind, side, winner, low, high):
+    """Truthful where no lie pays; where the winner pays its own price, shaded: three listed
+    bidders keep a third of the distance to the limit, unlisted ones a quarter."""
+    opener, *others = market.nodes
+    listed = [word for node in others for word in ("--bidder", node.peer_id)]
+    lot = "gpu-x:10" if side == "--sell" else "gpu-x:500"
+    terms = ["--lot", lot, *(("--cap", 1_000) if side == "--sell" else ())]
+    if kind == "english":
+        terms += ["--increment", 10, "--bid-for", "3s", "--extend", "2s", "--extend-max", "20s"]
+    elif kind == "dutch":
+        start = 400 if side == "--sell" else 10
+        terms += ["--start", start, "--step", 20, "--step-time", "400ms", "--bid-for", "20s"]
+        terms += listed
+    else:
+        terms += [*SEALED, *listed]
+    auction = open_auction(opener, kind, side, *terms)
+    found = wait_ended(opener, auction)
+    ((who, lots, price),) = list_awards(found)
+    assert (who, lots) == (others[winner - 1].peer_id, ("gpu-x",))
+    assert low - 1 <= price <= high + 1  # a tie may cost 1
+
+
+def test_bundles_by_hand(market):
+    """cpu and disk together are worth more than apart: the pair beats the two singles."""
+    opener, *others = market.nodes
+    listed = [word for node in others for word in ("--bidder", node.peer_id)]
+    lots = ("--lot", "hand-a:5", "--lot", "hand-b:5", "--cap", 500)
+    auction = open_auction(opener, "combinatorial", "--sell", *lots, *SEALED, *listed)
+    bids = (("hand-a,hand-b:200",), ("hand-a:60",), ("hand-b:70", "hand-a,hand-b:90"))
+    for node, bundles in zip(others, bids, strict=True):
+        wait_known(node, auction)
+        do(node, "auction", "bid", auction, *(w for each in bundles for w in ("--bundle", each)))
+    ((winner, lots, price),) = list_awards(wait_ended(opener, auction))
+    assert (winner, lots) == (others[0].peer_id, ("hand-a", "hand-b"))
+    assert abs(price - 130) <= 1  # what the others lose
+
+
+def test_a_call_by_hand(market):
+    """Three lots to three bidders at once, one each."""
+    opener, *others = market.nodes
+    listed = [word for node in others for word in ("--bidder", node.peer_id)]
+    lots = [word for name in "abc" for word in ("--lot", f"hand-{name}:5")]
+    auction = open_auction(opener, "call", "--sell", *lots, "--cap", 500, *SEALED, *listed)
+    bids = (("hand-a:90", "hand-b:80"), ("hand-a:70", "hand-b:20"), ("hand-c:50", "hand-b:10"))
+    for node, bundles in zip(others, bids, strict=True):
+        wait_known(node, auction)
+        do(node, "auction", "bid", auction, *(w for each in bundles for w in ("--bundle", each)))
+    won = {winner: lots for winner, lots, _ in list_awards(wait_ended(opener, auction))}
+    names = ("hand-b", "hand-a", "hand-c")
+    assert won == {node.peer_id: (name,) for node, name in zip(others, names, strict=True)}
+
+
+@pytest.mark.parametrize(("kind", "lots"), [("combinatorial", ("cpu-1", "disk-1")),
+                                            ("call", ("gpu-1", "gpu-2"))])  # fmt: skip
+def test_agents_bid_for_several_lots(market, kind, lots):
+    opener, *others = market.nodes
+    listed = [word for node in others for word in ("--bidder", node.peer_id)]
+    terms = [word for name in lots for word in ("--lot", f"{name}:10")]
+    auction = open_auction(opener, kind, "--sell", *terms, "--cap", 1_000, *SEALED, *listed)
+    found = wait_ended(opener, auction)
+    assert sorted(lot for _, won, _ in list_awards(found) for lot in won) == sorted(lots)
+    assert {bid.bidder for bid in found.bids} == {node.peer_id for node in others}
+
+
+def test_hands_and_agents_mix(market):
+    opener, *others = market.nodes
+    auction = open_auction(opener, "vickrey", "--sell", "--lot", "gpu-mixed:10", "--cap", 1_000,
+                           "--bid-for", "6s", "--reveal-for", "10s")  # fmt: skip
+
+    def have_bid():
+        return len(opener.client.auctions.show(auction).bids) == len(others)
+
+    wait_until(have_bid, "the agents' bids")
+    shown = opener.client.auctions.show(auction)
+    assert all(bid.bundles is None for bid in shown.bids)  # nobody sees what was sealed
+    found = wait_ended(opener, auction)
+    ((who, _, price),) = list_awards(found)
+    assert who == others[0].peer_id
+    assert price in (300, 301)
+    text = run(opener, "auction", "show", auction)[1]
+    assert re.search(r"winner +lots +price +delivery +paid", text)
+    listed = do(opener, "auction", "list", "--mine", "--state", "sold")["auctions"]
+    assert auction in [each["id"] for each in listed]
+    for node in market.nodes:
+        assert node.client.stake().conserved
