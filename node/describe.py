@@ -13,7 +13,7 @@ PEER_FIELDS = frozenset(
         *("account", "to", "agent", "requester", "bidder", "bidders", "winner", "party"),
         *("verifiers", "executor", "rater", "holders", "offender", "source", "target"),
         *("opener", "silent", "members", "joined", "left", "expelled", "orderers"),
-        *("sponsor", "holder", "member", "reporters"),
+        *("sponsor", "holder", "member", "reporters", "winners", "agreeing"),
     }
 )
 """Fields of facts that hold keys; every other field of bytes holds a digest."""

@@ -1,4 +1,4 @@
-"""What a running node says of the committees it knows, and takes to form one. See `node/service.py`."""
+"""What a running node says of the committees it knows, and what it takes to form one."""
 
 from typing import Annotated, Literal
 

@@ -349,7 +349,7 @@ def test_every_field_of_bytes_in_facts_is_named_as_key_or_digest():
     digests = {
         *("operation", "id", "task", "capability", "input", "commitment", "output", "seed"),
         *("offence", "root", "committee", "parent", "fact", "link", "auction", "blob"),
-        *("lots", "variable"),
+        *("lots", "variable", "pool", "tasks"),
     }
     found = set()
     pending = [*facts.AnyFact.__args__, facts.Move, facts.Score, facts.OfferedCapability]
