@@ -10,6 +10,7 @@ cancellation between BEGIN and COMMIT would leave the write lock held, and closi
 since an open connection keeps its thread, and with it the process, alive.
 """
 
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,7 @@ import trio_asyncio
 
 from crdt import log
 from crdt.tasks import TaskRow
+from node import migrations
 from node.ledger_read import LedgerReader, RunAsyncio
 from node.ledger_rows import (
     CHAIN_START,
@@ -42,8 +44,10 @@ from protocols.step import ChunkFetched, Snapshot, TransferBegun, Transferred
 
 __all__ = ["ExecutedBatch", "FactProof", "FactRow", "Ledger", "LedgerError", "LedgerFull"]
 
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x45434F4E  # "ECON"
+logger = logging.getLogger("econode.ledger")
+
+SCHEMA_VERSION = migrations.LEDGER.version
+APPLICATION_ID = migrations.LEDGER.application_id
 SCHEMA = Path(__file__).with_name("schema.sql")
 QUEUE_COUNT_MAX = 20_000
 QUEUE_BYTES_MAX = 128 * 1024 * 1024
@@ -143,6 +147,7 @@ class Ledger(LedgerReader):
         if loop is None:
             raise LedgerError("open the ledger inside trio_asyncio.open_loop()")
         run_asyncio = partial(_run_asyncio, loop)
+        await trio.to_thread.run_sync(_migrate, Path(path))
         writer = await _connect(path, run_asyncio)
         reader = None
         try:
@@ -335,6 +340,15 @@ async def _run_asyncio(loop: Any, function: Callable[..., Any], *arguments: Any)
     """Call an asyncio function from trio. The loop is the one of `open`: a task that was started
     outside of `open_loop` may use the ledger as well."""
     return await trio_asyncio.aio_as_trio(function, loop=loop)(*arguments)
+
+
+def _migrate(path: Path) -> None:
+    try:
+        copy = migrations.migrate(path, migrations.LEDGER)
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(f"{path} cannot be brought to schema {SCHEMA_VERSION}: {error}") from None
+    if copy is not None:
+        logger.warning("the ledger has schema %d now; a copy is at %s", SCHEMA_VERSION, copy)
 
 
 async def _connect(path: Path | str, run_asyncio: RunAsyncio) -> aiosqlite.Connection:
