@@ -27,11 +27,10 @@ from node.backup_file import (
 )
 from node.files import PRIVATE_MODE, open_atomic
 from node.home import Home
-from node.ledger_file import open_readonly
 from node.ledger_states import read_checkpoint
 from node.migrations import LEDGER as LEDGER_SCHEMA
 from node.migrations import VOTES as VOTES_SCHEMA
-from node.migrations import copy_database, read_version
+from node.migrations import connect_readonly, copy_database, read_version
 from node.problem import Problem
 from node.version import get_version
 from protocols.economy.operations import BLOB_BYTES_MAX
@@ -67,14 +66,16 @@ def write_backup(
         )
     _check_room(home, target.parent, with_blobs)
     try:
-        with tempfile.TemporaryDirectory(prefix=".econode-backup-", dir=target.parent) as folder:
-            with open_atomic(target, mode=PRIVATE_MODE) as file:
-                writer = BackupWriter(file, progress)
-                _write_parts(home, Path(folder), writer, with_key=with_key, progress=progress)
-                if with_blobs:
-                    for digest, data in _read_blobs(home.blobs_path):
-                        writer.add_blob(digest, data)
-                writer.finish(_make_manifest(home, Path(folder), writer))
+        with (
+            tempfile.TemporaryDirectory(prefix=".econode-backup-", dir=target.parent) as folder,
+            open_atomic(target, mode=PRIVATE_MODE) as file,
+        ):
+            writer = BackupWriter(file, progress)
+            _write_parts(home, Path(folder), writer, with_key=with_key, progress=progress)
+            if with_blobs:
+                for digest, data in _read_blobs(home.blobs_path):
+                    writer.add_blob(digest, data)
+            writer.finish(_make_manifest(home, Path(folder), writer))
     except sqlite3.Error as error:
         raise _failed(home.path, str(error)) from None
     return target, _check(target, progress)
@@ -111,7 +112,7 @@ def _write_parts(
 def copy_at_one_moment(path: Path, copy: Path, progress: Progress) -> None:
     """Copy a SQLite file that others may be writing, and check the copy. Raises Problem."""
     what = f"copying {path.name}"
-    with open_readonly(path) as connection:
+    with closing(connect_readonly(path)) as connection:
         page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
 
         def tell(_: int, left: int, total: int) -> None:
@@ -189,9 +190,9 @@ def _check_room(home: Home, folder: Path, with_blobs: bool) -> None:
     """The copies stand beside the file until it is whole."""
     databases = [home.votes_path, home.ledger_path]
     logs = [path.with_name(f"{path.name}-wal") for path in databases]
-    needed = 2 * sum(path.stat().st_size for path in (*databases, *logs) if path.exists())
+    needed = 2 * sum(map(_get_size, (*databases, *logs)))
     if with_blobs:
-        needed += sum(path.stat().st_size for path in home.blobs_path.glob("[0-9a-f][0-9a-f]/*"))
+        needed += sum(map(_get_size, home.blobs_path.glob("[0-9a-f][0-9a-f]/*")))
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
@@ -205,6 +206,13 @@ def _check_room(home: Home, folder: Path, with_blobs: bool) -> None:
             where=str(folder),
             remedy="write to another disk, or make room: `econode ledger prune`",
         )
+
+
+def _get_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # evicted or put away since
+        return 0
 
 
 def _failed(path: Path, reason: str) -> EconodeError:

@@ -175,7 +175,9 @@ def read_backup(path: Path, take: Take, progress: Progress) -> Manifest:
         manifest.blobs,
         manifest.blob_bytes,
     ):
-        raise InvalidBackup(f"its parts are not those of its manifest{_name_first(found, manifest)}")
+        raise InvalidBackup(
+            f"its parts are not those of its manifest{_name_first(found, manifest)}"
+        )
     return manifest
 
 

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from identity.errors import EconodeError
 from node.commands import (
-    archive,
+    backup,
     committee,
     data,
     directory,
@@ -97,7 +97,7 @@ app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
 app.add_typer(stake.stake_app, name="stake")
-app.add_typer(archive.app, name="ledger")
+app.add_typer(backup.app, name="ledger")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(reputation.app, name="reputation")
 app.add_typer(directory.app, name="directory")

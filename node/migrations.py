@@ -64,7 +64,7 @@ LEDGER = Schema(
 
 def read_version(path: Path, schema: Schema) -> int | None:
     """The version of the file, or None where it is no file of this kind. Raises sqlite3.Error."""
-    with closing(_connect_readonly(path)) as connection:
+    with closing(connect_readonly(path)) as connection:
         return _read_version(connection, schema)
 
 
@@ -97,7 +97,9 @@ def migrate(path: Path, schema: Schema) -> Path | None:
 
 
 def copy_database(
-    source: sqlite3.Connection, target: Path, progress: Callable[[int, int, int], None] | None = None
+    source: sqlite3.Connection,
+    target: Path,
+    progress: Callable[[int, int, int], None] | None = None,
 ) -> None:
     """Write the database at one moment to `target`, whole or not at all, while others write it.
 
@@ -122,7 +124,7 @@ def copy_database(
         fresh.unlink(missing_ok=True)
 
 
-def _connect_readonly(path: Path) -> sqlite3.Connection:
+def connect_readonly(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_S_MAX, isolation_level=None)
 
