@@ -122,9 +122,11 @@ class Ledger(LedgerReader):
         reader: aiosqlite.Connection,
         network: bytes,
         run_asyncio: RunAsyncio,
+        retention_ms: int,
     ) -> None:
         super().__init__(reader, run_asyncio)
         self.network = network
+        self._retention_ms = retention_ms
         self._writer = writer
         self._queue = _Queue()
         self._tips: dict[bytes, CommitteeTip] = {}
@@ -137,8 +139,11 @@ class Ledger(LedgerReader):
 
     @staticmethod
     @asynccontextmanager
-    async def open(path: Path | str, network: bytes) -> "AsyncIterator[Ledger]":
+    async def open(
+        path: Path | str, network: bytes, *, retention_ms: int = 0
+    ) -> "AsyncIterator[Ledger]":
         """Open or create the ledger of `network` at `path`, in trio under an open asyncio loop.
+        With `retention_ms` it keeps states to prune by, which is for others to do.
 
         Leaving the block writes what is queued and closes, also when cancelled. Raises
         LedgerError for a file that is no ledger, is of another network or a newer version.
@@ -154,7 +159,7 @@ class Ledger(LedgerReader):
             await run_asyncio(_prepare, writer, str(path), network)
             reader = await _connect(path, run_asyncio)
             await run_asyncio(_prepare_reader, reader)
-            ledger = Ledger(writer, reader, network, run_asyncio)
+            ledger = Ledger(writer, reader, network, run_asyncio, retention_ms)
             await ledger._load_tips()
             try:
                 async with trio.open_nursery() as nursery:
@@ -206,7 +211,9 @@ class Ledger(LedgerReader):
         """Queue what is to be kept of states, after waiting for room in the queue."""
         match event:
             case Snapshot():
-                await self._put_alone(len(event.state), partial(build_snapshot, event))
+                await self._put_alone(
+                    len(event.state), partial(build_snapshot, event, self._retention_ms)
+                )
             case TransferBegun():
                 await self._put_alone(len(event.certificate), partial(build_coming, event))
             case ChunkFetched():
@@ -252,6 +259,10 @@ class Ledger(LedgerReader):
             rows.statements.append((_FORGET_FUNDINGS, [(FUNDINGS_KEPT_MAX,)]))
 
         self._put(len(data), build)
+
+    async def change(self, statements: Statements) -> None:
+        """Queue a transaction of its own that touches no row of what is appended."""
+        await self._put_alone(0, lambda: statements)
 
     async def flush(self) -> None:
         """Return once all that was queued before the call is durable. Raises LedgerError."""

@@ -48,15 +48,19 @@ VOTES_RESTORED = (
 have since gone beyond whatever this member may have signed after the backup."""
 
 VOTES = Schema("vote log", 2, 0, {1: VOTES_RESTORED})
+_CHAIN_STARTS = (
+    "CREATE TABLE chain_starts (committee BLOB NOT NULL, position INTEGER NOT NULL, "
+    "hash BLOB NOT NULL, PRIMARY KEY (committee, position)) STRICT"
+)
 LEDGER = Schema(
     "ledger",
     2,
     0x45434F4E,  # "ECON"
     {
         1: [
-            statement
-            for table in _PRUNABLE
-            for statement in (f"DROP TRIGGER {table}_delete", _let_prune(table))
+            _CHAIN_STARTS,
+            *(f"DROP TRIGGER {table}_delete" for table in _PRUNABLE),
+            *map(_let_prune, _PRUNABLE),
         ]
     },
 )

@@ -33,7 +33,7 @@ CREATE TABLE entries (
 ) STRICT, WITHOUT ROWID;
 
 -- One row per fact. hash = SHA-256(hash of the committee's row before | the row's fields); behind a
--- snapshot of kind begin the row before is the digest of that state.
+-- snapshot of kind begin the row before is the digest of that state, or what chain_starts says.
 CREATE TABLE records (
     committee BLOB NOT NULL,
     position INTEGER NOT NULL,
@@ -64,6 +64,15 @@ CREATE TABLE snapshots (
     size INTEGER NOT NULL,
     root BLOB NOT NULL,
     leaves BLOB NOT NULL,
+    PRIMARY KEY (committee, position)
+) STRICT;
+
+-- Where rows before a state of kind begin were pruned (node/ledger_prune.py): the hash that the chain
+-- of records had there, and goes on from.
+CREATE TABLE chain_starts (
+    committee BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    hash BLOB NOT NULL,
     PRIMARY KEY (committee, position)
 ) STRICT;
 

@@ -22,7 +22,7 @@ VERSIONS = range(1, migrations.LEDGER.version)
 def read_schema(path: Path) -> dict[str, str]:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
-        return {name: " ".join(sql.split()) for name, sql in rows}
+        return {name: "".join(sql.split()) for name, sql in rows}
 
 
 def read_rows(path: Path) -> dict[str, list[object]]:
