@@ -19,7 +19,9 @@ from typer.core import TyperGroup
 from identity.errors import EconodeError
 from node.commands import (
     backup,
+    care,
     committee,
+    config,
     data,
     directory,
     evidence,
@@ -93,6 +95,8 @@ app = typer.Typer(
 )
 home.register(app)
 network.register(app)
+care.register(app)
+app.add_typer(config.app, name="config")
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
@@ -103,6 +107,7 @@ app.add_typer(reputation.app, name="reputation")
 app.add_typer(directory.app, name="directory")
 app.add_typer(data.app, name="data")
 app.add_typer(member.app, name="member")
+app.add_typer(care.debug_app, name="debug")
 
 
 def _show_version(wanted: bool) -> None:

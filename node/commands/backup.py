@@ -1,16 +1,21 @@
 """econode ledger backup, restore, prune: care of what a home holds."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from node.commands.archive import app
-from node.commands.common import HomeOption, JsonOption, hint, open_home, render_pairs, show
+from node.commands.common import MAIN, HomeOption, JsonOption, hint, open_home, render_pairs, show
 from node.commands.progress import show_progress
 
 if TYPE_CHECKING:
     from node.backup_file import Manifest
+
+_AGE = re.compile(r"(\d{1,6})([hdw])")
+_HOURS = {"h": 1, "d": 24, "w": 168}
+_HOURS_MAX = 10 * 366 * 24
 
 
 @app.command("backup")
@@ -93,6 +98,76 @@ def restore(
     show(document, json, lambda: _render(document))
     hint("on another machine: see [network] listen and announce in its config.toml", json)
     hint("never start the home that this was a backup of again", json)
+
+
+@app.command("prune")
+def prune(
+    keep: Annotated[
+        str | None,
+        typer.Option("--keep", metavar="TIME", help="Keep this much: 12h, 30d, 52w."),
+    ] = None,
+    before: Annotated[
+        int | None,
+        typer.Option("--before", min=1, metavar="POSITION", help="Let what is before it go."),
+    ] = None,
+    committee: Annotated[
+        str, typer.Option("--committee", metavar="NAME", help="The committee, or its id.")
+    ] = MAIN,
+    blobs: Annotated[
+        bool, typer.Option("--blobs", help="With --keep: inputs and results as old, too.")
+    ] = False,
+    give_up_proofs: Annotated[
+        bool,
+        typer.Option(
+            "--give-up-proofs",
+            help="Also where this node can no longer show others who was a member when.",
+        ),
+    ] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let old batches and facts of a committee go, up to a certified state.
+
+    What is left is proven from that state on: `ledger verify` says from where. Votes, balances,
+    open tasks, peers' logs and evidence stay. The node must not be running; a running one prunes
+    by itself with [ledger] retention_hours.
+
+    \b
+    Example:
+      econode ledger prune --keep 30d
+      econode ledger prune --before 100000 --committee work
+    """
+    from node.ledger_file import find_committee
+    from node.prune_home import prune_home
+
+    if (keep is None) == (before is None):
+        raise typer.BadParameter("give --keep TIME or --before POSITION")
+    if blobs and keep is None:
+        raise typer.BadParameter("--blobs goes with --keep")
+    keep_ms = None if keep is None else parse_age(keep)
+    place = open_home(home)
+    place.check_initialised()
+    network = place.load_genesis().compute_network_id()
+    with place.lock():
+        id_ = find_committee(place.ledger_path, network, committee)
+        done = prune_home(
+            place,
+            id_,
+            keep_ms=keep_ms,
+            before=None if before is None else before - 1,
+            with_blobs=blobs,
+            give_up_proofs=give_up_proofs,
+        )
+    show(done, json, lambda: render_pairs(list(done.items())))
+
+
+def parse_age(text: str) -> int:
+    """Milliseconds of `12h`, `30d` or `52w`. A usage error otherwise."""
+    found = _AGE.fullmatch(text.strip())
+    hours = int(found[1]) * _HOURS[found[2]] if found else 0
+    if not 1 <= hours <= _HOURS_MAX:
+        raise typer.BadParameter(f"{text!r} is not a time such as 12h, 30d or 52w")
+    return hours * 3_600_000
 
 
 def _is_sealed(path: Path) -> bool:
