@@ -12,6 +12,7 @@ from pathlib import Path
 
 from crdt.facts import Exported, decode_fact
 from crdt.tasks import ENDED_STATES
+from identity.schema import U63_MAX
 from node.ledger import Ledger
 from node.ledger_states import Statements, StoredState
 from node.ledger_verify import make_chain
@@ -19,6 +20,7 @@ from node.replay import replay
 from protocols.committee import Committee
 from protocols.economy.chain import Chain
 from protocols.economy.committees import derive_founding, make_formed_fact
+from protocols.economy.state import EconomyState
 from protocols.genesis import Founding, Genesis
 
 PRUNE_POSITIONS = 500
@@ -74,38 +76,35 @@ async def find_target(
 
 
 async def find_hindrance(
-    ledger: Ledger, chains: Mapping[bytes, Chain], committee: bytes, position: int
+    ledger: Ledger, states: Mapping[bytes, EconomyState], committee: bytes, position: int
 ) -> str:
     """Why rows up to `position` must stay, in words: what a neighbour still has to be shown. Empty
-    where they may go."""
-    for target in chains.values():
-        border = target.state.get_border(committee)
+    where they may go. `states` has those of all committees that this node knows."""
+    for target, state in states.items():
+        border = state.get_border(committee)
         if border is None:
             continue
-        name = target.get_committee().id.hex()[:12]
-        sent = chains[committee].state.get_border(target.get_committee().id)
+        sent = states[committee].get_border(target)
         if sent is not None and sent.exported > border.imported:
             first = await _find_export(ledger, committee, target, border.imported + 1)
             if first is None or first <= position:
-                return f"transfers to committee {name} wait to be carried from there"
-        known = border.epochs[-1]
+                return f"transfers to committee {target.hex()[:12]} wait to be carried from there"
         rows = await ledger.read_facts(
-            committee, kind="epoch_began", count_max=1, after=(known.start, 1 << 40)
+            committee, kind="epoch_began", count_max=1, after=(border.epochs[-1].start, U63_MAX)
         )
         if rows and rows[0].position <= position:
-            return f"committee {name} has not been shown the epoch that began there"
+            return f"committee {target.hex()[:12]} was not shown the epoch that began there"
     return ""
 
 
-async def _find_export(ledger: Ledger, committee: bytes, target: Chain, number: int) -> int | None:
+async def _find_export(ledger: Ledger, committee: bytes, target: bytes, number: int) -> int | None:
     """The position of that transfer, None where it is not among the last ones."""
-    wanted = (target.get_committee().id, number)
     rows = await ledger.read_facts(
         committee, kind="exported", count_max=EXPORTS_LOOKED_MAX, newest_first=True
     )
     for row in rows:
         fact = decode_fact(row.data)
-        if isinstance(fact, Exported) and (fact.committee, fact.number) == wanted:
+        if isinstance(fact, Exported) and (fact.committee, fact.number) == (target, number):
             return row.position
     return None
 

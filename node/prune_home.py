@@ -64,7 +64,8 @@ async def _check(
     target: StoredState,
     give_up_proofs: bool,
 ) -> None:
-    hindrance = await find_hindrance(ledger, chains, target.committee, target.position)
+    states = {id_: chain.state for id_, chain in chains.items()}
+    hindrance = await find_hindrance(ledger, states, target.committee, target.position)
     if hindrance:
         raise Problem(
             "still-needed",

@@ -45,8 +45,8 @@ class Pruner:
         target = await find_target(node.ledger, committee, before=None, until_ms=until_ms)
         if target is None:
             return
-        chains = {id_: place.chain for id_, place in node.places.items()}
-        hindrance = await find_hindrance(node.ledger, chains, committee, target.position)
+        states = {id_: place.chain.state for id_, place in node.places.items()}
+        hindrance = await find_hindrance(node.ledger, states, committee, target.position)
         if hindrance:
             logger.info("committee %s is not pruned yet: %s", committee.hex()[:8], hindrance)
             return

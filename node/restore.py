@@ -100,7 +100,8 @@ def _unpack(source: Path, folder: Path, progress: Progress) -> Manifest:
         target = folder / member.name
         if blob:
             target = folder / "blobs" / blob[1][:2] / blob[1]
-            target.parent.mkdir(mode=HOME_MODE, parents=True, exist_ok=True)
+            for made in (folder / "blobs", target.parent):
+                made.mkdir(mode=HOME_MODE, exist_ok=True)
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
         with open(descriptor, "wb") as file:
             for data in member.read_chunks():

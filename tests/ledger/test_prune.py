@@ -1,6 +1,7 @@
 """Pruning: what may go goes, the rest is proven from the certified state on, also after a crash."""
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -8,15 +9,23 @@ import pytest
 import trio
 import trio_asyncio
 
-from node import ledger_prune
+from node import cli, ledger_prune
+from node.blob_store import BlobStore
+from node.config_file import render_config
+from node.home import Home
 from node.ledger import Ledger
 from node.ledger_prune import find_hindrance, find_target, open_chains, prune
 from node.ledger_states import SNAPSHOTS_OWN_MAX
 from node.ledger_verify import verify_ledger
+from node.problem import Problem
+from node.prune_home import prune_home
 from node.replay import replay
 from node.views import Views
+from protocols.economy.operations import Transfer
+from tests.economy.village import ALICE, BOB, Place, form, make_main
 from tests.ledger.network import CREATED_MS, Network
 from tests.ledger.peer_logs import PeerLogs as NoPeers
+from tests.ledger.test_crossing_prove import change_members, make, renew, send, take, write
 from tests.ledger.test_states import make_fresh
 
 SNAPSHOTS = (6, 9)
@@ -32,7 +41,7 @@ def network() -> Network:
 def path(tmp_path: Path, network: Network) -> Path:
     """Transfers, tasks that are open across the states, own states at 6 and 9, twelve batches."""
 
-    async def write() -> None:
+    async def fill() -> None:
         async with (
             trio_asyncio.open_loop(),
             Ledger.open(tmp_path / "ledger.sqlite3", network.id) as ledger,
@@ -49,7 +58,7 @@ def path(tmp_path: Path, network: Network) -> Path:
                 batches.append(network.make_batch(len(batches) % 3))
             ledger.append(batches[-1])
 
-    trio.run(write)
+    trio.run(fill)
     return tmp_path / "ledger.sqlite3"
 
 
@@ -66,7 +75,8 @@ async def prune_before(path: Path, network: Network, before: int) -> int | None:
         if target is None:
             return None
         chains = await open_chains(ledger, path, network.genesis)
-        assert await find_hindrance(ledger, chains, network.committee.id, target.position) == ""
+        states = {id_: chain.state for id_, chain in chains.items()}
+        assert await find_hindrance(ledger, states, network.committee.id, target.position) == ""
         return (await prune(ledger, target)).position
 
 
@@ -192,3 +202,94 @@ def test_with_a_retention_older_states_are_kept_apart(tmp_path: Path, network: N
     times = [(CREATED_MS + 1_000 * position) // 4_000 for position in held[SNAPSHOTS_OWN_MAX:]]
     assert len(set(times)) == len(times) >= 4
     assert verify_ledger(tmp_path / "l", network.genesis).is_valid
+
+
+# --- what neighbours need
+
+
+async def ask(path: Path, main: Place, work: Place, position: int) -> str:
+    states = {main.id: main.state, work.id: work.state}
+    async with trio_asyncio.open_loop(), Ledger.open(path, main.first.network) as ledger:
+        return await find_hindrance(ledger, states, main.id, position)
+
+
+def test_transfers_that_were_not_carried_keep_their_rows(tmp_path: Path) -> None:
+    main = make_main()
+    work = form(main)
+    send(main, work)
+    sent = len(main.entries) - 1
+    main.run((ALICE, Transfer(BOB, 1)))
+    path = write(tmp_path / "l", main)
+    assert "wait to be carried" in trio.run(ask, path, main, work, sent)
+    assert trio.run(ask, path, main, work, sent - 1) == ""
+    take(work, make(path, main, work))
+    assert trio.run(ask, path, main, work, sent) == ""
+
+
+def test_an_epoch_that_a_neighbour_was_not_shown_keeps_its_rows(tmp_path: Path) -> None:
+    main = make_main()
+    work = form(main)
+    change_members(main, 1)
+    began = len(main.entries) - 1
+    main.run((ALICE, Transfer(BOB, 1)))
+    path = write(tmp_path / "l", main)
+    assert "was not shown the epoch" in trio.run(ask, path, main, work, began)
+    assert trio.run(ask, path, main, work, began - 1) == ""
+    take(work, renew(path, main, work))
+    assert trio.run(ask, path, main, work, began) == ""
+
+
+# --- the command
+
+
+@pytest.fixture
+def home(path: Path, network: Network) -> Home:
+    """A stopped node's home around the ledger."""
+    home = Home(path.parent)
+    home.write_genesis(network.genesis)
+    home.config_path.write_text(render_config())
+    return home
+
+
+def test_the_command_prunes_and_says_from_where_the_rest_is_proven(
+    home: Home, network: Network
+) -> None:
+    arguments = ("ledger", "prune", "--home", str(home.path), "--json")
+    assert cli.run([*arguments, "--before", "10"]) == 0
+    check_sound(home.ledger_path, network, [(0, 0), (10, LAST)])
+    assert cli.run([*arguments, "--before", "10"]) == 1  # nothing is left to prune
+    assert cli.run([*arguments, "--keep", "1d", "--before", "9"]) == 2
+    assert cli.run([*arguments, "--keep", "soon"]) == 2
+    with home.lock():
+        assert cli.run([*arguments, "--before", "10"]) == 1
+
+
+def test_it_names_the_states_there_are(home: Home) -> None:
+    with pytest.raises(Problem) as caught:
+        prune_home(
+            home,
+            home.load_genesis().make_committee().id,
+            keep_ms=None,
+            before=5,
+            with_blobs=False,
+            give_up_proofs=False,
+        )
+    assert "positions: 6, 9;" in caught.value.remedy
+
+
+def test_old_blobs_go_but_for_those_of_open_tasks(home: Home, network: Network) -> None:
+    store = BlobStore(home.blobs_path, bytes_max=1 << 20)
+    needed, old, new = (store.put(data) for data in (b"input", b"old", b"new"))
+    for digest in (needed, old):
+        os.utime(home.blobs_path / digest.hex()[:2] / digest.hex(), (1, 1))
+    done = prune_home(
+        home,
+        network.committee.id,
+        keep_ms=24 * 3_600_000,
+        before=None,
+        with_blobs=True,
+        give_up_proofs=False,
+    )
+    assert (done["verified_from"], done["blobs"]) == (9, 1)
+    kept = BlobStore(home.blobs_path, bytes_max=1 << 20)
+    assert [kept.has(digest) for digest in (needed, old, new)] == [True, False, True]
