@@ -4,6 +4,8 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
@@ -11,7 +13,7 @@ import trio_asyncio
 
 from node import cli, ledger_prune
 from node.blob_store import BlobStore
-from node.config_file import render_config
+from node.config_file import load_config, render_config
 from node.home import Home
 from node.ledger import Ledger
 from node.ledger_prune import find_hindrance, find_target, open_chains, prune
@@ -19,6 +21,7 @@ from node.ledger_states import SNAPSHOTS_OWN_MAX
 from node.ledger_verify import verify_ledger
 from node.problem import Problem
 from node.prune_home import prune_home
+from node.pruner import Pruner
 from node.replay import replay
 from node.views import Views
 from protocols.economy.operations import Transfer
@@ -293,3 +296,18 @@ def test_old_blobs_go_but_for_those_of_open_tasks(home: Home, network: Network) 
     assert (done["verified_from"], done["blobs"]) == (9, 1)
     kept = BlobStore(home.blobs_path, bytes_max=1 << 20)
     assert [kept.has(digest) for digest in (needed, old, new)] == [True, False, True]
+
+
+async def test_a_running_node_prunes_what_is_older_than_its_retention(
+    home: Home, network: Network
+) -> None:
+    config = load_config(home.config_path, environment={}, flags=["ledger.retention_hours=1"])
+    async with opened(home.ledger_path, network) as ledger, trio.open_nursery() as nursery:
+        chains = await open_chains(ledger, home.ledger_path, network.genesis)
+        places = {id_: SimpleNamespace(chain=chain) for id_, chain in chains.items()}
+        node: Any = SimpleNamespace(config=config, ledger=ledger, places=places)
+        nursery.start_soon(Pruner(node).run)
+        while await ledger.count_batches(network.committee.id, 1, 9):
+            await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    check_sound(home.ledger_path, network, [(0, 0), (10, LAST)])
