@@ -32,6 +32,7 @@ from node.commands import (
     reputation,
     stake,
     task,
+    trace,
 )
 from node.commands.common import make_app, make_printable
 from node.problem import Problem
@@ -97,6 +98,7 @@ home.register(app)
 network.register(app)
 care.register(app)
 app.add_typer(config.app, name="config")
+trace.register(app)
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
