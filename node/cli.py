@@ -18,9 +18,11 @@ from typer.core import TyperGroup
 
 from identity.errors import EconodeError
 from node.commands import (
-    archive,
     auction,
+    backup,
+    care,
     committee,
+    config,
     data,
     directory,
     evidence,
@@ -97,6 +99,8 @@ app = typer.Typer(
 )
 home.register(app)
 network.register(app)
+care.register(app)
+app.add_typer(config.app, name="config")
 trace.register(app)
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
@@ -105,12 +109,13 @@ app.add_typer(auction.app, name="auction")
 app.add_typer(market.app, name="market")
 app.add_typer(variable.app, name="variable")
 app.add_typer(stake.stake_app, name="stake")
-app.add_typer(archive.app, name="ledger")
+app.add_typer(backup.app, name="ledger")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(reputation.app, name="reputation")
 app.add_typer(directory.app, name="directory")
 app.add_typer(data.app, name="data")
 app.add_typer(member.app, name="member")
+app.add_typer(care.debug_app, name="debug")
 
 
 def _show_version(wanted: bool) -> None:

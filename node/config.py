@@ -20,6 +20,7 @@ TRADES_MAX = 64
 ADDRESSES_MAX = 16
 PEERS_MAX = 1_000
 COMMITTEES_MAX = 16
+HOURS_MAX = 10 * 366 * 24
 
 _PYTHON_TARGET = re.compile(r"[A-Za-z_][\w.]{0,199}:[A-Za-z_]\w{0,99}", re.ASCII)
 Meta = msgspec.Meta
@@ -207,6 +208,30 @@ class Storage(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
             " refused rather than old promises broken.",
         ),
     ] = 4 * 1024 * _MIB
+    blob_retention_hours: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=HOURS_MAX,
+            description="Inputs and results older than this go, but for those of tasks under way."
+            " 0 keeps them until the store is full: whoever asked for a result may fetch it late.",
+        ),
+    ] = 0
+
+
+class LedgerSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long this node can prove what happened."""
+
+    retention_hours: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=HOURS_MAX,
+            description="Committees' batches and facts older than this go, up to a certified state;"
+            " at most a quarter more is kept. 0 keeps all: only who holds the log since the genesis"
+            " can prove old results to others and name the members of past epochs.",
+        ),
+    ] = 0
 
 
 class Consensus(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -351,6 +376,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     agent: Agent = msgspec.field(default_factory=Agent)
     limits: Limits = msgspec.field(default_factory=Limits)
     storage: Storage = msgspec.field(default_factory=Storage)
+    ledger: LedgerSection = msgspec.field(default_factory=LedgerSection)
     consensus: Consensus = msgspec.field(default_factory=Consensus)
     committees: Committees = msgspec.field(default_factory=Committees)
     capability: Annotated[tuple[Capability, ...], Meta(max_length=CAPABILITIES_MAX)] = ()

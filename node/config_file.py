@@ -23,6 +23,7 @@ _COMMENT_COLUMNS = 96
 _INVALID = "invalid-config"
 _TABLES: dict[str, type[Section]] = {"capability": Capability, "want": Want, "sell": Sell}
 """Sections that stand any number of times: [[name]]."""
+_FILE = "file"
 
 Trail = tuple[str | int, ...]
 
@@ -59,6 +60,17 @@ def render_config(overrides: Mapping[tuple[str, str], Any] | None = None) -> str
     return "\n".join(lines) + "\n"
 
 
+class Setting(msgspec.Struct, frozen=True):
+    """A key's value in force, and who set it: `default`, `file` with the line, `environment` with
+    the variable, or `flag`."""
+
+    name: str
+    value: Any
+    origin: str
+    default: Any
+    reason: str
+
+
 def load_config(
     path: Path, environment: Mapping[str, str] | None = None, flags: Iterable[str] = ()
 ) -> Config:
@@ -66,6 +78,34 @@ def load_config(
 
     Raises Problem naming the file, the key and the line, the variable or the flag at fault.
     """
+    return _load(path, environment, flags)[0]
+
+
+def load_settings(
+    path: Path, environment: Mapping[str, str] | None = None, flags: Iterable[str] = ()
+) -> list[Setting]:
+    """Every key with its value in force and its origin; capabilities last, under one name. Raises
+    Problem as `load_config`."""
+    config, origins = _load(path, environment, flags)
+    settings, lines = [], _find_lines(_read(path))
+    for name, section in _get_sections().items():
+        values = getattr(config, name)
+        for field in _get_fields(section).values():
+            value = msgspec.to_builtins(getattr(values, field.name))
+            origin = origins.get((name, field.name), "default")
+            if origin == _FILE:
+                origin += f", line {lines[name, field.name]}"
+            default = msgspec.to_builtins(field.default)
+            settings.append(Setting(f"{name}.{field.name}", value, origin, default, field.reason))
+    for number, item in enumerate(config.capability, 1):
+        value = msgspec.to_builtins(item)
+        settings.append(Setting(f"capability[{number}]", value, _FILE, None, ""))
+    return settings
+
+
+def _load(
+    path: Path, environment: Mapping[str, str] | None, flags: Iterable[str]
+) -> tuple[Config, dict[tuple[str, str], str]]:
     text = _read(path)
     try:
         values = tomllib.loads(text)
@@ -83,13 +123,20 @@ def load_config(
     _check_keys(values, Config, (), place)
     config = _convert(values, place)
     check_config(config, place)
+    origins = {
+        (section, key): _FILE
+        for section, keys in values.items()
+        if isinstance(keys, dict)
+        for key in keys
+    }
     layers = [*_read_environment(os.environ if environment is None else environment)]
     layers += [_read_flag(flag) for flag in flags]
     for section, key, raw, where in layers:
         values.setdefault(section, {})[key] = _parse_value(section, key, raw, where)
+        origins[section, key] = where
         config = _convert(values, lambda _: where)  # noqa: B023 - called before `where` changes
         check_config(config, lambda _: where)  # noqa: B023
-    return config
+    return config, origins
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -159,13 +206,11 @@ def _check_keys(values: dict[str, Any], kind: Any, trail: Trail, place: Place) -
     for key, value in values.items():
         here = (*trail, key)
         if key not in hints:
-            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
-            known = f"did you mean {near[0]!r}? " if near else ""
             raise Problem(
                 _INVALID,
                 f"unknown key {_format_trail(here)!r}",
                 where=place(here),
-                remedy=f"{known}known here: {', '.join(hints)}",
+                remedy=f"{_suggest(key, hints)}known here: {', '.join(hints)}",
             )
         hint = hints[key]
         if isinstance(hint, type) and issubclass(hint, Section) and isinstance(value, dict):
@@ -174,6 +219,11 @@ def _check_keys(values: dict[str, Any], kind: Any, trail: Trail, place: Place) -
             for number, item in enumerate(value):
                 if isinstance(item, dict):
                     _check_keys(item, _TABLES[key], (*here, number), place)
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def _convert(values: dict[str, Any], place: Place) -> Config:
@@ -246,6 +296,23 @@ def find_line(text: str, trail: Trail) -> int | None:
     return None
 
 
+def _find_lines(text: str) -> dict[tuple[str, str], int]:
+    """The line of each section's key, as `find_line` finds one."""
+    lines = text.splitlines(keepends=True)
+    found: dict[tuple[str, str], int] = {}
+    before = 0
+    for count in range(1, len(lines) + 1):
+        try:
+            values = tomllib.loads("".join(lines[:count]))
+        except tomllib.TOMLDecodeError:
+            continue  # in the middle of a value that spans lines
+        for section, keys in values.items():
+            for key in keys if isinstance(keys, dict) else ():
+                found.setdefault((section, key), before + 1)
+        before = count
+    return found
+
+
 def _count_known(values: Any, trail: Trail) -> int:
     for count, part in enumerate(trail):
         try:
@@ -264,10 +331,25 @@ def _read_environment(environment: Mapping[str, str]) -> Iterable[tuple[str, str
     sections = _get_sections()
     for name in sorted(environment):
         section, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("_")
-        if name.startswith(ENVIRONMENT_PREFIX) and section in sections and key:
+        if name.startswith(ENVIRONMENT_PREFIX) and key:
             where = f"environment variable {name}"
+            if section not in sections:
+                _check_not_meant(section, where)
+                continue  # ECONODE_HOME, ECONODE_PASSPHRASE and what other programs read
             _check_known(section, key, where)
             yield section, key, environment[name], where
+
+
+def _check_not_meant(name: str, where: str) -> None:
+    """Refuse what is a section's name but for a slip."""
+    near = difflib.get_close_matches(name, list(_get_sections()), n=1, cutoff=0.8)
+    if near:
+        raise Problem(
+            _INVALID,
+            f"unknown section {name!r}",
+            where=where,
+            remedy=f"did you mean {ENVIRONMENT_PREFIX}{near[0].upper()}_...?",
+        )
 
 
 def _read_flag(flag: str) -> tuple[str, str, str, str]:
@@ -287,7 +369,7 @@ def _check_known(section: str, key: str, where: str) -> None:
             _INVALID,
             f"unknown section {section!r}",
             where=where,
-            remedy=f"sections: {', '.join(sections)}",
+            remedy=f"{_suggest(section, sections)}sections: {', '.join(sections)}",
         )
     _check_keys({section: {key: None}}, Config, (), lambda trail: where)
 

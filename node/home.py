@@ -58,6 +58,7 @@ class Home:
         self.token_path = path / "api.token"
         self.info_path = path / "node.json"
         self.lock_path = path / "lock"
+        self.log_path = path / "node.log"
 
     def is_initialised(self) -> bool:
         """True once `econode init` has ended: config.toml is what it writes last."""

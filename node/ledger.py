@@ -10,6 +10,7 @@ cancellation between BEGIN and COMMIT would leave the write lock held, and closi
 since an open connection keeps its thread, and with it the process, alive.
 """
 
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +25,7 @@ import trio
 import trio_asyncio
 
 from crdt import log
+from node import migrations
 from node.bid_notes import BidNote
 from node.bid_notes import encode as encode_bid
 from node.ledger_read import LedgerReader, RunAsyncio
@@ -43,8 +45,10 @@ from protocols.step import ChunkFetched, Snapshot, TransferBegun, Transferred
 
 __all__ = ["ExecutedBatch", "FactProof", "FactRow", "Ledger", "LedgerError", "LedgerFull"]
 
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x45434F4E  # "ECON"
+logger = logging.getLogger("econode.ledger")
+
+SCHEMA_VERSION = migrations.LEDGER.version
+APPLICATION_ID = migrations.LEDGER.application_id
 SCHEMA = Path(__file__).with_name("schema.sql")
 QUEUE_COUNT_MAX = 20_000
 QUEUE_BYTES_MAX = 128 * 1024 * 1024
@@ -125,9 +129,11 @@ class Ledger(LedgerReader):
         reader: aiosqlite.Connection,
         network: bytes,
         run_asyncio: RunAsyncio,
+        retention_ms: int,
     ) -> None:
         super().__init__(reader, run_asyncio)
         self.network = network
+        self._retention_ms = retention_ms
         self._writer = writer
         self._queue = _Queue()
         self._tips: dict[bytes, CommitteeTip] = {}
@@ -140,8 +146,11 @@ class Ledger(LedgerReader):
 
     @staticmethod
     @asynccontextmanager
-    async def open(path: Path | str, network: bytes) -> "AsyncIterator[Ledger]":
+    async def open(
+        path: Path | str, network: bytes, *, retention_ms: int = 0
+    ) -> "AsyncIterator[Ledger]":
         """Open or create the ledger of `network` at `path`, in trio under an open asyncio loop.
+        With `retention_ms` it keeps states to prune by, which is for others to do.
 
         Leaving the block writes what is queued and closes, also when cancelled. Raises
         LedgerError for a file that is no ledger, is of another network or a newer version.
@@ -150,13 +159,14 @@ class Ledger(LedgerReader):
         if loop is None:
             raise LedgerError("open the ledger inside trio_asyncio.open_loop()")
         run_asyncio = partial(_run_asyncio, loop)
+        await trio.to_thread.run_sync(_migrate, Path(path))
         writer = await _connect(path, run_asyncio)
         reader = None
         try:
             await run_asyncio(_prepare, writer, str(path), network)
             reader = await _connect(path, run_asyncio)
             await run_asyncio(_prepare_reader, reader)
-            ledger = Ledger(writer, reader, network, run_asyncio)
+            ledger = Ledger(writer, reader, network, run_asyncio, retention_ms)
             await ledger._load_tips()
             try:
                 async with trio.open_nursery() as nursery:
@@ -208,7 +218,9 @@ class Ledger(LedgerReader):
         """Queue what is to be kept of states, after waiting for room in the queue."""
         match event:
             case Snapshot():
-                await self._put_alone(len(event.state), partial(build_snapshot, event))
+                await self._put_alone(
+                    len(event.state), partial(build_snapshot, event, self._retention_ms)
+                )
             case TransferBegun():
                 await self._put_alone(len(event.certificate), partial(build_coming, event))
             case ChunkFetched():
@@ -268,6 +280,10 @@ class Ledger(LedgerReader):
                 rows.statements.append((_FORGET_BIDS, [(BIDS_KEPT_MAX,)]))
 
         self._put(len(data), build)
+
+    async def change(self, statements: Statements) -> None:
+        """Queue a transaction of its own that touches no row of what is appended."""
+        await self._put_alone(0, lambda: statements)
 
     async def flush(self) -> None:
         """Return once all that was queued before the call is durable. Raises LedgerError."""
@@ -357,6 +373,15 @@ async def _run_asyncio(loop: Any, function: Callable[..., Any], *arguments: Any)
     """Call an asyncio function from trio. The loop is the one of `open`: a task that was started
     outside of `open_loop` may use the ledger as well."""
     return await trio_asyncio.aio_as_trio(function, loop=loop)(*arguments)
+
+
+def _migrate(path: Path) -> None:
+    try:
+        copy = migrations.migrate(path, migrations.LEDGER)
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(f"{path} cannot be brought to schema {SCHEMA_VERSION}: {error}") from None
+    if copy is not None:
+        logger.warning("the ledger has schema %d now; a copy is at %s", SCHEMA_VERSION, copy)
 
 
 async def _connect(path: Path | str, run_asyncio: RunAsyncio) -> aiosqlite.Connection:

@@ -10,6 +10,7 @@ from crdt.auctions import AuctionRow
 from crdt.tasks import ENDED_STATES, TaskRow
 from identity import schema
 from identity.errors import EconodeError
+from identity.schema import U63_MAX
 from node.ledger_rows import (
     CHAIN_START,
     ExecutedBatch,
@@ -51,17 +52,41 @@ class LedgerReader:
             return begin.position, read_checkpoint(begin.certificate).head
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def read_record_hash(self, committee: bytes) -> bytes:
-        """The head of the committee's chain of records."""
-        begin = await self.get_begin(committee)
+    async def read_record_hash(self, committee: bytes, last: int | None = None) -> bytes:
+        """The head of the committee's chain of records, or where it was after position `last`."""
+        last = U63_MAX if last is None else last
+        begins = [state for state in await self.read_begins(committee) if state.position < last]
         rows = await self._fetch(
-            "SELECT hash FROM records WHERE committee = ? AND position > ? "
+            "SELECT hash FROM records WHERE committee = ? AND position > ? AND position <= ? "
             "ORDER BY position DESC, item DESC LIMIT 1",
-            *(committee, -1 if begin is None else begin.position),
+            *(committee, begins[-1].position if begins else -1, last),
         )
         if rows:
             return bytes(rows[0][0])
-        return CHAIN_START if begin is None else read_checkpoint(begin.certificate).state
+        if not begins:
+            return CHAIN_START
+        rows = await self._fetch(
+            "SELECT hash FROM chain_starts WHERE committee = ? AND position = ?",
+            *(committee, begins[-1].position),
+        )
+        return bytes(rows[0][0]) if rows else read_checkpoint(begins[-1].certificate).state
+
+    async def find_position(self, committee: bytes, until_ms: int) -> int | None:
+        """The last entry held that is not younger than the agreed time `until_ms`."""
+        rows = await self._fetch(
+            "SELECT position FROM entries WHERE committee = ? AND time_ms <= ? "
+            "ORDER BY position DESC LIMIT 1",
+            *(committee, until_ms),
+        )
+        return rows[0][0] if rows else None
+
+    async def count_batches(self, committee: bytes, first: int, last: int) -> int:
+        """How many batches are held from position `first` to `last`."""
+        rows = await self._fetch(
+            "SELECT count(*) FROM batches WHERE committee = ? AND position BETWEEN ? AND ?",
+            *(committee, first, last),
+        )
+        return int(rows[0][0])
 
     async def get_begin(self, committee: bytes) -> StoredState | None:
         """The fetched state behind which the newest stretch of batches begins; None when they

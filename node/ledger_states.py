@@ -34,6 +34,11 @@ from protocols.step import Snapshot, TransferBegun, Transferred
 
 SNAPSHOTS_OWN_MAX = 2
 """Own snapshots that are kept: the older one for those that are fetching it."""
+RETENTION_PARTS = 4
+"""With a retention, one state is kept of each so many parts of it: pruning leaves at most so much
+more than asked for."""
+SNAPSHOTS_SPACED_MAX = 4 * RETENTION_PARTS
+"""Also where pruning is hindered for long."""
 
 Statement = tuple[str, list[tuple[Any, ...]]]
 Statements = list[Statement]
@@ -47,15 +52,18 @@ _FORGET_COMING = (
     "DELETE FROM snapshots WHERE committee = ?1 AND kind = 'coming'",
 )
 _FORGET_OLD = (
-    (
-        "DELETE FROM snapshots WHERE committee = ?1 AND kind = 'own' AND position NOT IN "
-        "(SELECT position FROM snapshots WHERE committee = ?1 AND kind = 'own' "
-        f"ORDER BY position DESC LIMIT {SNAPSHOTS_OWN_MAX})"
-    ),
-    (
-        "DELETE FROM chunks WHERE committee = ?1 AND position NOT IN "
-        "(SELECT position FROM snapshots WHERE committee = ?1)"
-    ),
+    "DELETE FROM snapshots WHERE committee = ?1 AND kind = 'own' AND position NOT IN "
+    "(SELECT position FROM snapshots WHERE committee = ?1 AND kind = 'own' "
+    f"ORDER BY position DESC LIMIT {SNAPSHOTS_OWN_MAX})"
+)
+_NOT_SPACED = (
+    " AND position NOT IN (SELECT min(s.position) FROM snapshots s JOIN entries e USING "
+    "(committee, position) WHERE s.committee = ?1 AND s.kind = 'own' GROUP BY e.time_ms / ?2 "
+    f"ORDER BY 1 DESC LIMIT {SNAPSHOTS_SPACED_MAX})"
+)
+_FORGET_CHUNKS = (
+    "DELETE FROM chunks WHERE committee = ?1 AND position NOT IN "
+    "(SELECT position FROM snapshots WHERE committee = ?1)"
 )
 
 
@@ -130,8 +138,8 @@ def _decode(certificate: bytes) -> Certificate:
         raise LedgerError(f"a damaged certificate of a checkpoint: {error}") from None
 
 
-def build_snapshot(snapshot: Snapshot) -> Statements:
-    """Keep an own state, and only the newest few."""
+def build_snapshot(snapshot: Snapshot, retention_ms: int = 0) -> Statements:
+    """Keep an own state, and only the newest few; with a retention also some older ones."""
     committee, position = snapshot.committee, snapshot.position
     chunks = cut(snapshot.state)
     leaves = hash_chunks(chunks)
@@ -142,8 +150,15 @@ def build_snapshot(snapshot: Snapshot) -> Statements:
     return [
         (_INSERT_SNAPSHOT, [row]),
         (INSERTS["chunks"], [(committee, position, i, data) for i, data in enumerate(chunks)]),
-        *((sql, [(committee,)]) for sql in _FORGET_OLD),
+        _forget_old(committee, retention_ms),
+        (_FORGET_CHUNKS, [(committee,)]),
     ]
+
+
+def _forget_old(committee: bytes, retention_ms: int) -> tuple[str, list[tuple[Any, ...]]]:
+    if not retention_ms:
+        return _FORGET_OLD, [(committee,)]
+    return _FORGET_OLD + _NOT_SPACED, [(committee, max(1, retention_ms // RETENTION_PARTS))]
 
 
 def build_coming(begun: TransferBegun) -> Statements:

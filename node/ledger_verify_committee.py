@@ -112,7 +112,7 @@ class CommitteeCheck:
             return None
         self._note_epoch(application)
         self.formed = application.list_formed()
-        self._hash = checkpoint.state
+        self._hash = self._states.get_chain_start(position, checkpoint)
         self.stake = StakeView()
         self.stake.restore(application.list_balances(), ())
         done = {id_: row for id_, row in self._tasks.items() if row.state in tasks.ENDED_STATES}

@@ -25,6 +25,7 @@ class StateCheck:
         self._committees = committees
         self._id = committees[0].id
         self._add = add
+        self._chain_starts = self._read_chain_starts()
         self.heads: dict[int, bytes] = {}
         """Heads at which a stretch begins."""
         self._states = {
@@ -38,6 +39,21 @@ class StateCheck:
                 )
             )
         }
+
+    def _read_chain_starts(self) -> dict[int, bytes]:
+        """Empty in a file from before there was pruning."""
+        found = self._connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'chain_starts'")
+        if found.fetchone() is None:
+            return {}
+        return dict(
+            self._connection.execute(
+                "SELECT position, hash FROM chain_starts WHERE committee = ?", (self._id,)
+            )
+        )
+
+    def get_chain_start(self, position: int, checkpoint: Checkpoint) -> bytes:
+        """What the first record behind the state at `position` is chained to."""
+        return self._chain_starts.pop(position, checkpoint.state)
 
     def find_begin(self, position: int) -> int | None:
         """The first position from `position` on at which a fetched state stands."""
@@ -78,6 +94,8 @@ class StateCheck:
         """Report what belongs to nothing."""
         for position in self._states:
             self._add("snapshots", f"{position}", "of a position that is not held")
+        for position in self._chain_starts:
+            self._add("chain_starts", f"{position}", "of no state that rows begin behind")
         for position, count in self._connection.execute(
             "SELECT position, count(*) FROM chunks WHERE committee = ?1 AND position NOT IN "
             "(SELECT position FROM snapshots WHERE committee = ?1) GROUP BY position",

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable
 
 RECORDS_PER_MINUTE_MAX = 30
+_DECIDED = "econode_passes"
 FOREIGN = ("libp2p", "multiaddr", "hypercorn")
 
 
 class ForeignRecords(logging.Filter):
-    """Put it on a handler; records of other loggers pass untouched."""
+    """Put it on one handler, or the same on several; records of other loggers pass untouched."""
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -26,6 +27,12 @@ class ForeignRecords(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.partition(".")[0] not in FOREIGN:
             return True
+        decided: bool | None = record.__dict__.get(_DECIDED)
+        if decided is None:
+            decided = record.__dict__[_DECIDED] = self._decide(record)
+        return decided
+
+    def _decide(self, record: logging.LogRecord) -> bool:
         now_s = self._clock_s()
         if now_s - self._window_s >= 60:
             self._window_s, self._passed = now_s, 0

@@ -33,6 +33,7 @@ from node.logs import Logs
 from node.opener import Opener
 from node.place import Place
 from node.problem import Problem
+from node.pruner import HOUR_MS, Pruner
 from node.router import AnyHop, Router, encode_frame
 from node.telemetry import Telemetry
 from node.vote_log import VoteLog
@@ -97,6 +98,7 @@ class Node:
         self.funder = Funder(self)
         self._homing = Homing(self)
         self._opener = Opener(self)
+        self._pruner = Pruner(self)
         self._peers: list[PeerAddress] = []
 
     @property
@@ -124,6 +126,7 @@ class Node:
             nursery.start_soon(self.border_guard.run)
             nursery.start_soon(self.funder.run)
             nursery.start_soon(self._homing.run)
+            nursery.start_soon(self._pruner.run)
             nursery.start_soon(self._keep_peers)
 
     def handle(self, peer: bytes, message: AnyHop) -> None:
@@ -194,7 +197,8 @@ async def open_node(
     """
     _check_size(genesis, config)
     network = genesis.compute_network_id()
-    async with Ledger.open(home.ledger_path, network) as ledger:
+    retention_ms = config.ledger.retention_hours * HOUR_MS
+    async with Ledger.open(home.ledger_path, network, retention_ms=retention_ms) as ledger:
         vote_log = VoteLog(home.votes_path, network, key.public)
         try:
             node = Node(home, config, key, genesis, ledger, vote_log)

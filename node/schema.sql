@@ -1,6 +1,8 @@
 -- The event-sourced ledger: what a node's committees ordered and what peers said of themselves.
 --
--- batches, records, entries, certificates, log_entries, forks and evidence are only ever added to.
+-- batches, records, entries, certificates, log_entries, forks and evidence are only ever added to;
+-- of the first four, rows go that a certified state stands behind (node/ledger_prune.py), position 0
+-- never.
 -- tasks, auctions, balances and record_accounts are projections: folds over records, rebuilt from them at will.
 -- Of the states in snapshots and chunks older ones make room.
 
@@ -30,8 +32,9 @@ CREATE TABLE entries (
     PRIMARY KEY (committee, position)
 ) STRICT, WITHOUT ROWID;
 
--- One row per fact; task is the task or general auction it is about. hash = SHA-256(hash of the committee's row before | the row's fields); behind a
--- snapshot of kind begin the row before is the digest of that state.
+-- One row per fact; task is the task or general auction it is about. hash = SHA-256(hash of the
+-- committee's row before | the row's fields); behind a snapshot of kind begin the row before is the
+-- digest of that state, or what chain_starts says.
 CREATE TABLE records (
     committee BLOB NOT NULL,
     position INTEGER NOT NULL,
@@ -62,6 +65,15 @@ CREATE TABLE snapshots (
     size INTEGER NOT NULL,
     root BLOB NOT NULL,
     leaves BLOB NOT NULL,
+    PRIMARY KEY (committee, position)
+) STRICT;
+
+-- Where rows before a state of kind begin were pruned (node/ledger_prune.py): the hash that the chain
+-- of records had there, and goes on from.
+CREATE TABLE chain_starts (
+    committee BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    hash BLOB NOT NULL,
     PRIMARY KEY (committee, position)
 ) STRICT;
 
@@ -187,18 +199,26 @@ CREATE TRIGGER network_delete BEFORE DELETE ON network
 CREATE TRIGGER batches_update BEFORE UPDATE ON batches
     BEGIN SELECT RAISE(ABORT, 'batches is append-only'); END;
 CREATE TRIGGER batches_delete BEFORE DELETE ON batches
+    WHEN OLD.position = 0 OR NOT EXISTS (SELECT 1 FROM snapshots s
+        WHERE s.kind = 'begin' AND s.committee = OLD.committee AND s.position >= OLD.position)
     BEGIN SELECT RAISE(ABORT, 'batches is append-only'); END;
 CREATE TRIGGER entries_update BEFORE UPDATE ON entries
     BEGIN SELECT RAISE(ABORT, 'entries is append-only'); END;
 CREATE TRIGGER entries_delete BEFORE DELETE ON entries
+    WHEN OLD.position = 0 OR NOT EXISTS (SELECT 1 FROM snapshots s
+        WHERE s.kind = 'begin' AND s.committee = OLD.committee AND s.position >= OLD.position)
     BEGIN SELECT RAISE(ABORT, 'entries is append-only'); END;
 CREATE TRIGGER records_update BEFORE UPDATE ON records
     BEGIN SELECT RAISE(ABORT, 'records is append-only'); END;
 CREATE TRIGGER records_delete BEFORE DELETE ON records
+    WHEN OLD.position = 0 OR NOT EXISTS (SELECT 1 FROM snapshots s
+        WHERE s.kind = 'begin' AND s.committee = OLD.committee AND s.position >= OLD.position)
     BEGIN SELECT RAISE(ABORT, 'records is append-only'); END;
 CREATE TRIGGER certificates_update BEFORE UPDATE ON certificates
     BEGIN SELECT RAISE(ABORT, 'certificates is append-only'); END;
 CREATE TRIGGER certificates_delete BEFORE DELETE ON certificates
+    WHEN OLD.position = 0 OR NOT EXISTS (SELECT 1 FROM snapshots s
+        WHERE s.kind = 'begin' AND s.committee = OLD.committee AND s.position >= OLD.position)
     BEGIN SELECT RAISE(ABORT, 'certificates is append-only'); END;
 CREATE TRIGGER log_entries_update BEFORE UPDATE ON log_entries
     BEGIN SELECT RAISE(ABORT, 'log_entries is append-only'); END;

@@ -4,6 +4,7 @@ Every row is synced before the statement it stands for is sent (`protocols/step.
 the short road: one thread of its own, one connection, synchronous=FULL, many rows a transaction.
 """
 
+import logging
 import queue
 import sqlite3
 import threading
@@ -13,9 +14,12 @@ from pathlib import Path
 import trio
 
 from identity.errors import EconodeError
+from node import migrations
 from protocols.step import Persist
 
-SCHEMA_VERSION = 1
+logger = logging.getLogger("econode.votes")
+
+SCHEMA_VERSION = migrations.VOTES.version
 _IDENTITY_TABLE = "CREATE TABLE identity (network BLOB NOT NULL, account BLOB NOT NULL) STRICT"
 _ROWS_TABLE = """CREATE TABLE rows (
     committee BLOB NOT NULL,
@@ -41,9 +45,17 @@ class VoteLog:
         self._path = path
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         try:
+            copy = migrations.migrate(path, migrations.VOTES)
+            if copy is not None:
+                logger.warning(
+                    "the vote log has schema %d now, was copied to %s; never put the "
+                    "copy back once this node has voted again",
+                    SCHEMA_VERSION,
+                    copy,
+                )
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._prepare(network, account)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, OSError) as error:
             raise VoteLogError(
                 f"{path}: {error}. The vote log is damaged or the disk is full; without it this "
                 "member could vote twice, so it does not start."
@@ -94,13 +106,15 @@ class VoteLog:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(_IDENTITY_TABLE)
             self._db.execute(_ROWS_TABLE)
+            for table in migrations.VOTES_RESTORED:
+                self._db.execute(table)
             self._db.execute("INSERT INTO identity VALUES (?, ?)", (network, account))
             self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             self._db.execute("COMMIT")
         elif version != SCHEMA_VERSION:
             raise VoteLogError(
-                f"{self._path} has schema version {version}, this program knows "
-                f"{SCHEMA_VERSION}: use the program that wrote it"
+                f"{self._path} was written by a newer version (schema {version}, this one knows "
+                f"{SCHEMA_VERSION}): upgrade Econode"
             )
         known = self._db.execute("SELECT network, account FROM identity").fetchone()
         if known != (network, account):
@@ -117,7 +131,13 @@ class VoteLog:
             "SELECT kind, view, seq, data, epoch FROM rows WHERE committee = ? ORDER BY epoch, seq",
             (committee,),
         )
-        return [Persist(committee, *row) for row in found]
+        rows = [Persist(committee, *row) for row in found]
+        marked = (
+            "SELECT 1 FROM restored WHERE NOT EXISTS (SELECT 1 FROM passed WHERE committee = ?)"
+        )
+        if self._db.execute(marked, (committee,)).fetchone() is not None:
+            rows.append(Persist(committee, "restored", 0, 0, b"", 0))
+        return rows
 
     def _write(self, rows: Sequence[Persist]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -130,6 +150,9 @@ class VoteLog:
         self._db.execute("COMMIT")
 
     def _write_row(self, row: Persist) -> None:
+        if row.kind == "passed":
+            self._db.execute("INSERT OR IGNORE INTO passed VALUES (?)", (row.committee,))
+            return
         self._db.execute(
             "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
             (row.committee, row.epoch, row.kind, row.seq, row.view, row.data),

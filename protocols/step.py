@@ -33,6 +33,9 @@ class Persist:
     row but `view` with a sequence number up to its own be deleted. Kind `epoch` says that the
     member has entered `epoch`: it holds the certificate of the head at `seq`, which ended the one
     before, and lets every row of lower epochs be deleted.
+
+    Kind `restored` is read only: the rows were put back from a backup, so that the member may have
+    signed what they do not hold. Kind `passed` is written only: it takes that mark away.
     """
 
     committee: bytes

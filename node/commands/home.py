@@ -216,12 +216,14 @@ def _load_config(place: "Home", flags: list[str]) -> "Config":
 
 def _run(place: "Home", config: "Config") -> int:
     """The node from its lock to its end; logs go to standard error."""
+    from node.log_file import keep_log
     from node.log_filter import ForeignRecords
 
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(ForeignRecords())
+    foreign = ForeignRecords()
+    handler.addFilter(foreign)
     logging.basicConfig(handlers=[handler], level=logging.INFO, format=LOG_FORMAT)
-    with place.lock():
+    with place.lock(), keep_log(place, LOG_FORMAT, foreign):
         _check_runnable(place, config)
         if not place.token_path.exists():
             place.write_token()

@@ -69,7 +69,7 @@ def _render(page: "LogPage") -> list[str]:
 
 
 def _describe_gap(gap: "Gap") -> str:
-    return f"{gap.start} to {gap.end}  not held: this node fetched the certified state at {gap.end}"
+    return f"{gap.start} to {gap.end}  not held: the log goes on behind the certified state there"
 
 
 def _describe(fact: dict[str, Any]) -> str:

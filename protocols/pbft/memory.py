@@ -5,7 +5,8 @@ copied and started twice: such a member would vote a second time in slots that i
 after every start, and whenever it enters an epoch, it asks the others for its own newest statements
 and keeps silent until q-1 of them have answered. If one of these, signed with its own key, is newer
 than what it remembers, it only observes until a quorum has signed a head of the log beyond every
-slot it may have voted in.
+slot it may have voted in. A vote log that says that it was put back from a backup has it observe
+whatever they answer: by now they may have forgotten, too.
 """
 
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from protocols.messages import (
     PrePrepare,
     ViewChange,
 )
-from protocols.step import Send, Step
+from protocols.step import Persist, Send, Step
 
 if TYPE_CHECKING:
     from protocols.pbft.core import Core
@@ -54,17 +55,39 @@ class Memory:
         self._forgotten_seq = 0
         self._observe_until = 0
         self._asked_ms: int | None = None
+        self._is_restored = False
         self.is_settled = not core.is_member or core.committee.n == 1
 
     def may_sign(self) -> bool:
         """True once nothing that this member signs can contradict what it has signed before."""
+        return not self._is_restored and self._has_passed()
+
+    def _has_passed(self) -> bool:
         return self.is_settled and self._core.base >= self._observe_until
 
     def is_observing(self) -> bool:
-        """True while this member has found that it forgot some of its own statements."""
-        return self._forgotten is not None and not self.may_sign()
+        """True while this member has found that it forgot some of its own statements, or was put
+        back from a backup."""
+        has_forgotten = self._is_restored or self._forgotten is not None
+        return self._core.is_member and has_forgotten and not self.may_sign()
+
+    def mark_restored(self) -> None:
+        """The vote log was put back from a backup. A member without others never signs again: it
+        has nobody to ask."""
+        self._is_restored = True
+        self.is_settled = not self._core.is_member
+
+    def follow(self, former: "Memory") -> None:
+        """Go on in another epoch: what was forgotten may be of that one."""
+        if former._is_restored:
+            self.mark_restored()
 
     def on_timer(self, now_ms: int, step: Step) -> None:
+        if self._is_restored and self._core.is_member and self._has_passed():
+            self._is_restored = False
+            committee = self._core.committee
+            step.persist.append(Persist(committee.id, "passed", 0, 0, b"", committee.epoch))
+            self._core.speak(now_ms, step)
         if self.is_settled or (self._asked_ms is not None and now_ms < self._asked_ms + ASK_MS):
             return
         self._asked_ms = now_ms
@@ -105,7 +128,7 @@ class Memory:
         self._answers[peer] = answer
         if len(self._answers) >= core.committee.q - 1:
             self.is_settled = True
-            if self._forgotten is not None:
+            if self._is_restored or self._forgotten is not None:
                 claims = sorted((a.highest for a in self._answers.values()), reverse=True)
                 credible = claims[min(core.committee.f, len(claims) - 1)]
                 self._observe_until = max(credible, self._forgotten_seq) + BEYOND_MAX

@@ -28,6 +28,7 @@ def make_core(former: Core, committee: Committee) -> Core:
         checkpoint_batches=former.checkpoints.interval,
         snapshot_checkpoints=former.checkpoints.snapshot_checkpoints,
     )
+    core.memory.follow(former.memory)
     core.pool, core.clock.offset_ms = former.pool, former.clock.offset_ms
     core.pool.begin_view()
     return core
@@ -42,6 +43,8 @@ def restore(core: Core, rows: Iterable[Persist], load: Load, now_ms: int) -> Ste
     """
     by_kind: dict[str, list[Persist]] = {"stable": [], "view": [], "accepted": [], "prepared": []}
     for row in rows:
+        if row.kind == "restored":  # of whatever epoch the lost rows were
+            core.memory.mark_restored()
         is_open = core.end is None or row.seq <= core.end
         if row.epoch == core.committee.epoch and row.kind in by_kind and is_open:
             by_kind[row.kind].append(row)

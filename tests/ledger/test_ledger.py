@@ -131,7 +131,7 @@ async def test_foreign_newer_and_damaged_files(tmp_path: Path) -> None:
         async with Ledger.open(tmp_path / "l", bytes(32)):
             pass
     connection = sqlite3.connect(tmp_path / "l")
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(LedgerError, match="newer version"):
         async with Ledger.open(tmp_path / "l", network.id):

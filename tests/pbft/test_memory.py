@@ -1,5 +1,6 @@
 """A member that forgot what it signed: put back from a backup, or a copy of a running one."""
 
+from protocols.step import Persist
 from tests.pbft.world import World
 
 
@@ -74,3 +75,26 @@ def test_a_member_alone_keeps_silent_until_others_answer() -> None:
     world.submit()
     world.tick(10_000)
     assert {len(node.application.order) for node in world.nodes[:3]} == {1}
+
+
+def test_a_member_marked_as_restored_observes_even_where_nobody_remembers_more() -> None:
+    world = World(4)
+    member = world.nodes[2]
+    run(world, 5)
+    member.crash()
+    mark = (0, "restored", 0)
+    member.rows[mark] = Persist(world.committee.id, "restored", 0, 0, b"", 0)
+    member.start()
+    world.tick(1_000)
+    assert member.seat.core.memory.is_settled
+    assert member.seat.core.memory.is_observing()
+    voted = sum(key[0] == member.key.public for key in world.signed)
+    run(world, 10)
+    assert sum(key[0] == member.key.public for key in world.signed) == voted
+    run(world, 150)
+    world.tick(3_000)
+    assert "passed" in {kind for _, kind, _ in member.rows}
+    run(world, 5)
+    assert not member.seat.core.memory.is_observing()
+    assert sum(key[0] == member.key.public for key in world.signed) > voted
+    assert not world.evidence
