@@ -309,7 +309,8 @@ class LedgerReader:
     async def read_tasks_open(self, committee: bytes) -> list[TaskRow]:
         """All tasks that have not ended; bounded by `Parameters.tasks_open_max`."""
         rows = await self._fetch(
-            "SELECT * FROM tasks WHERE committee = ? AND state NOT IN (?, ?)",
+            "SELECT * FROM tasks WHERE committee = ? AND state NOT IN "
+            f"({_make_marks(ENDED_STATES)})",
             *(committee, *ENDED_STATES),
         )
         return [TaskRow(*row[1:]) for row in rows]
@@ -348,7 +349,8 @@ class LedgerReader:
     async def read_auctions_open(self, committee: bytes) -> list[AuctionRow]:
         """All that have not ended; bounded by `Parameters.auctions_open_max`."""
         rows = await self._fetch(
-            "SELECT * FROM auctions WHERE committee = ? AND state NOT IN (?, ?, ?)",
+            "SELECT * FROM auctions WHERE committee = ? AND state NOT IN "
+            f"({_make_marks(auctions.ENDED_STATES)})",
             *(committee, *auctions.ENDED_STATES),
         )
         return [AuctionRow(*row[1:]) for row in rows]
@@ -450,3 +452,8 @@ class LedgerReader:
 
     async def _fetch(self, sql: str, *parameters: Any) -> list[Any]:
         return list(await self._run_asyncio(self._reader.execute_fetchall, sql, parameters))
+
+
+def _make_marks(values: Sequence[object]) -> str:
+    """A question mark for each value of an SQL list."""
+    return ", ".join("?" * len(values))
