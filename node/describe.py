@@ -12,7 +12,8 @@ PEER_FIELDS = frozenset(
     {
         *("account", "to", "agent", "requester", "bidder", "bidders", "winner", "party"),
         *("verifiers", "executor", "rater", "holders", "offender", "source", "target"),
-        *("members", "joined", "left", "expelled", "orderers"),
+        *("opener", "silent", "members", "joined", "left", "expelled", "orderers"),
+        *("winners", "agreeing"),
     }
 )
 """Fields of facts that hold keys; every other field of bytes holds a digest."""

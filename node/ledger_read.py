@@ -274,8 +274,9 @@ class LedgerReader:
 
     async def read_tasks_open(self, committee: bytes) -> list[TaskRow]:
         """All tasks that have not ended; bounded by `Parameters.tasks_open_max`."""
+        marks = ", ".join("?" * len(ENDED_STATES))
         rows = await self._fetch(
-            "SELECT * FROM tasks WHERE committee = ? AND state NOT IN (?, ?)",
+            f"SELECT * FROM tasks WHERE committee = ? AND state NOT IN ({marks})",
             *(committee, *ENDED_STATES),
         )
         return [TaskRow(*row[1:]) for row in rows]

@@ -16,6 +16,7 @@ import node.api_crossing
 import node.api_dashboard
 import node.api_data
 import node.api_evidence
+import node.api_tasks
 import node.api_telemetry
 import node.api_views
 import node.feeds
@@ -335,7 +336,7 @@ async def test_a_port_in_use_is_named(nursery, served):
 def _read_sources():
     modules = (
         *(node.api, node.api_crossing, node.api_dashboard, node.api_data, node.api_evidence),
-        *(node.api_telemetry, node.api_views, node.feeds),
+        *(node.api_tasks, node.api_telemetry, node.api_views, node.feeds),
     )
     return "".join(map(inspect.getsource, modules))
 
@@ -357,7 +358,8 @@ def test_every_method_of_a_committee_is_served():
 def test_every_field_of_bytes_in_facts_is_named_as_key_or_digest():
     digests = {
         *("operation", "id", "task", "capability", "input", "commitment", "output", "seed"),
-        *("offence", "root", "committee", "parent", "fact", "link"),
+        *("offence", "root", "committee", "parent", "fact", "link", "auction", "blob"),
+        *("pool", "tasks"),
     }
     found = set()
     pending = [*facts.AnyFact.__args__, facts.Move, facts.Score, facts.OfferedCapability]
