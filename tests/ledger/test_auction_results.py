@@ -33,6 +33,8 @@ from tests.ledger.network import CREATED_MS, MEMBERS, Network
 SALT = hashlib.sha256(b"salt").digest()
 SELLER, *BIDDERS = MEMBERS
 PRICES = (400, 700, 550)
+PAID = (550, 551)
+"""What the winner pays: one credit more if it would lose a tie, by a hash of the network's id."""
 NOW_MS = CREATED_MS + 60_000
 DAY_MS = 86_400_000
 
@@ -115,7 +117,8 @@ async def test_the_ledger_knows_the_auctions(path):
     async with trio_asyncio.open_loop(), Ledger.open(path, NETWORK.id) as ledger:
         committee = NETWORK.committee.id
         sale = await ledger.get_auction(committee, AUCTION)
-        assert (sale.state, sale.bids, sale.price, sale.pending) == ("delivering", 3, 551, 1)
+        assert (sale.state, sale.bids, sale.pending) == ("delivering", 3, 1)
+        assert sale.price in PAID
         assert (sale.title, sale.winners) == ("a painting", BIDDERS[1].public)
         (english,) = await ledger.read_auctions(committee, count_max=9, state="bidding")
         assert (english.kind, english.bids, english.price) == ("english", 3, 20)
@@ -144,7 +147,8 @@ async def test_a_fetched_state_has_them(path, tmp_path):
             await ledger.begin(state)
         async with Ledger.open(file, NETWORK.id) as ledger:
             row = await ledger.get_auction(NETWORK.committee.id, AUCTION)
-            assert (row.state, row.price, row.pending) == ("delivering", 551, 1)
+            assert (row.state, row.pending) == ("delivering", 1)
+            assert row.price in PAID
     assert verify_ledger(file, NETWORK.genesis).findings == []
 
 
@@ -153,7 +157,9 @@ def test_the_file_proves_the_result(data):
         found = verify_result(data, anchor, NOW_MS)
         assert isinstance(found.fact, AuctionEnded)
         assert found.fact.auction == AUCTION
-        assert [(a.winner, a.price) for a in found.fact.awards] == [(BIDDERS[1].public, 551)]
+        (award,) = found.fact.awards
+        assert award.winner == BIDDERS[1].public
+        assert award.price in PAID
         assert (found.proven.position, found.proven.certified_position) == (3, 4)
 
 
