@@ -19,7 +19,7 @@ _ACCOUNT_FIELDS = (
     *("account", "to", "agent", "requester", "bidder", "winner", "party", "executor"),
     *("offender", "opener"),
 )
-_ACCOUNTS_FIELDS = ("bidders", "verifiers", "holders", "members")
+_ACCOUNTS_FIELDS = ("bidders", "verifiers", "holders", "members", "winners", "agreeing")
 
 Balance = tuple[bytes, str]
 """Account and bucket."""

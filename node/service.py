@@ -24,6 +24,7 @@ from node.service_views import Score as Score
 from node.service_views import ViewsService
 from node.task_options import PLAIN, TaskOptions, TaskScore
 from node.task_options import TaskAnswer as TaskAnswer
+from node.task_options import TaskState as TaskState
 from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
 
 if TYPE_CHECKING:
@@ -39,17 +40,6 @@ PREFIX_MIN = 4
 """A task may be named by this many or more first hex digits of its id, if they name one only."""
 
 HexDigest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-TaskState = Literal[
-    "opened",
-    "bidding",
-    "working",
-    "verifying",
-    "delivered",
-    "accepted",
-    "settled",
-    "failed",
-    "cancelled",
-]
 TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 FINAL_STATES = ("settled", "failed", "cancelled")
 

@@ -1,6 +1,6 @@
 """How a task is to be done, as the owner asks for it."""
 
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -8,6 +8,17 @@ from crdt.facts_tasks import PANEL_MAX, PPM, Mechanism, TaskTerms, Verification
 from identity.schema import U63_MAX
 from node.answer import Answer
 
+TaskState = Literal[
+    "opened",
+    "bidding",
+    "working",
+    "verifying",
+    "delivered",
+    "accepted",
+    "settled",
+    "failed",
+    "cancelled",
+]
 VERIFICATIONS: tuple[Verification, ...] = get_args(Verification)
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=U63_MAX)]
 

@@ -35,6 +35,8 @@ PAID = (550, 551)
 """550 where the winner would win a tie, which follows from the digest of the genesis."""
 SELLER, *BIDDERS = MEMBERS
 PRICES = (400, 700, 550)
+PAID = (550, 551)
+"""What the winner pays: one credit more if it would lose a tie, by a hash of the network's id."""
 NOW_MS = CREATED_MS + 60_000
 DAY_MS = 86_400_000
 
