@@ -80,7 +80,7 @@ export function duration(ms) {
   return ms < 10000 ? `${ms} ms` : `${Math.round(ms / 1000)} s`;
 }
 
-const STATES = { settled: "good", accepted: "good", failed: "bad", byzantine: "bad", poor: "warn",
+const STATES = { settled: "good", sold: "good", accepted: "good", failed: "bad", byzantine: "bad", poor: "warn",
   excellent: "good", satisfactory: "good" };
 
 export function state(text) {

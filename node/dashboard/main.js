@@ -8,8 +8,9 @@ import * as views from "./views.js";
 const NAV = [["", "Network", views.overview], ["tasks", "Tasks", views.tasks],
   ["market", "Market", views.market], ["accounts", "Accounts", views.accounts],
   ["consensus", "Consensus", views.consensus], ["evidence", "Evidence", views.evidence]];
-const DETAILS = { task: views.taskDetail, account: views.accountDetail };
-const PARENTS = { task: "tasks", account: "accounts" };
+const DETAILS = { task: views.taskDetail, auction: views.auctionDetail,
+  account: views.accountDetail };
+const PARENTS = { task: "tasks", auction: "market", account: "accounts" };
 
 const content = document.getElementById("content");
 const nav = document.getElementById("nav");

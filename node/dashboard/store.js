@@ -8,6 +8,7 @@ const HISTORY_ENTRIES = 1024;
 const RECENT_MAX = 4000;
 const POINTS_MAX = 400;
 const TASKS_MAX = 200;
+const AUCTIONS_MAX = 100;
 const REFRESH_MS = 1000;
 const POLL_MS = 5000;
 
@@ -73,15 +74,16 @@ export class Store extends EventTarget {
   /** Ask for everything that the views show of the present. */
   async refresh() {
     const at = { committee: this.committee };
-    const [status, members, peers, stake, reputation, tasks, capabilities, evidence, committees] =
+    const [status, members, peers, stake, reputation, tasks, capabilities, evidence, committees, auctions] =
       await Promise.all([
         get("/v1/status", at), get("/v1/members", at), get("/v1/peers"), get("/v1/stake", at),
         get("/v1/reputation", at), get("/v1/tasks", { ...at, limit: TASKS_MAX }),
         get("/v1/capabilities", at), get("/v1/evidence"), get("/v1/committees"),
+        get("/v1/auctions", { ...at, limit: AUCTIONS_MAX }),
       ]);
     Object.assign(this, { status, members, peers: peers.peers, stake, reputation,
       tasks: tasks.tasks, capabilities: capabilities.capabilities,
-      evidence: evidence.evidence, committees: committees.committees });
+      evidence: evidence.evidence, committees: committees.committees, auctions: auctions.auctions });
     for (const item of this.capabilities) this.names.set(item.id, `${item.name} ${item.version}`);
     const now = status.agreed_time_ms;
     for (const item of stake.accounts) addPoint(this.stakes, item.peer_id, now, item.bonded);

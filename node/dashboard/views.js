@@ -124,6 +124,14 @@ export function market(store) {
       ["capability", (row) => `${row.name} ${row.version}`],
       ["agents", (row) => row.agents.flatMap((peer) => [account(peer), " "])],
     ], store.capabilities, "nobody offers anything")),
+    wide("Auctions", table("Goods and services that anybody buys or sells", [
+      ["auction", (row) => link(`auction/${row.id}`, row.id.slice(0, 8))],
+      ["what", (row) => (row.lots > 1 ? `${row.title} and ${row.lots - 1} more` : row.title)],
+      ["kind", (row) => `${row.kind.replaceAll("_", " ")}, ${row.direction}`],
+      ["state", (row) => state(row.state)], ["opener", (row) => account(row.opener)],
+      ["bids", (row) => row.bids, true], ["price", (row) => credits(row.price), true],
+      ["ends", (row) => time(row.ended_ms ?? row.deadline_ms)],
+    ], store.auctions, "nobody has opened one: econode auction open")),
     panel("Under auction", table("Tasks that take bids", [
       ["task", (row) => task(row.id)], ["state", (row) => state(row.state)],
       ["budget", (row) => credits(row.budget), true], ["round", (row) => row.round, true],
@@ -133,6 +141,51 @@ export function market(store) {
       ["bid", (row) => credits(row.fact.bid), true], ["paid", (row) => credits(row.fact.price), true],
       ["time", (row) => time(row.time_ms)],
     ], awards)))];
+}
+
+export async function auctionDetail(store, id) {
+  const at = { committee: store.committee };
+  const found = await get(`/v1/auctions/${id}`, at);
+  const { summary, terms } = found;
+  const name = `${summary.id.slice(0, 8)}.auction`;
+  const offers = (bundles) => (bundles ?? []).map((each) =>
+    `${each.lots.join(" + ")}: ${credits(each.price)} `);
+  const said = h("p", { role: "status" });
+  const load = async () => {
+    try {
+      download(name, await getBytes(`/v1/auctions/${summary.id}/certificate`, at));
+      said.textContent = `${name} was downloaded`;
+    } catch (error) {
+      said.textContent = error.message;
+      said.className = "bad";
+    }
+  };
+  return [h("h1", {}, "Auction ", h("code", {}, summary.id.slice(0, 16))), h("div", { class: "grid" },
+    panel("What and who", figures([
+      ["state", state(summary.state)], ["kind", summary.kind.replaceAll("_", " ")],
+      ["direction", summary.direction === "forward" ? "the opener sells" : "the opener buys"],
+      ["opener", account(summary.opener)], ["phase", found.phase?.replaceAll("_", " ")],
+      ["until", time(summary.deadline_ms)], ["price", credits(summary.price)],
+      ["best bid of", account(found.standing)],
+      ["gap to the best", found.gap_ppm === null ? null : `${found.gap_ppm} ppm`],
+    ])),
+    panel("Proof", h("p", {}, "The result with everything it follows from: ",
+      h("code", {}, `econode auction verify ${name}`)),
+    h("button", { type: "button", onclick: load }, "Download the certificate"), said),
+    wide("Lots", table("What is sold or wanted", [
+      ["lot", (row) => row.name], ["about", (row) => row.text],
+      ["limit", (row) => credits(row.limit), true],
+    ], terms.lots)),
+    wide("Bids", table("Sealed ones are shown once they are opened", [
+      ["bidder", (row) => account(row.bidder)],
+      ["bid", (row) => (row.bundles === null ? "sealed" : offers(row.bundles))],
+      ["weight", (row) => score(row.weight_ppm), true],
+    ], found.bids, "no bid yet")),
+    wide("Awards", table("Who gets what", [
+      ["winner", (row) => account(row.winner)], ["lots", (row) => row.lots.join(", ")],
+      ["price", (row) => credits(row.price), true], ["delivery", (row) => row.delivery],
+      ["paid", (row) => credits(row.paid), true],
+    ], found.awards, "nobody has won yet")))];
 }
 
 export function accounts(store) {
