@@ -10,12 +10,13 @@ from crdt.facts import decode_fact
 from crdt.heads import Prover
 from crdt.items import decode_item
 from crdt.log import Head
+from devnet.vectors import check_cases, check_proofs
+from devnet.vectors.check_proofs import get_place
 from devnet.vectors.form import InvalidVectors, Layer, Setting
 from identity import cbor, envelope, keys, schema
 from identity.errors import EconodeError, InvalidBytes, InvalidKey, InvalidSchema
 from node.framing import FrameSplitter, FrameViolation
 from node.router import decode_frame
-from protocols.committee import Committee
 from protocols.economy.operations import RECEIPT_KIND, Receipt
 from protocols.messages import (
     NEW_VIEW_KIND,
@@ -56,16 +57,6 @@ def run_check(name: str, setting: Setting, data: bytes) -> None:
         raise Refused(error.layer, error.reason) from None  # type: ignore[arg-type]
     except (InvalidKey, EconodeError) as error:
         raise Refused("semantics", str(error)) from None
-
-
-def get_place(setting: Setting) -> Committee:
-    """The committee of a setting. Raises InvalidVectors."""
-    try:
-        members = tuple(bytes.fromhex(key) for key in setting.members)
-        network, committee = bytes.fromhex(setting.network), bytes.fromhex(setting.committee)
-        return Committee(network, committee, setting.epoch, members or (bytes(32),))
-    except ValueError as error:
-        raise InvalidVectors(f"the setting: {error}") from None
 
 
 def check_statement(setting: Setting, data: bytes) -> None:
@@ -145,4 +136,18 @@ CHECKS: dict[str, Check] = {
     "frames": check_frames,
     "fact": check_fact,
     "item": check_item,
+    "certificate": check_proofs.check_certificate,
+    "entry": check_proofs.check_entry,
+    "fork": check_proofs.check_fork_proof,
+    "evidence": check_proofs.check_evidence,
+    "light": check_proofs.check_light,
+    "bid_seal": check_cases.check_bid_seal,
+    "work_seal": check_cases.check_work_seal,
+    "committee_name": check_cases.check_committee_name,
+    "batch": check_cases.check_batch,
+    "merkle": check_cases.check_merkle,
+    "state_chunk": check_cases.check_state_chunk,
+    "auction": check_cases.check_auction,
+    "reputation": check_cases.check_reputation,
+    "step": check_cases.check_step,
 }

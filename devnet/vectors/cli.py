@@ -128,7 +128,8 @@ def _render_vector(
     yield from render_pairs(parts)
     blocks = []
     if vector.input is not None:
-        blocks += [("input", vector.input.diagnostic), ("input, as CBOR", vector.input.hex)]
+        shown = [("input", vector.input.diagnostic), ("input, as CBOR", vector.input.hex)]
+        blocks += [block for block in shown if block[1]]
     if vector.signing is not None:
         blocks.append(("bytes that were signed", vector.signing.to_be_signed))
     blocks.append(("data", vector.data))

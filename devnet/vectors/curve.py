@@ -52,3 +52,56 @@ def forge(key: bytes, message: bytes) -> Iterator[bytes]:
         except (InvalidSignature, ValueError):
             continue
         yield signature
+
+
+_P = (1 << 255) - 19
+_D = -121665 * pow(121666, -1, _P) % _P
+_SQRT_MINUS_1 = pow(2, (_P - 1) // 4, _P)
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_MIXED = 4
+_NO_POINTS = 3
+
+
+def encode_base58(data: bytes) -> str:
+    """base58btc, zeros in front kept."""
+    number, digits = int.from_bytes(data), ""
+    while number:
+        number, rest = divmod(number, 58)
+        digits = _BASE58[rest] + digits
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + digits
+
+
+def _decompress(data: bytes) -> tuple[int, int] | None:
+    """The point (x, y) of an encoding (RFC 8032 section 5.1.3), or None."""
+    y = int.from_bytes(data, "little") & ((1 << 255) - 1)
+    square = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
+    x = pow(square, (_P + 3) // 8, _P)
+    if (x * x - square) % _P:
+        x = x * _SQRT_MINUS_1 % _P
+    if (x * x - square) % _P:
+        return None
+    return (-x % _P if x & 1 != data[31] >> 7 else x), y
+
+
+def _add(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    (x1, y1), (x2, y2) = one, other
+    product = _D * x1 * x2 * y1 * y2
+    x = (x1 * y2 + x2 * y1) * pow(1 + product, -1, _P) % _P
+    return x, (y1 * y2 + x1 * x2) * pow(1 - product, -1, _P) % _P
+
+
+def list_mixed(public: bytes) -> Iterator[bytes]:
+    """A key plus points of small order: on the curve, and outside of the prime-order subgroup."""
+    point = _decompress(public)
+    assert point is not None
+    for small in SMALL_ORDER[1 : 1 + _MIXED]:
+        other = _decompress(small)
+        assert other is not None
+        x, y = _add(point, other)
+        yield (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def list_no_points() -> list[bytes]:
+    """The first encodings that are no points."""
+    tried = (number.to_bytes(32, "little") for number in range(2, 100))
+    return [data for data in tried if _decompress(data) is None][:_NO_POINTS]

@@ -45,7 +45,7 @@ class Draft:
         content = None
         if self.content is not None:
             notation = "" if self.value is None else diagnostic.render(self.value)
-            content = Content(notation, self.content.hex())
+            content = Content(notation, "" if self.content == self.data else self.content.hex())
         return Vector(
             id=f"{kind}/{_hyphenate(self.all_flags[0])}-{number}",
             comment=self.comment,

@@ -12,7 +12,7 @@ from devnet.vectors.form import CELL_TESTS_MAX
 from devnet.vectors.sample import U63_MAX, Path, list_fields
 
 T = TypeVar("T")
-_ITEMS_TRIED_MAX = 300
+_ITEMS_TRIED_MAX = 100
 """Longer arrays make vectors too large to carry; their bound is still in the CDDL."""
 _BYTES_TRIED_MAX = 2_000
 

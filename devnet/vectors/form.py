@@ -29,11 +29,12 @@ class InvalidVectors(EconodeError):
     """A file that is no file of vectors; the message names it and the fault."""
 
 
-class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A value in CBOR: in diagnostic notation (RFC 8949 section 8) and encoded."""
+class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A value in CBOR: in diagnostic notation (RFC 8949 section 8) and encoded. Without `hex` it
+    is the vector's `data` that encodes it."""
 
-    diagnostic: str
-    hex: Hex
+    diagnostic: str = ""
+    hex: Hex = ""
 
 
 class Signer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +89,9 @@ class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     size_max: int = 0
     """Longest data, in bytes; 0 where only the content is bounded."""
     now_ms: int = 0
-    anchor: Hex = ""
+    anchor_ms: int = 0
+    unbonding_ms: int = 0
+    """Of light proofs: the reader's clock, when the members were known, how long that holds."""
 
 
 class VectorFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,11 +6,18 @@ from pathlib import Path
 
 import msgspec
 
-from devnet.vectors import statements
+from devnet.vectors import contradictions, epoch_changes, plain, proofs, rules, statements
 from devnet.vectors.form import FORMAT, VERSION, InvalidVectors, VectorFile, encode_file
 
 MANIFEST, SCHEMA, README = "manifest.json", "schema.json", "README.md"
-MAKERS = (statements.make_files,)
+MAKERS = (
+    statements.make_files,
+    plain.make_files,
+    proofs.make_files,
+    contradictions.make_files,
+    epoch_changes.make_files,
+    rules.make_files,
+)
 
 
 def make_files() -> Iterator[VectorFile]:

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from devnet.vectors import diagnostic
-from devnet.vectors.form import Content, Signer, Signing
+from devnet.vectors.form import Signer, Signing
 from identity import cbor, keys
 from identity.keys import PrivateKey
 from protocols.committee import Committee
@@ -110,7 +110,3 @@ class Seal:
 
 def describe_key(key: PrivateKey) -> Signer:
     return Signer(key.seed.hex(), key.public.hex(), keys.compute_peer_id(key.public))
-
-
-def describe_value(value: object, data: bytes) -> Content:
-    return Content(diagnostic.render(value), data.hex())
