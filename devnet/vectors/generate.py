@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from devnet.vectors import contradictions, epoch_changes, plain, proofs, rules, statements
+from devnet.vectors import contradictions, epoch_changes, plain, proofs, rules, statements, steps
 from devnet.vectors.form import FORMAT, VERSION, InvalidVectors, VectorFile, encode_file
 
 MANIFEST, SCHEMA, README = "manifest.json", "schema.json", "README.md"
@@ -17,6 +17,7 @@ MAKERS = (
     contradictions.make_files,
     epoch_changes.make_files,
     rules.make_files,
+    steps.make_files,
 )
 
 
