@@ -51,6 +51,8 @@ def run_check(name: str, setting: Setting, data: bytes) -> None:
         raise InvalidVectors(f"no check is called {name}; there are {', '.join(sorted(CHECKS))}")
     try:
         check(setting, data)
+    except InvalidVectors:
+        raise
     except FrameViolation as error:
         raise Refused("frame", str(error)) from None
     except InvalidBytes as error:
