@@ -4,6 +4,7 @@ What is accepted by a library that does not check is found by trying it: OpenSSL
 `cryptography`, takes small-order keys, and stands here for every verifier that does.
 """
 
+import hashlib
 from collections.abc import Iterator
 
 from cryptography.exceptions import InvalidSignature
@@ -105,3 +106,15 @@ def list_no_points() -> list[bytes]:
     """The first encodings that are no points."""
     tried = (number.to_bytes(32, "little") for number in range(2, 100))
     return [data for data in tried if _decompress(data) is None][:_NO_POINTS]
+
+
+def sign_without_nonce(seed: bytes, public: bytes, message: bytes) -> bytes:
+    """A signature whose R is the neutral element: the equation of RFC 8032 holds, with S = k * a.
+    Whoever makes one gives its secret away."""
+    digest = bytearray(hashlib.sha512(seed).digest()[:32])
+    digest[0] &= 248
+    digest[31] = digest[31] & 127 | 64
+    point = SMALL_ORDER[0]
+    factor = int.from_bytes(hashlib.sha512(point + public + message).digest(), "little")
+    scalar = factor * int.from_bytes(digest, "little") % ORDER
+    return point + scalar.to_bytes(32, "little")

@@ -16,6 +16,8 @@ FLAGS = {
     "NotAMember": "A good signature of somebody who has no vote.",
     "SmallOrderKey": "A public key of small order, for which signatures are made without a "
     "secret. Stock libraries may take it: check the key.",
+    "SmallOrderR": "A signature whose R is of small order: the equation holds, OpenSSL takes it "
+    "and libsodium does not. Its signer could split honest members over it: check R.",
     "MixedOrderKey": "A point outside of the prime-order subgroup.",
     "NonCanonicalPoint": "A second spelling of a point: two identities for one key.",
     "NotOnCurve": "32 bytes that are no point.",

@@ -133,6 +133,10 @@ def _list_keys(kind: Kind) -> Iterator[Draft]:
     more = curve.add_order(seal.sign())
     if more is not None:
         yield Draft("MalleableSignature", "S + L", replace(seal, signature=more).encode(), "cose")
+    message = cbor.encode(seal.get_structure())
+    bare = curve.sign_without_nonce(seal.key.seed, seal.key.public, message)
+    made = replace(seal, signature=bare)
+    yield Draft("SmallOrderR", "R is the neutral element", made.encode(), "cose", seal=made)
     for words, signature in (
         ("a signature of zeros", bytes(64)),
         ("an empty signature", b""),

@@ -24,7 +24,7 @@ from node.router import AnyHop
 FOLDER = Path(__file__).resolve().parent.parent / "vectors"
 NEEDED = {
     *("WrongDomain", "WrongNetwork", "WrongCommittee", "WrongEpoch", "WrongType", "SwappedSigner"),
-    *("MalleableSignature", "Truncated", "TrailingBytes", "DuplicateKey", "NonShortestInt"),
+    *("SmallOrderR", "Truncated", "TrailingBytes", "DuplicateKey", "NonShortestInt"),
     *("IndefiniteLength", "Replay", "UnknownField", "MissingField", "WrongFieldType"),
 }
 """Flags without which no type of statement is covered."""
