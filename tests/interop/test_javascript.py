@@ -1,5 +1,8 @@
 """A second implementation, in JavaScript, comes to the same verdicts about signed statements."""
 
+import contextlib
+import json
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -10,10 +13,12 @@ from devnet.vectors.draft import Draft, make_file
 from devnet.vectors.form import VectorFile, encode_file
 from devnet.vectors.kinds import list_kinds
 from devnet.vectors.verify import read_folder
-from identity import cbor
+from identity import cbor, keys
+from identity.errors import InvalidSignature
 from tests.interop.conftest import Verify
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
+PUBLISHED = Path(__file__).resolve().parents[1] / "vectors_check" / "data"
 CHECKS = ("statement", "operation", "peer_head")
 MUTATED_ENVELOPES = 200
 BYTES_MAX = 1_200
@@ -87,3 +92,18 @@ def test_nor_in_javascript(verify_in_js: Verify, envelopes: list[VectorFile], tm
     report = verify_in_js(tmp_path, "--mutate")
     assert report["envelopes"] >= MUTATED_ENVELOPES
     assert report["disagreed"] == 0, report["shown"]
+
+
+def test_it_takes_the_same_published_signatures(node_folder: Path):
+    """Node's library alone would take keys and nonces of small order that ours refuses."""
+    table = PUBLISHED / "wycheproof_ed25519.json"
+    command = ["node", "signatures.mjs", str(table)]
+    made = subprocess.run(
+        command, cwd=node_folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    taken = []
+    for id_, *_, key, message, signature in json.loads(table.read_text())["tests"]:
+        with contextlib.suppress(InvalidSignature):
+            keys.verify(*map(bytes.fromhex, (key, message, signature)))
+            taken.append(id_)
+    assert json.loads(made.stdout) == taken
