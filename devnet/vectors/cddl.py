@@ -175,7 +175,7 @@ def render(kind: types.Type) -> str:
     raise TypeError(f"no CDDL for {kind}")
 
 
-def _quote(value: str | int) -> str:
+def _quote(value: str | int | None) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

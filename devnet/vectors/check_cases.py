@@ -105,14 +105,14 @@ def run_step(case: StepCase) -> tuple[Chain, bytes]:
         raise WrongResult(f"the genesis: {error}") from None
     chain = Chain(genesis, committee, partial(check_receipt, committee))
     chain.load_state(case.state, case.position, case.head)
-    requests = [_load_request(data, chain) for data in case.operations]
+    requests = [load_request(data, chain) for data in case.operations]
     digest = compute_batch_digest(case.time_ms, [request.digest for request in requests])
     outcome = chain.execute(case.position + 1, case.time_ms, digest, requests)
     _compare(case.entry, outcome.entry)
     return chain, hashlib.sha256(schema.encode(outcome.entry.header)).digest()
 
 
-def _load_request(data: bytes, chain: Chain) -> Request:
+def load_request(data: bytes, chain: Chain) -> Request:
     committee = chain.get_committee()
     request, statement = parse_request(data, committee)
     statement.check(committee.network)

@@ -50,8 +50,8 @@ def _render_report(report: "Report") -> Iterable[str]:
         f"{f.id}: expected {f.expected}, got {f.got} ({f.comment})" for f in report.failures
     )
     yield (
-        f"{report.total} vectors of {report.kinds} kinds, {report.negative} to be refused: "
-        f"{report.failed} failed"
+        f"{report.total} vectors of {report.kinds} kinds, {report.negative} to be refused, "
+        f"and {report.traces} traces: {report.failed} failed"
     )
 
 

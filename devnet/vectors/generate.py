@@ -6,8 +6,19 @@ from pathlib import Path
 
 import msgspec
 
-from devnet.vectors import contradictions, epoch_changes, plain, proofs, rules, statements, steps
+from devnet.vectors import (
+    consensus_traces,
+    contradictions,
+    economy_traces,
+    epoch_changes,
+    plain,
+    proofs,
+    rules,
+    statements,
+    steps,
+)
 from devnet.vectors.form import FORMAT, VERSION, InvalidVectors, VectorFile, encode_file
+from devnet.vectors.trace_form import TRACE_PREFIX, Trace, encode_trace
 
 MANIFEST, SCHEMA, README = "manifest.json", "schema.json", "README.md"
 MAKERS = (
@@ -29,14 +40,18 @@ def make_files() -> Iterator[VectorFile]:
 def generate() -> dict[str, bytes]:
     """Every generated file by its name, but for the manifest."""
     files = {f"{file.kind}.json": encode_file(file) for file in make_files()}
+    traces: list[Trace] = [*consensus_traces.make_traces(), *economy_traces.make_traces()]
+    for trace in traces:
+        files[f"{TRACE_PREFIX}{trace.name}.json"] = encode_trace(trace)
     files[SCHEMA] = make_schema()
     return files
 
 
 def make_schema() -> bytes:
-    """JSON Schema (2020-12) of a file of vectors."""
-    schema = msgspec.json.schema(VectorFile)
-    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    """JSON Schema (2020-12) of a file of vectors or of a trace."""
+    (*forms,), parts = msgspec.json.schema_components([VectorFile, Trace], "#/$defs/{name}")
+    draft = "https://json-schema.org/draft/2020-12/schema"
+    whole = {"$schema": draft, "anyOf": forms, "$defs": parts}
     return msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
 
 

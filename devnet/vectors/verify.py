@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from devnet.vectors import consensus_traces, economy_traces
 from devnet.vectors.check import Refused, run_check
 from devnet.vectors.form import (
     FILES_MAX,
@@ -17,6 +18,7 @@ from devnet.vectors.form import (
     read_json,
 )
 from devnet.vectors.generate import MANIFEST, SCHEMA
+from devnet.vectors.trace_form import TRACE_PREFIX, EconomyTrace, Trace, decode_trace
 
 FAILURES_SHOWN_MAX = 100
 
@@ -31,21 +33,34 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`negative` are those that must be refused; `failed` those judged otherwise than they say."""
+    """`negative` are those that must be refused; `failed` those judged otherwise than they say, and
+    traces that come out otherwise."""
 
     total: int
     negative: int
     failed: int
     acceptable: int
     kinds: int
+    traces: int
     failures: tuple[Failure, ...]
 
 
 def read_folder(folder: Path) -> Iterator[VectorFile]:
-    """The files of vectors of a folder; a manifest, if there is one, must agree with them.
+    """The files of vectors of a folder. Raises InvalidVectors."""
+    for path in _list_files(folder):
+        if not path.name.startswith(TRACE_PREFIX):
+            yield decode_file(read_bytes(path), path.name)
 
-    Raises InvalidVectors.
-    """
+
+def read_traces(folder: Path) -> Iterator[Trace]:
+    """The traces of a folder. Raises InvalidVectors."""
+    for path in _list_files(folder):
+        if path.name.startswith(TRACE_PREFIX):
+            yield decode_trace(read_bytes(path), path.name)
+
+
+def _list_files(folder: Path) -> list[Path]:
+    """Files of vectors and traces; a manifest, if there is one, must agree with them."""
     if not folder.is_dir():
         raise InvalidVectors(f"{folder} is no folder")
     paths = sorted(path for path in folder.glob("*.json") if path.name not in (MANIFEST, SCHEMA))
@@ -54,11 +69,10 @@ def read_folder(folder: Path) -> Iterator[VectorFile]:
             f"{folder} holds {len(paths)} files of vectors, 1 to {FILES_MAX} are allowed"
         )
     sums = _read_manifest(folder)
-    for path in paths:
-        data = read_bytes(path)
-        if sums is not None and sums.get(path.name) != hashlib.sha256(data).hexdigest():
+    for path in paths if sums is not None else ():
+        if (sums or {}).get(path.name) != hashlib.sha256(read_bytes(path)).hexdigest():
             raise InvalidVectors(f"{path.name} is not the file that {MANIFEST} names")
-        yield decode_file(data, path.name)
+    return paths
 
 
 def _read_manifest(folder: Path) -> dict[str, str] | None:
@@ -109,7 +123,20 @@ def verify(folder: Path) -> Report:
             failed += 1
             if len(failures) < FAILURES_SHOWN_MAX:
                 failures.append(Failure(vector.id, vector.comment, expect(vector), got))
-    return Report(total, negative, failed, acceptable, kinds, tuple(failures))
+    traces = list(read_traces(folder))
+    for trace in traces:
+        difference = replay(trace)
+        if difference is not None:
+            failed += 1
+            failures.append(Failure(trace.name, trace.about, "as told", difference))
+    return Report(total, negative, failed, acceptable, kinds, len(traces), tuple(failures))
+
+
+def replay(trace: Trace) -> str | None:
+    """What differs first; None when all comes out as told. Raises InvalidVectors."""
+    if isinstance(trace, EconomyTrace):
+        return economy_traces.replay(trace)
+    return consensus_traces.replay(trace)
 
 
 def find_vector(folder: Path, id_: str) -> tuple[VectorFile, Vector]:

@@ -17,7 +17,7 @@ from devnet.vectors.flags import FLAGS
 from devnet.vectors.form import CELL_TESTS_MAX, InvalidVectors, decode_file
 from devnet.vectors.generate import MANIFEST, README, find_folder
 from devnet.vectors.kinds import list_kinds
-from devnet.vectors.verify import find_vector, read_folder, verify
+from devnet.vectors.verify import find_vector, read_folder, read_traces, replay, verify
 from node.cli import run
 from node.router import AnyHop
 
@@ -50,6 +50,7 @@ def test_the_program_judges_each_as_it_says():
     assert report.failures == ()
     assert report.total >= 1_000
     assert report.negative >= 0.6 * report.total
+    assert report.traces == len(list(read_traces(FOLDER))) > 0
 
 
 def test_every_statement_has_every_flag_that_makes_sense(files):
@@ -208,3 +209,28 @@ def test_every_file_reads_back_as_it_was_written(files):
     for file in files:
         data = (FOLDER / f"{file.kind}.json").read_bytes()
         assert decode_file(data, file.kind) == file
+
+
+def test_the_traces_tell_what_they_are_for():
+    traces = {trace.name: trace for trace in read_traces(FOLDER)}
+    assert max(step.view for step in traces["view-change"].steps) > 0
+    assert len([pair for step in traces["equivocation"].steps for pair in step.evidence]) == 3
+    assert len([step for step in traces["faults"].steps if step.refused]) == 7
+    assert traces["checkpoint"].steps[-1].position_after >= 10
+    assert any("stable" in step.durable for step in traces["checkpoint"].steps)
+    for name in ("commit-reveal", "verification", "lying-executor", "missed-lease", "membership"):
+        assert [step.refused for step in traces[name].steps[-2:]] == ["cose", "cbor"]
+    graded = {fact for trace in traces.values() for step in trace.steps for fact in facts_of(step)}
+    assert graded >= {"awarded", "accepted", "settled", "slashed", "epoch_began", "snapshot"}
+
+
+def facts_of(step) -> tuple[str, ...]:
+    return getattr(step, "facts", ())
+
+
+def test_a_trace_that_comes_out_otherwise_is_noticed():
+    for trace in read_traces(FOLDER):
+        steps = list(trace.steps)
+        steps[2] = msgspec.structs.replace(steps[2], refused="frame")
+        changed = msgspec.structs.replace(trace, steps=tuple(steps))
+        assert replay(changed) == "step 2: another refused"
