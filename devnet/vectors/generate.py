@@ -49,7 +49,7 @@ def generate() -> dict[str, bytes]:
 
 def make_schema() -> bytes:
     """JSON Schema (2020-12) of a file of vectors or of a trace."""
-    (*forms,), parts = msgspec.json.schema_components([VectorFile, Trace], "#/$defs/{name}")
+    forms, parts = msgspec.json.schema_components([VectorFile, Trace])
     draft = "https://json-schema.org/draft/2020-12/schema"
     whole = {"$schema": draft, "anyOf": forms, "$defs": parts}
     return msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
