@@ -1,7 +1,7 @@
 # Everything a person or CI does with Econode; `make` lists it. Needs Python 3.11 to 3.13 with venv.
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev test test-full lint types check devnet bench sim-nightly fuzz-nightly lock debian-test clean
+.PHONY: help setup setup-dev test test-full lint types browser-test check devnet bench sim-nightly fuzz-nightly lock debian-test image-test clean
 
 BIN = .venv/bin
 ARGS =
@@ -25,6 +25,10 @@ setup-dev: .venv/project.stamp .venv/dev.stamp ## The same, with the tools for t
 	@sh requirements/install.sh dev
 	@touch $@
 
+.venv/browser.stamp: .venv/dev.stamp requirements/requirements-browser.lock
+	@sh requirements/install.sh browser
+	@touch $@
+
 .venv/project.stamp: .venv/run.stamp pyproject.toml
 	@sh requirements/install.sh project
 	@touch $@
@@ -38,6 +42,9 @@ test-full: setup-dev ## Run the tests, the long ones too
 lint: setup-dev ## Check style and formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+browser-test: setup-dev .venv/browser.stamp ## Test the dashboard in a headless Chromium, if the system has one
+	@$(BIN)/python -m pytest tests/browser $(ARGS)
 
 types: setup-dev ## Check types
 	@$(BIN)/mypy
@@ -65,6 +72,9 @@ lock: ## Resolve requirements/*.in into the locks; ARGS=--upgrade lifts pins
 
 debian-test: ## Test and devnet in a bare Debian root (needs root and debootstrap)
 	@bash .ci/bare-debian
+
+image-test: ## Build the image and run four containers (needs root, buildah, podman and debootstrap)
+	@bash .ci/image-test
 
 clean: ## Remove .venv and what the tools left
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info

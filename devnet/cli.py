@@ -163,6 +163,7 @@ def _open_folder(
 def _run(folder: Path, plan: "Manifest", wish: _Wish) -> "Summary":
     import msgspec
 
+    from devnet.manifest import get_home
     from devnet.orchestrator import Devnet
     from devnet.summary import render_summary, summarise
 
@@ -170,6 +171,9 @@ def _run(folder: Path, plan: "Manifest", wish: _Wish) -> "Summary":
     network = Devnet(folder, plan, reporter)
     try:
         network.start()
+        if not wish.json:
+            home = get_home(folder, plan.nodes[0])
+            typer.echo(f"dashboard: {home.find_dashboard()}", err=True)
         network.run_job(wish.files, wish.restart)
         network.wait_at_rest()
         seen = network.observe()
@@ -233,6 +237,7 @@ def list_commands(network: "Devnet") -> list[str]:
             ("ledger verify", last),
         )
     ]
+    lines += ["", f"Dashboard of {plans[0].name}: {first.find_dashboard()}"]
     for plan in network.plan.nodes:
         info = get_home(network.folder, plan).load_info()
         if info is not None:

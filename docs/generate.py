@@ -1,7 +1,7 @@
-"""Write docs/reference-cli.md from the commands and the configuration table themselves.
+"""Write docs/reference-cli.md and docs/reference-metrics.md from what the program itself knows.
 
-python docs/generate.py          write it
-python docs/generate.py --check  end with 1 if the file is not current
+python docs/generate.py          write them
+python docs/generate.py --check  end with 1 if one is not current
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "docs" / "reference-cli.md"
+DOCS = ROOT / "docs"
 COLUMNS = 80
 sys.path.insert(0, str(ROOT))
 
@@ -50,8 +50,35 @@ def render(name: str, command: Any, parent: Any, level: int) -> Iterator[str]:
         yield from render(child, item, context, min(level + 1, 4))
 
 
-def generate() -> str:
-    """The whole page; the same for the same tree."""
+METRICS_HEAD = """\
+# Metrics
+
+Written by `docs/generate.py` from `node/telemetry.py`; do not edit.
+
+`GET /metrics` of the local API gives them in the text format of Prometheus; it needs the bearer
+token (`authorization: credentials_file` in a scrape configuration). `GET /health` and `GET
+/ready` need none: the first says that the node answers, the second (200 or 503) that it has
+caught up and is linked to a quorum of each of its committees. [grafana.json](grafana.json) is a
+dashboard, [alerts.yml](alerts.yml) are rules to begin with. Names end with their unit. The
+process' own metrics (`process_*`) are the usual ones.
+
+| metric | kind | labels | meaning |
+|---|---|---|---|
+"""
+
+
+def generate_metrics() -> str:
+    """The page of the metrics."""
+    from node.telemetry import COMMIT_LATENCY, COMMIT_LATENCY_HELP, METRICS
+
+    rows = [(m.name, m.kind, ", ".join(m.labels), m.help) for m in METRICS]
+    rows.append((COMMIT_LATENCY, "histogram", "", COMMIT_LATENCY_HELP))
+    lines = [f"| `{name}` | {kind} | {labels} | {text} |" for name, kind, labels, text in rows]
+    return METRICS_HEAD + "\n".join(lines) + "\n"
+
+
+def generate_commands() -> str:
+    """The page of the commands; the same for the same tree."""
     from node.cli import app
     from node.config_file import render_config
 
@@ -69,10 +96,12 @@ def generate() -> str:
 
 
 def main() -> int:
-    text = generate()
+    pages = {"reference-cli.md": generate_commands(), "reference-metrics.md": generate_metrics()}
     if "--check" in sys.argv[1:]:
-        return 0 if TARGET.exists() and TARGET.read_text() == text else 1
-    TARGET.write_text(text)
+        current = [(DOCS / name).exists() and (DOCS / name).read_text() for name in pages]
+        return 0 if current == list(pages.values()) else 1
+    for name, text in pages.items():
+        (DOCS / name).write_text(text)
     return 0
 
 

@@ -1,6 +1,6 @@
 """This node's account: sign an operation, have it ordered, learn what became of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import trio
 
@@ -31,6 +31,7 @@ class Ordered:
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        self.submitted_at = trio.current_time()
         self.position = 0
         self.facts: tuple[Fact, ...] = ()
         self._done = trio.Event()
@@ -57,9 +58,17 @@ class Ordered:
 
 
 class Account:
-    """Submits for one key, the submitter's, in one committee. A driver's listener."""
+    """Submits for one key, the submitter's, in one committee. A driver's listener. `observe` gets
+    the trio time at which each operation that is executed was submitted."""
 
-    def __init__(self, driver: Driver, seat: Seat, submitter: Submitter) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        seat: Seat,
+        submitter: Submitter,
+        observe: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._observe = observe
         self._driver = driver
         self._seat = seat
         self._submitter = submitter
@@ -131,6 +140,7 @@ class Account:
             if ordered is not None and self._is_done(ordered.request):
                 del self._ordered[digest]
                 ordered.settle(executed)
+                self._observe(ordered.submitted_at)
         if executed.seq == self._seat.core.executed:
             self._forget_done("another operation of this account took the same nonce")
         self._room.set()

@@ -27,10 +27,12 @@ from identity.schema import U63_MAX
 from node import service
 from node.api_checks import check_prefix, check_range, invalid, is_hex
 from node.api_crossing import CrossingRoutes
+from node.api_dashboard import DashboardRoutes
 from node.api_data import DataRoutes
 from node.api_evidence import EvidenceRoutes
 from node.api_guard import Guard
 from node.api_json import answer, parse
+from node.api_telemetry import TelemetryRoutes
 from node.api_views import ViewRoutes
 from node.event_stream import EventStream, ReadEvents, parse_position
 from node.feeds import feed_entries
@@ -39,6 +41,7 @@ from node.service import NodeService
 from node.service_evidence import EVIDENCE_BODY_BYTES_MAX
 from protocols.economy.operations import BLOB_BYTES_MAX, OPERATION_BYTES_MAX
 from protocols.genesis import MAIN_COMMITTEE
+from protocols.light import BUNDLE_BYTES_MAX
 
 STREAMS_MAX = 32
 UPLOADS_MAX = 4
@@ -60,6 +63,8 @@ def compute_body_bytes_max(method: str, path: str) -> int:
         return VALUE_BYTES_MAX
     if path == "/v1/operations":
         return OPERATION_BYTES_MAX + STATEMENT_OVERHEAD_BYTES
+    if path == "/v1/proofs/verify":
+        return BUNDLE_BYTES_MAX
     if path == "/v1/evidence":
         return EVIDENCE_BODY_BYTES_MAX
     return JSON_BYTES_MAX
@@ -182,6 +187,8 @@ class Api:
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
         ViewRoutes(self._node, self._open_stream).add(route)
         DataRoutes(self._node, self._open_stream).add(route)
+        DashboardRoutes(self._node).add(route)
+        TelemetryRoutes(self._node).add(route)
 
     async def _health(self) -> Response:
         return answer(service.Health(status="ok", peer_id=self._node.peer_id))

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from node.api_dashboard import is_file
 from node.problem import Problem
 
-OPEN_PATHS = frozenset({"/health"})
+OPEN_PATHS = frozenset({"/health", "/ready"})
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -59,7 +60,7 @@ class Guard:
                 remedy="use http://127.0.0.1:PORT",
                 status=421,
             )
-        if scope["path"] not in OPEN_PATHS and not self._is_authorised(headers):
+        if not _is_open(scope) and not self._is_authorised(headers):
             return Problem(
                 "unauthorised",
                 "the bearer token is absent or wrong",
@@ -78,6 +79,11 @@ class Guard:
             return False
         scheme, _, token = values[0].partition(b" ")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token, self._token)
+
+
+def _is_open(scope: Scope) -> bool:
+    path = scope["path"]
+    return path in OPEN_PATHS or (scope["method"] in ("GET", "HEAD") and is_file(path))
 
 
 def _parse_host(value: bytes) -> str | None:

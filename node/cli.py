@@ -30,6 +30,7 @@ from node.commands import (
     reputation,
     stake,
     task,
+    trace,
 )
 from node.commands.common import make_app, make_printable
 from node.problem import Problem
@@ -93,6 +94,7 @@ app = typer.Typer(
 )
 home.register(app)
 network.register(app)
+trace.register(app)
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")

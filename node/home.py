@@ -233,6 +233,15 @@ class Home:
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
+    def find_dashboard(self) -> str | None:
+        """The address of the running node's dashboard, with the token; None when it never ran.
+        The part behind # stays in the browser."""
+        info = self.load_info()
+        if info is None:
+            return None
+        host = f"[{info.api_address}]" if ":" in info.api_address else info.api_address
+        return f"http://{host}:{info.api_port}/#token={self.load_token()}"
+
 
 def read_genesis(path: Path) -> Genesis:
     """The genesis in any file. Raises Problem naming the file and the field at fault."""

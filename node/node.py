@@ -32,6 +32,7 @@ from node.opener import Opener
 from node.place import Place
 from node.problem import Problem
 from node.router import AnyHop, Router, encode_frame
+from node.telemetry import Telemetry
 from node.vote_log import VoteLog
 from protocols import blob_messages
 from protocols.blob_messages import BlobChunk, BlobHave, BlobMissing, BlobOffer, BlobWant
@@ -85,6 +86,7 @@ class Node:
         self.executor = _make_executor(home, config)
         self.driver = Driver(Router(), vote_log, ledger, self.transport)
         self.driver.set_other(self)
+        self.telemetry = Telemetry(self)
         self.card_writer = CardWriter(self)
         self.docket = Docket(self)
         self.carrier = Carrier(self.places)

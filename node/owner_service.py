@@ -15,6 +15,7 @@ from node.node_service import PlaceService
 from node.opener import PLACES_MAX
 from node.place import Place
 from node.problem import Problem, not_found
+from node.proofs import Proofs
 from protocols.economy.model import Formed, Proposal
 from protocols.economy.operations import (
     Accuse,
@@ -31,6 +32,7 @@ class Service:
     def __init__(self, node: Node, stop: trio.Event) -> None:
         self._node = node
         self._stop = stop
+        self.proofs = Proofs(node.home.ledger_path, node.genesis)
         self._services: dict[bytes, PlaceService] = {}
         self._evidence = EvidenceDesk(node, self._accuse)
         self.data = LogData(node.logs, node.key.public)
@@ -85,6 +87,26 @@ class Service:
                 for link in self._node.transport.links()
             )
         )
+
+    async def metrics(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return self._node.telemetry.render()
+
+    async def list_missing(self) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        linked = {link.peer for link in self._node.transport.links() if link.connected}
+        linked.add(self._node.key.public)
+        missing = []
+        for place in self._node.places.values():
+            committee, seat = place.committee, place.seat
+            up = len(linked.intersection(committee.members))
+            if up < committee.q:
+                missing.append(f"{place.name}: {up} members linked, {committee.q} are a quorum")
+            if seat.catch_up.is_behind():
+                missing.append(f"{place.name}: catching up from position {seat.core.executed}")
+            if seat.core.is_member and seat.core.memory.is_observing():
+                missing.append(f"{place.name}: observing until a quorum has passed it")
+        return missing
 
     async def shutdown(self) -> None:
         await trio.lowlevel.checkpoint()

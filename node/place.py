@@ -63,7 +63,8 @@ class Place:
         self.views = Views(make_chain, node.ledger, node.logs)
         self.receipts = Receipts(lambda: self.committee, node.key, node.blobs, node.send_to)
         submitter = Submitter(self.committee, node.key, chain.get_next_nonce(node.key.public))
-        self.account = Account(node.driver, self.seat, submitter)
+        observe = node.telemetry.observe_commit
+        self.account = Account(node.driver, self.seat, submitter, observe)
         self.agent = Agent(self)
         self.accuser = Accuser(self)
 
@@ -87,6 +88,7 @@ class Place:
         driver.add_listener(self.id, self.account)
         driver.add_listener(self.id, self.agent)
         driver.add_listener(self.id, Journal(self))
+        driver.add_listener(self.id, self.node.telemetry.meter(self))
         driver.add_listener(self.id, Keeper(self.chain.state, store))
         driver.add_accuser(self.id, self.accuser.on_evidence)
         await self._resume_transfer()

@@ -22,6 +22,7 @@ from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 if TYPE_CHECKING:
     from node.crossing_answers import CrossingService
+    from node.proofs import ProofService
     from node.service_evidence import EvidenceService
 
 ENTRIES_PER_PAGE_MAX = 256
@@ -431,7 +432,18 @@ class NodeService(Protocol):
     @property
     def evidence(self) -> "EvidenceService": ...
 
+    @property
+    def proofs(self) -> "ProofService": ...
+
     async def peers(self) -> Peers: ...
+
+    async def metrics(self) -> bytes:
+        """Metrics in the text format of Prometheus."""
+        ...
+
+    async def list_missing(self) -> Sequence[str]:
+        """What keeps the node from taking part now, in words; nothing when it does."""
+        ...
 
     async def put_blob(self, data: bytes) -> BlobStored:
         """Keep `data` (at most BLOB_BYTES_MAX) as the input of tasks to come."""

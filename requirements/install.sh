@@ -1,5 +1,6 @@
 #!/bin/sh
-# Make .venv from the locked lists: `install.sh run` (anew), `install.sh dev`, `install.sh project`.
+# Make .venv from the locked lists: `install.sh run` (anew), `install.sh dev`, `install.sh browser`,
+# `install.sh project`.
 # Only pip and venv are used, nothing is compiled, and nothing without a locked hash is installed.
 # The Makefile stamps each step after it ended well, so an interrupted one starts over.
 set -eu
@@ -51,10 +52,13 @@ dev)
     # trio-typing brings stubs of an old trio that would hide trio's own types from mypy.
     rm -rf .venv/lib/python3.*/site-packages/trio-stubs
     ;;
+browser)
+    install_locked -r requirements/requirements-browser.lock
+    ;;
 project)
     install --editable .
     ;;
 *)
-    fail "usage: install.sh run | dev | project"
+    fail "usage: install.sh run | dev | browser | project"
     ;;
 esac

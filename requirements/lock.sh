@@ -28,5 +28,6 @@ compile() { # NAME OPTIONS...: NAME.in -> NAME.lock
 
 compile requirements --override overrides.in "$@"
 compile requirements-dev "$@"
+compile requirements-browser "$@"
 compile build "$@"
 compile lock-tool "$@"

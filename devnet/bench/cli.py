@@ -157,6 +157,31 @@ def data(
     _show(measure_data(authors, entries, lambda text: hint(f"... {text}", json)), json)
 
 
+@app.command("combinatorial")
+def combinatorial(
+    instances: Annotated[int, typer.Option(min=1, max=1_000, help="Of each family and size.")] = 5,
+    family: Annotated[
+        list[str] | None, typer.Option(help="This one alone; may be given again. [all]")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Auctions of bundles: winners and payments of generated instances, how fast and how good.
+
+    \b
+    Example:
+      econode bench combinatorial --instances 3 --family arbitrary
+    """
+    from devnet.bench.cats.families import FAMILIES
+    from devnet.bench.combinatorial import measure_combinatorial
+
+    families = tuple(family or FAMILIES)
+    unknown = sorted(set(families) - set(FAMILIES))
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]} is none of {', '.join(FAMILIES)}")
+    report = measure_combinatorial(instances, families, lambda text: hint(f"... {text}", json))
+    _show(report, json)
+
+
 def _show(report: "Report", as_json: bool) -> None:
     from devnet.bench.report import render
 

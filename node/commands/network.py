@@ -1,5 +1,7 @@
 """econode status, peers: how the running node and its links are."""
 
+from typing import Annotated
+
 import typer
 
 from node.commands.common import (
@@ -8,6 +10,7 @@ from node.commands.common import (
     HomeOption,
     JsonOption,
     open_client,
+    open_home,
     render_pairs,
     render_table,
     shorten,
@@ -75,6 +78,38 @@ def peers(home: HomeOption = None, json: JsonOption = False) -> None:
     show(found, json, lambda: render_table(head, rows) if rows else ["no peers"])
 
 
+def dashboard(
+    browse: Annotated[
+        bool, typer.Option("--open", help="Open it in this machine's browser too.")
+    ] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print the address of the running node's dashboard.
+
+    It holds the API token: whoever has it spends this node's credits. The part behind # stays in
+    the browser.
+
+    \b
+    Example:
+      econode dashboard --open
+    """
+    import webbrowser
+
+    from node.client import not_running
+
+    with open_client(home) as client:
+        client.health()
+    place = open_home(home)
+    url = place.find_dashboard()
+    if url is None:
+        raise not_running(place)
+    if browse:
+        webbrowser.open(url)
+    show({"url": url}, json, lambda: [url])
+
+
 def register(app: typer.Typer) -> None:
+    app.command("dashboard")(dashboard)
     app.command("status")(status)
     app.command("peers")(peers)

@@ -35,6 +35,7 @@ from node.crossing_answers import (
 from node.data import LogData
 from node.home import Home, NodeInfo
 from node.problem import Problem, not_found
+from node.proofs import ProofChecked
 from protocols.committee import compute_faults, compute_quorum
 from protocols.genesis import Genesis
 from tests.ledger.peer_logs import PeerLogs
@@ -62,6 +63,16 @@ class FakeCrossings:
         return Fundings(fundings=())
 
 
+class FakeProofs:
+    """Implements node.proofs.ProofService: tasks of nobody, and proofs that prove nothing."""
+
+    async def of_task(self, committee: bytes, prefix: str) -> bytes:
+        raise not_found("task", prefix)
+
+    async def check(self, data: bytes) -> ProofChecked:
+        raise Problem("not-proven", "it proves nothing", status=422)
+
+
 class FakeNode(FakeViews):
     """Implements node.service.NodeService; its one capability is `upper`."""
 
@@ -70,6 +81,8 @@ class FakeNode(FakeViews):
         self.peer_id = peer_id
         self._key = keys.parse_peer_id(peer_id)
         self.data = LogData(PeerLogs(self._key), self._key)
+        self.proofs = FakeProofs()
+        self.missing: list[str] = []
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []
@@ -116,6 +129,12 @@ class FakeNode(FakeViews):
         if committee != "main":
             raise not_found("committee", committee, "see `econode committee list`")
         return self
+
+    async def metrics(self) -> bytes:
+        return b"econode_alarms 0.0\n"
+
+    async def list_missing(self) -> list[str]:
+        return self.missing
 
     def crossings_of(self, committee: str) -> FakeCrossings:
         self.at(committee)

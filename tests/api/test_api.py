@@ -13,8 +13,10 @@ import trio
 
 import node.api
 import node.api_crossing
+import node.api_dashboard
 import node.api_data
 import node.api_evidence
+import node.api_telemetry
 import node.api_views
 import node.feeds
 from crdt import facts
@@ -332,8 +334,8 @@ async def test_a_port_in_use_is_named(nursery, served):
 
 def _read_sources():
     modules = (
-        *(node.api, node.api_crossing, node.api_data, node.api_evidence, node.api_views),
-        node.feeds,
+        *(node.api, node.api_crossing, node.api_dashboard, node.api_data, node.api_evidence),
+        *(node.api_telemetry, node.api_views, node.feeds),
     )
     return "".join(map(inspect.getsource, modules))
 
