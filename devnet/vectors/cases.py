@@ -50,6 +50,13 @@ class WorkSeal(Case, frozen=True):
     commitment: Digest
 
 
+class NetworkCase(Case, frozen=True):
+    """`network` is the id of the network with this genesis, in deterministic CBOR."""
+
+    genesis: bytes
+    network: Digest
+
+
 class CommitteeName(Case, frozen=True):
     """`committee` is the id of the committee `name` of the genesis of a network."""
 

@@ -145,6 +145,7 @@ CHECKS: dict[str, Check] = {
     "light": check_proofs.check_light,
     "bid_seal": check_cases.check_bid_seal,
     "work_seal": check_cases.check_work_seal,
+    "network_id": check_cases.check_network_id,
     "committee_name": check_cases.check_committee_name,
     "batch": check_cases.check_batch,
     "merkle": check_cases.check_merkle,

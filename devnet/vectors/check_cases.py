@@ -17,6 +17,7 @@ from devnet.vectors.cases import (
     Case,
     CommitteeName,
     MerkleCase,
+    NetworkCase,
     ReputationCase,
     StateCase,
     StepCase,
@@ -58,6 +59,12 @@ def check_bid_seal(_: Setting, data: bytes) -> None:
 def check_work_seal(_: Setting, data: bytes) -> None:
     *inputs, commitment = msgspec.structs.astuple(_read(data, WorkSeal))
     _compare(commitment, compute_work_commitment(*inputs))
+
+
+def check_network_id(_: Setting, data: bytes) -> None:
+    case = _read(data, NetworkCase)
+    genesis = schema.decode(case.genesis, Genesis, size_max=CASE_BYTES_MAX)
+    _compare(case.network, genesis.compute_network_id())
 
 
 def check_committee_name(_: Setting, data: bytes) -> None:

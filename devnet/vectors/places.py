@@ -35,7 +35,8 @@ GENESIS = Genesis(
         for n, key in enumerate(MEMBER_KEYS, 1)
     ),
 )
-NETWORK = GENESIS.compute_network_id()
+NETWORK = digest("econode/vectors network")
+"""Not that genesis', so that another default of a parameter does not change every vector."""
 OTHER_NETWORK = digest("econode/vectors another network")
 COMMITTEE = compute_committee_id(NETWORK, "main")
 OTHER_COMMITTEE = compute_committee_id(NETWORK, "another")

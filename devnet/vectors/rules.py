@@ -19,6 +19,7 @@ from devnet.vectors.cases import (
     Case,
     CommitteeName,
     MerkleCase,
+    NetworkCase,
     ReputationCase,
     StateCase,
     WorkSeal,
@@ -28,6 +29,7 @@ from devnet.vectors.form import Layer, Setting, VectorFile
 from devnet.vectors.places import (
     CLIENT,
     COMMITTEE,
+    GENESIS,
     MEMBER_KEYS,
     NETWORK,
     OTHER_COMMITTEE,
@@ -50,6 +52,7 @@ def make_files() -> Iterator[VectorFile]:
     for kind, check, about, drafts in (
         ("bid-commitment", "bid_seal", "Sealed bids and what opens them.", _list_bids()),
         ("work-commitment", "work_seal", "Sealed results and what opens them.", _list_works()),
+        ("network-id", "network_id", "Ids of networks, by their genesis.", _list_networks()),
         ("committee-id", "committee_name", "Ids of founding committees.", _list_names()),
         ("batch-digest", "batch", "What votes of a slot agree on.", _list_batches()),
         ("merkle-path", "merkle", "Items under a root (RFC 6962).", _list_paths()),
@@ -124,6 +127,27 @@ def _list_works() -> Iterator[Draft]:
             ("WrongType", "the seal of a bid", {"commitment": bid}),
         ),
     )
+
+
+def _list_networks() -> Iterator[Draft]:
+    for comment, genesis in (
+        ("four members", GENESIS),
+        ("another name", msgspec.structs.replace(GENESIS, name="other")),
+        ("one member", msgspec.structs.replace(GENESIS, members=GENESIS.members[:1])),
+    ):
+        case = NetworkCase(schema.encode(genesis), genesis.compute_network_id())
+        yield draft_case("Valid", comment, case)
+    good = NetworkCase(schema.encode(GENESIS), GENESIS.compute_network_id())
+    later = msgspec.structs.replace(GENESIS, created_ms=GENESIS.created_ms + 1)
+    yield from _vary(
+        good,
+        (
+            ("WrongInput", "another time of creation", {"genesis": schema.encode(later)}),
+            ("WrongHash", "another id", {"network": OTHER_NETWORK}),
+        ),
+    )
+    cut = msgspec.structs.replace(good, genesis=good.genesis[:-1])
+    yield draft_case("Truncated", "a genesis without its last byte", cut, "cbor")
 
 
 def _list_names() -> Iterator[Draft]:
