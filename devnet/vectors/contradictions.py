@@ -108,29 +108,37 @@ def _vote(kind: str, payload: Any, key: PrivateKey = MEMBERS[1], **changes: Any)
     return replace(seal, **changes).encode()
 
 
-def _list_evidence() -> Iterator[Draft]:
-    def draft(
-        flag: str,
-        comment: str,
-        kind: Any,
-        subject: bytes,
-        pair: Sequence[bytes],
-        layer: Layer | None = None,
-    ) -> Draft:
-        value = {"kind": kind, "subject": subject, "first": pair[0], "second": pair[1]}
-        data = cbor.encode(value)
-        return Draft(flag, comment, data, layer, value, data)
+BATCHES = digest("batch one"), digest("batch other")
+PREPARES = tuple(_vote("prepare", Prepare(1, 50, each)) for each in BATCHES)
+COMMITS = tuple(_vote("commit", Commit(1, 50, each, 5)) for each in BATCHES)
 
-    one, other = digest("batch one"), digest("batch other")
-    prepares = _vote("prepare", Prepare(1, 50, one)), _vote("prepare", Prepare(1, 50, other))
-    commits = _vote("commit", Commit(1, 50, one, 5)), _vote("commit", Commit(1, 50, other, 5))
-    yield draft("Valid", "two prepares", "votes", COMMITTEE, prepares)
-    yield draft("Valid", "two commits", "votes", COMMITTEE, commits)
-    yield draft("Valid", "two heads of a peer's log", "log", CLIENT.public, _heads())
-    yield draft("Valid", "two certificates", "committee", COMMITTEE, _certified_heads())
-    yield draft("SameTwice", "one prepare twice", "votes", COMMITTEE, (prepares[0],) * 2, "schema")
-    yield draft("SameTwice", "one head twice", "log", CLIENT.public, (_heads()[0],) * 2, "schema")
-    yield draft(
+
+def _draft_evidence(
+    flag: str,
+    comment: str,
+    kind: Any,
+    subject: bytes,
+    pair: Sequence[bytes],
+    layer: Layer | None = None,
+) -> Draft:
+    value = {"kind": kind, "subject": subject, "first": pair[0], "second": pair[1]}
+    data = cbor.encode(value)
+    return Draft(flag, comment, data, layer, value, data)
+
+
+def _list_evidence() -> Iterator[Draft]:
+    one, other = BATCHES
+    yield _draft_evidence("Valid", "two prepares", "votes", COMMITTEE, PREPARES)
+    yield _draft_evidence("Valid", "two commits", "votes", COMMITTEE, COMMITS)
+    yield _draft_evidence("Valid", "two heads of a peer's log", "log", CLIENT.public, _heads())
+    yield _draft_evidence("Valid", "two certificates", "committee", COMMITTEE, _certified_heads())
+    yield _draft_evidence(
+        "SameTwice", "one prepare twice", "votes", COMMITTEE, (PREPARES[0],) * 2, "schema"
+    )
+    yield _draft_evidence(
+        "SameTwice", "one head twice", "log", CLIENT.public, (_heads()[0],) * 2, "schema"
+    )
+    yield _draft_evidence(
         "SameTwice",
         "one certificate twice",
         "committee",
@@ -142,11 +150,13 @@ def _list_evidence() -> Iterator[Draft]:
         ("two commits that differ in their clocks", _vote("commit", Commit(1, 50, one, 6))),
         ("commits of two positions", _vote("commit", Commit(1, 51, other, 5))),
         ("commits of two views", _vote("commit", Commit(2, 50, other, 5))),
-        ("a commit and a prepare", prepares[1]),
+        ("a commit and a prepare", PREPARES[1]),
     ):
-        yield draft("NoContradiction", words, "votes", COMMITTEE, (commits[0], second), "schema")
+        yield _draft_evidence(
+            "NoContradiction", words, "votes", COMMITTEE, (COMMITS[0], second), "schema"
+        )
     again = certify(MEMBERS[1:]).encode()
-    yield draft(
+    yield _draft_evidence(
         "NoContradiction",
         "two certificates of one head",
         "committee",
@@ -154,23 +164,32 @@ def _list_evidence() -> Iterator[Draft]:
         (certify(MEMBERS[:3]).encode(), again),
         "schema",
     )
+    yield from _misplace_evidence()
+    yield from _misname_evidence()
+
+
+def _misplace_evidence() -> Iterator[Draft]:
+    """Votes of two signers, of strangers, of other places."""
+    one, other = BATCHES
     theirs = _vote("prepare", Prepare(1, 50, other), MEMBERS[2])
-    yield draft(
+    yield _draft_evidence(
         "SwappedSigner",
         "prepares of two members",
         "votes",
         COMMITTEE,
-        (prepares[0], theirs),
+        (PREPARES[0], theirs),
         "schema",
     )
     strange = [_vote("prepare", Prepare(1, 50, each), STRANGER) for each in (one, other)]
-    yield draft("NotAMember", "two prepares of a stranger", "votes", COMMITTEE, strange, "schema")
+    yield _draft_evidence(
+        "NotAMember", "two prepares of a stranger", "votes", COMMITTEE, strange, "schema"
+    )
     moved = _vote("prepare", Prepare(1, 50, other), epoch=EPOCH + 1)
-    yield draft(
-        "WrongEpoch", "prepares of two epochs", "votes", COMMITTEE, (prepares[0], moved), "schema"
+    yield _draft_evidence(
+        "WrongEpoch", "prepares of two epochs", "votes", COMMITTEE, (PREPARES[0], moved), "schema"
     )
     both = [_vote("prepare", Prepare(1, 50, each), epoch=EPOCH + 1) for each in (one, other)]
-    yield draft(
+    yield _draft_evidence(
         "WrongEpoch",
         "of an epoch whose members are not known",
         "votes",
@@ -181,32 +200,44 @@ def _list_evidence() -> Iterator[Draft]:
     elsewhere = [
         _vote("prepare", Prepare(1, 50, each), committee=OTHER_COMMITTEE) for each in (one, other)
     ]
-    yield draft(
+    yield _draft_evidence(
         "WrongCommittee", "prepares of another committee", "votes", COMMITTEE, elsewhere, "schema"
     )
     abroad = [
         _vote("prepare", Prepare(1, 50, each), network=OTHER_NETWORK) for each in (one, other)
     ]
-    yield draft("WrongNetwork", "prepares of another network", "votes", COMMITTEE, abroad, "cose")
+    yield _draft_evidence(
+        "WrongNetwork", "prepares of another network", "votes", COMMITTEE, abroad, "cose"
+    )
     zeros = _vote("prepare", Prepare(1, 50, other), signature=bytes(64))
-    yield draft(
+    yield _draft_evidence(
         "BadSignatureInside",
         "one signature of zeros",
         "votes",
         COMMITTEE,
-        (prepares[0], zeros),
+        (PREPARES[0], zeros),
         "cose",
     )
-    yield draft(
-        "WrongSubject", "a peer, for two prepares", "votes", CLIENT.public, prepares, "schema"
+
+
+def _misname_evidence() -> Iterator[Draft]:
+    """Evidence of another kind, or against somebody else, than its statements are."""
+    yield _draft_evidence(
+        "WrongSubject", "a peer, for two prepares", "votes", CLIENT.public, PREPARES, "schema"
     )
-    yield draft(
+    yield _draft_evidence(
         "WrongSubject", "another peer, for two heads", "log", STRANGER.public, _heads(), "schema"
     )
-    yield draft("WrongType", "two heads of a peer as votes", "votes", COMMITTEE, _heads(), "schema")
-    yield draft("WrongType", "two prepares as a log", "log", CLIENT.public, prepares, "schema")
-    yield draft("UnknownType", "a kind that nobody knows", "gossip", COMMITTEE, prepares, "schema")
-    yield draft(
+    yield _draft_evidence(
+        "WrongType", "two heads of a peer as votes", "votes", COMMITTEE, _heads(), "schema"
+    )
+    yield _draft_evidence(
+        "WrongType", "two prepares as a log", "log", CLIENT.public, PREPARES, "schema"
+    )
+    yield _draft_evidence(
+        "UnknownType", "a kind that nobody knows", "gossip", COMMITTEE, PREPARES, "schema"
+    )
+    yield _draft_evidence(
         "WrongPosition",
         "heads at two positions",
         "log",
@@ -214,5 +245,5 @@ def _list_evidence() -> Iterator[Draft]:
         (_heads()[0], _heads(8)[1]),
         "schema",
     )
-    value = {"kind": "votes", "subject": COMMITTEE, "first": prepares[0], "second": prepares[1]}
+    value = {"kind": "votes", "subject": COMMITTEE, "first": PREPARES[0], "second": PREPARES[1]}
     yield from list_spellings(value)
