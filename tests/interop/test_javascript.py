@@ -1,0 +1,109 @@
+"""A second implementation, in JavaScript, comes to the same verdicts about signed statements."""
+
+import contextlib
+import json
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from devnet.vectors.check import Refused, run_check
+from devnet.vectors.draft import Draft, make_file
+from devnet.vectors.form import VectorFile, encode_file
+from devnet.vectors.kinds import list_kinds
+from devnet.vectors.verify import read_folder
+from identity import cbor, keys
+from identity.errors import InvalidSignature
+from tests.interop.conftest import Verify
+
+VECTORS = Path(__file__).resolve().parents[1] / "vectors"
+PUBLISHED = Path(__file__).resolve().parents[1] / "vectors_check" / "data"
+CHECKS = ("statement", "operation", "peer_head")
+MUTATED_ENVELOPES = 200
+BYTES_MAX = 1_200
+"""Of an envelope that is mutated: longer ones only hold more of the same."""
+DIFFERENCES = (0x01, 0x80, 0xFF)
+MUTATION_S = 600
+"""Half a minute on a quiet machine: some 80,000 signatures each are checked."""
+
+
+def test_it_agrees_on_every_envelope(verify_in_js: Verify):
+    report = verify_in_js(VECTORS)
+    files = [file for file in read_folder(VECTORS) if file.check in CHECKS]
+    assert report["total"] == sum(len(file.tests) for file in files) >= 1_000
+    assert (report["disagreed"], report["otherLayer"]) == (0, 0), report["shown"]
+
+
+def test_it_is_no_rubber_stamp(verify_in_js: Verify, tmp_path: Path):
+    """With every verdict turned over it disagrees about all."""
+    file = next(file for file in read_folder(VECTORS) if file.kind == "commit")
+    turned = [
+        msgspec.structs.replace(
+            test, verdict="valid" if test.verdict == "invalid" else "invalid", layer=None
+        )
+        for test in file.tests
+    ]
+    turned_file = msgspec.structs.replace(file, tests=tuple(turned))
+    (tmp_path / "commit.json").write_bytes(encode_file(turned_file))
+    assert verify_in_js(tmp_path)["disagreed"] == len(turned)
+
+
+@pytest.fixture(scope="module")
+def envelopes() -> list[VectorFile]:
+    """MUTATED_ENVELOPES good envelopes of all types."""
+    kinds = list(list_kinds())
+    share = -(-MUTATED_ENVELOPES // len(kinds))
+    files = []
+    for kind in kinds:
+        drafts, seed = [], 0
+        while len(drafts) < share:
+            seal = kind.seal(cbor.encode(kind.sample("usual" if seed else "least", seed)))
+            seed += 1
+            if len(seal.encode()) <= BYTES_MAX:
+                drafts.append(Draft("Valid", "to be mutated", seal.encode()))
+        setting = kind.make_setting()
+        files.append(make_file(kind.name, kind.check, "", setting, drafts, share))
+    assert sum(len(file.tests) for file in files) >= MUTATED_ENVELOPES
+    return files
+
+
+@pytest.mark.timeout(MUTATION_S)
+def test_no_changed_byte_of_200_envelopes_is_taken_here(envelopes: list[VectorFile]):
+    total = 0
+    for file in envelopes:
+        for test in file.tests:
+            data = bytes.fromhex(test.data)
+            run_check(file.check, file.setting, data)
+            for at, byte in enumerate(data):
+                changed = byte ^ DIFFERENCES[at % len(DIFFERENCES)]
+                with pytest.raises(Refused):
+                    run_check(
+                        file.check, file.setting, data[:at] + bytes([changed]) + data[at + 1 :]
+                    )
+                total += 1
+    assert total > 100 * MUTATED_ENVELOPES
+
+
+@pytest.mark.timeout(MUTATION_S)
+def test_nor_in_javascript(verify_in_js: Verify, envelopes: list[VectorFile], tmp_path: Path):
+    for file in envelopes:
+        (tmp_path / f"{file.kind}.json").write_bytes(encode_file(file))
+    report = verify_in_js(tmp_path, "--mutate")
+    assert report["envelopes"] >= MUTATED_ENVELOPES
+    assert report["disagreed"] == 0, report["shown"]
+
+
+def test_it_takes_the_same_published_signatures(node_folder: Path):
+    """Node's library alone would take keys and nonces of small order that ours refuses."""
+    table = PUBLISHED / "wycheproof_ed25519.json"
+    command = ["node", "signatures.mjs", str(table)]
+    made = subprocess.run(
+        command, cwd=node_folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    taken = []
+    for id_, *_, key, message, signature in json.loads(table.read_text())["tests"]:
+        with contextlib.suppress(InvalidSignature):
+            keys.verify(*map(bytes.fromhex, (key, message, signature)))
+            taken.append(id_)
+    assert json.loads(made.stdout) == taken
