@@ -1,0 +1,154 @@
+"""An honest party of the market: the product's planner, runs that cost something, and errands."""
+
+import hashlib
+import random
+from typing import TYPE_CHECKING
+
+from crdt.facts import OfferedCapability
+from devnet.sim.market.plan import DURATION_MS, Errand, MarketPlan, Trader, make_key
+from identity import cbor
+from identity.errors import InvalidSchema
+from protocols.agents.plan import Failure, Output, Planner, plan_offer
+from protocols.agents.strategies import Cost, Costs, cost_plus
+from protocols.economy.model import Duty
+from protocols.economy.operations import (
+    AnyBody,
+    Bond,
+    OpenTasks,
+    Operation,
+    Receipt,
+    TaskSpec,
+)
+
+if TYPE_CHECKING:
+    from devnet.sim.market.world import MarketWorld
+
+CAPABILITY = OfferedCapability(hashlib.sha256(b"market capability").digest(), "work", "1")
+OUTPUT_BYTES = 64
+RETRY_MS = 2_000
+"""An errand that could not be opened is tried again after this time."""
+
+
+def make_input(number: int) -> bytes:
+    """The input blob of the errand with this number."""
+    return hashlib.sha256(b"market input %d" % number).digest()
+
+
+def make_output(blob: bytes) -> Output:
+    """What an honest run gives."""
+    return Output(hashlib.sha256(b"market output" + blob).digest(), OUTPUT_BYTES)
+
+
+def check_receipt(data: bytes) -> tuple[bytes, Receipt]:
+    """Receipts of these worlds are [signer, [blobs]] without a signature: nobody forges one."""
+    match cbor.decode(data, size_max=8192):
+        case [bytes(signer), [*blobs]]:
+            return signer, Receipt(tuple(blobs))
+    raise InvalidSchema("not a receipt")
+
+
+class Party:
+    """Somebody with an account. Attacks override the hooks; what is not overridden is honest.
+
+    `friends` are the accounts that it shares its purse with; `sight` is what it may look at.
+    """
+
+    is_honest = True
+
+    def __init__(self, world: "MarketWorld", name: str, trader: Trader | None) -> None:
+        plan: MarketPlan = world.plan
+        self.name, self.key = name, make_key(name)
+        self.rng = random.Random(f"{plan.seed}/{name}")
+        self.trader = trader
+        self.latency_ms = trader.latency_ms if trader else self.rng.randint(5, 150)
+        self.secret = hashlib.sha256(f"{plan.seed}/secret/{name}".encode()).digest()
+        self.costs: Costs = {CAPABILITY.id: Cost(trader.cost)} if trader else {}
+        self.planner = Planner(world.committee, self.key, self.secret, self.price, self.costs)
+        self.errands = [errand for errand in plan.errands if errand.requester == name]
+        self.opened: dict[bytes, Errand] = {}
+        """By input."""
+        self.pending: list[Operation] = []
+        self.worked: dict[bytes, int] = {}
+        """When the run of a task ends or ended; each costs its agent once."""
+        self.work_spent = 0
+
+    # --- what an attack may change -----------------------------------------------------------
+
+    def wants_offer(self) -> bool:
+        return self.trader is not None
+
+    def price(self, duty: Duty, costs: Costs) -> int | None:
+        """The strategy of its planner."""
+        return cost_plus(duty, costs)
+
+    def works(self, world: "MarketWorld", duty: Duty) -> bool:
+        """Whether it runs the capability at all."""
+        return True
+
+    def find_outcome(self, world: "MarketWorld", duty: Duty) -> Output | Failure | None:
+        """What it will say of the task; None: not yet."""
+        return make_output(duty.input)
+
+    def alter(self, world: "MarketWorld", bodies: list[AnyBody]) -> list[AnyBody]:
+        """What it submits instead of what the planner proposes."""
+        return bodies
+
+    def choose_budget(self, errand: Errand) -> int:
+        return errand.budget
+
+    # --- acting ------------------------------------------------------------------------------
+
+    def set_up(self, world: "MarketWorld") -> list[AnyBody]:
+        """Operations before the market begins: a bond, for whoever needs one."""
+        bond = world.state.get_standing_bond(self.key)
+        needed = world.state.parameters.bond_min - bond
+        return [Bond(needed)] if needed > 0 and self.wants_offer() else []
+
+    def act(self, world: "MarketWorld") -> None:
+        """Submit what should be said now."""
+        self.pending = [op for op in self.pending if op.nonce >= world.state.next_nonce(self.key)]
+        bodies: list[AnyBody] = [*self.run_errands(world)]
+        if self.wants_offer():
+            offer = plan_offer(world.state, self.key, (CAPABILITY,), self.pending)
+            bodies += [offer] if offer is not None else []
+        duties = world.state.duties(self.key)
+        if duties:
+            outcomes = self.run_work(world, duties)
+            held = world.list_held() if any(d.kind == "inventory" for d in duties) else ()
+            bodies += self.planner.plan_operations(world.state, outcomes, self.pending, held)
+        for body in self.alter(world, bodies) if bodies or not self.is_honest else ():
+            world.submit(self, body)
+
+    def run_work(
+        self, world: "MarketWorld", duties: list[Duty]
+    ) -> dict[bytes, Output | Failure]:
+        """Start the runs that duties ask for; the outcomes of those that have ended."""
+        outcomes: dict[bytes, Output | Failure] = {}
+        for duty in duties:
+            if duty.kind not in ("work", "reveal_work"):
+                continue
+            if duty.task not in self.worked:
+                self.worked[duty.task] = world.now_ms
+                if self.trader is not None and self.works(world, duty):
+                    self.worked[duty.task] += self.trader.work_ms
+                    self.work_spent += self.trader.cost
+                world.wake(self.worked[duty.task])
+            if self.worked[duty.task] <= world.now_ms:
+                outcome = self.find_outcome(world, duty)
+                if outcome is not None:
+                    outcomes[duty.task] = outcome
+        return outcomes
+
+    def run_errands(self, world: "MarketWorld") -> list[AnyBody]:
+        bodies: list[AnyBody] = []
+        while self.errands and self.errands[0].at_ms + world.start_ms <= world.now_ms:
+            errand = self.errands.pop(0)
+            self.opened[make_input(errand.number)] = errand
+            bodies.append(self.make_opening(world, errand, self.choose_budget(errand)))
+        return bodies
+
+    def make_opening(self, world: "MarketWorld", errand: Errand, budget: int) -> OpenTasks:
+        blob = make_input(errand.number)
+        spec = TaskSpec(CAPABILITY.id, blob, 1_000, budget, DURATION_MS)
+        holders = world.committee.members[: world.committee.f + 1]
+        return OpenTasks((spec,), tuple(cbor.encode([key, [blob]]) for key in holders))

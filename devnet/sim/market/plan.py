@@ -1,0 +1,127 @@
+"""What a seed stands for: who takes part in a market, what they want, and who cheats.
+
+Everything is drawn here; the world itself adds no chance but what each party draws from a
+generator of its own, seeded with its name, so that two runs of one plan differ in nothing but
+what the cheats do.
+"""
+
+import hashlib
+import random
+from functools import lru_cache
+
+import msgspec
+
+from identity import keys
+from protocols.committee import Committee
+from protocols.genesis import Allotment, Genesis, Member, Parameters
+
+CREATED_MS = 1_700_000_000_000
+BOND = 20_000
+FREE = 1_000_000
+DURATION_MS = 600_000
+SIZES = (4, 4, 4, 5, 7)
+"""Members of a world, each as likely."""
+BUDGET_MIN = 1_000
+COST_SHARE_MAX = 10
+"""A run costs at most the tenth of a budget: what a verifier is paid."""
+SPREAD_MS = 30_000
+"""Errands begin within this time."""
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """A requester wants one task done, and values its result at `value` credits."""
+
+    requester: str
+    at_ms: int
+    budget: int
+    value: int
+    number: int
+
+
+class Trader(msgspec.Struct, frozen=True):
+    """An agent: what a run really costs it, how long it takes, and how far it is away."""
+
+    name: str
+    cost: int
+    work_ms: int
+    latency_ms: int
+
+
+class MarketPlan(msgspec.Struct, frozen=True):
+    """A world. `cheats` are (name, attack); with `attack` they are one coalition that is tried
+    alone, without it everybody may cheat at once. `is_even`: chance falls the same way whatever
+    the parties do, so that two runs differ by what was done and not by luck."""
+
+    seed: int
+    n: int
+    traders: tuple[Trader, ...]
+    requesters: tuple[str, ...]
+    spares: tuple[str, ...]
+    errands: tuple[Errand, ...]
+    cheats: tuple[tuple[str, str], ...]
+    leaders: tuple[tuple[str, str], ...]
+    attack: str | None
+    is_even: bool
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return tuple(trader.name for trader in self.traders[: self.n])
+
+
+@lru_cache(maxsize=4_096)
+def make_private(name: str) -> keys.PrivateKey:
+    return keys.PrivateKey(hashlib.sha256(f"market/{name}".encode()).digest())
+
+
+def make_key(name: str) -> bytes:
+    """The account that is called `name` in every world."""
+    return make_private(name).public
+
+
+@lru_cache(maxsize=256)
+def make_genesis(
+    n: int, traders: int, requesters: int, spares: int, parameters: Parameters
+) -> tuple[Genesis, Committee]:
+    """The genesis of all worlds of this size. The committee's members stand in ascending order
+    of their keys, so m0 leads first only where its key is the least."""
+    others = [f"s{i}" for i in range(traders - n)]
+    others += [f"r{i}" for i in range(requesters)]
+    others += [f"x{i}" for i in range(spares)]
+    genesis = Genesis(
+        name="market",
+        created_ms=CREATED_MS,
+        members=tuple(
+            Member(keys.compute_peer_id(make_key(f"m{i}")), "", BOND, FREE) for i in range(n)
+        ),
+        accounts=tuple(Allotment(keys.compute_peer_id(make_key(name)), FREE) for name in others),
+        parameters=parameters,
+    )
+    return genesis, genesis.make_committee()
+
+
+def draw_traders(rng: random.Random, n: int, strangers: int, dearest: int) -> tuple[Trader, ...]:
+    names = [f"m{i}" for i in range(n)] + [f"s{i}" for i in range(strangers)]
+    return tuple(
+        Trader(
+            name=name,
+            cost=rng.randint(max(1, dearest // 5), dearest),
+            work_ms=rng.randint(200, 5_000),
+            latency_ms=rng.randint(5, 150),
+        )
+        for name in names
+    )
+
+
+def draw_errands(
+    rng: random.Random, requesters: tuple[str, ...], count: int, rules: Parameters, n: int
+) -> tuple[Errand, ...]:
+    """Whoever wants something sets a budget with which it cannot lose: its value covers the
+    budget, the bonus and a fee for every member."""
+    errands = []
+    for number in range(count):
+        budget = rng.randint(BUDGET_MIN, 3 * BUDGET_MIN)
+        extra = rules.bonus_ppm + n * rules.verifier_fee_ppm
+        value = budget + budget * extra // 1_000_000 + rng.randint(2, budget)
+        at_ms = rng.randint(0, SPREAD_MS)
+        errands.append(Errand(rng.choice(requesters), at_ms, budget, value, number))
+    return tuple(sorted(errands, key=lambda errand: (errand.at_ms, errand.number)))
