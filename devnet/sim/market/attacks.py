@@ -141,8 +141,8 @@ class CoverBidder(Cheat):
 
     def rng_share(self, duty: Duty) -> int:
         """A share of the budget that depends on the auction alone."""
-        low = 100_000 if self.name.endswith("0") else 300_000
-        return low + int.from_bytes(duty.task[:4]) % 200_000
+        low = 30_000 if self.name.endswith("0") else 60_000
+        return low + int.from_bytes(duty.task[:4]) % 30_000
 
     def works(self, world: "MarketWorld", duty: Duty) -> bool:
         return False
@@ -155,12 +155,18 @@ class Shill(CoverBidder):
     """A requester's sybil: its bid is the reserve that its friend does not say openly."""
 
     def price(self, duty: Duty, costs: Costs) -> int | None:
-        return compute_reserve(duty.budget, duty.input)
+        if not self.is_for_friend(duty):
+            return None
+        return compute_reserve(duty.budget, self.scale, duty.input)
+
+    def is_for_friend(self, duty: Duty) -> bool:
+        task = self.world.state.get_task(duty.task)
+        return task is not None and task.requester in self.friends(self.world)
 
 
-def compute_reserve(budget: int, blob: bytes) -> int:
-    """A guess between the rivals' bids: 1 % to 12 % of the budget."""
-    return max(1, budget * (10_000 + int.from_bytes(blob[:4]) % 110_000) // 1_000_000)
+def compute_reserve(budget: int, scale: int, blob: bytes) -> int:
+    """A guess between the rivals' bids."""
+    return min(budget, scale * (20 + int.from_bytes(blob[:4]) % 40))
 
 
 class OpenReserve(Party):
@@ -179,14 +185,14 @@ class OpenReserve(Party):
             if world.referee.fold.ended.get(task) == "failed":
                 del self.inputs[task]
                 errand = self.opened[blob]
-                bodies.append(self.make_opening(world, errand, errand.budget))
+                bodies.append(self.make_opening(world, [(errand, errand.budget)]))
         for job in world.referee.fold.jobs.values():
             if job.requester == self.key and job.budget < self.opened[job.input].budget:
                 self.inputs[job.id] = job.input
         return bodies
 
     def choose_budget(self, errand: Errand) -> int:
-        return compute_reserve(errand.budget, make_input(errand.number))
+        return compute_reserve(errand.budget, self.scale, make_input(errand.number))
 
 
 class PickyShill(Shill):
@@ -194,8 +200,7 @@ class PickyShill(Shill):
     without winning it."""
 
     def price(self, duty: Duty, costs: Costs) -> int | None:
-        share = 10_000 * (1 + 2 * int(self.name[1:]))
-        return max(1, duty.budget * share // 1_000_000)
+        return self.scale * (25 + 9 * int(self.name[1:])) if self.is_for_friend(duty) else None
 
     def alter(self, world: "MarketWorld", bodies: list[AnyBody]) -> list[AnyBody]:
         kept: list[AnyBody] = []
@@ -479,7 +484,7 @@ ATTACKS: dict[str, Attack] = {
             "picky_shills",
             "a requester's sybils open those of their bids that make the work cheaper",
             (("requester", Honest), *((("spare", PickyShill),) * 4)),
-            _SPARE | {"requester": OpenReserve},
+            _SPARE,
         ),
         Attack("copying_verifier", "a verifier copies results", (("member", CopyingVerifier),)),
         Attack("lying_verifier", "a verifier says anything", (("member", LyingVerifier),)),

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from crdt.facts import OfferedCapability
@@ -57,12 +58,12 @@ class Party:
 
     def __init__(self, world: "MarketWorld", name: str, trader: Trader | None) -> None:
         plan: MarketPlan = world.plan
-        self.name, self.key = name, make_key(name)
+        self.world, self.name, self.key = world, name, make_key(name)
         self.rng = random.Random(f"{plan.seed}/{name}")
-        self.trader = trader
+        self.trader, self.scale = trader, plan.scale
         self.latency_ms = trader.latency_ms if trader else self.rng.randint(5, 150)
         self.secret = hashlib.sha256(f"{plan.seed}/secret/{name}".encode()).digest()
-        self.costs: Costs = {CAPABILITY.id: Cost(trader.cost)} if trader else {}
+        self.costs: Costs = {CAPABILITY.id: Cost(1)}
         self.planner = Planner(world.committee, self.key, self.secret, self.price, self.costs)
         self.errands = [errand for errand in plan.errands if errand.requester == name]
         self.opened: dict[bytes, Errand] = {}
@@ -78,8 +79,11 @@ class Party:
         return self.trader is not None
 
     def price(self, duty: Duty, costs: Costs) -> int | None:
-        """The strategy of its planner."""
-        return cost_plus(duty, costs)
+        """The strategy of its planner: the true cost of this run."""
+        if self.trader is None:
+            return None
+        cost = Cost(self.trader.compute_cost(duty.input))
+        return cost_plus(duty, {duty.capability: cost})
 
     def works(self, world: "MarketWorld", duty: Duty) -> bool:
         """Whether it runs the capability at all."""
@@ -131,7 +135,7 @@ class Party:
                 self.worked[duty.task] = world.now_ms
                 if self.trader is not None and self.works(world, duty):
                     self.worked[duty.task] += self.trader.work_ms
-                    self.work_spent += self.trader.cost
+                    self.work_spent += self.trader.compute_cost(duty.input)
                 world.wake(self.worked[duty.task])
             if self.worked[duty.task] <= world.now_ms:
                 outcome = self.find_outcome(world, duty)
@@ -140,15 +144,22 @@ class Party:
         return outcomes
 
     def run_errands(self, world: "MarketWorld") -> list[AnyBody]:
-        bodies: list[AnyBody] = []
+        """Open the errands whose time has come, in one operation."""
+        due: list[Errand] = []
         while self.errands and self.errands[0].at_ms + world.start_ms <= world.now_ms:
-            errand = self.errands.pop(0)
-            self.opened[make_input(errand.number)] = errand
-            bodies.append(self.make_opening(world, errand, self.choose_budget(errand)))
-        return bodies
+            due.append(self.errands.pop(0))
+            self.opened[make_input(due[-1].number)] = due[-1]
+        if not due:
+            return []
+        return [self.make_opening(world, [(each, self.choose_budget(each)) for each in due])]
 
-    def make_opening(self, world: "MarketWorld", errand: Errand, budget: int) -> OpenTasks:
-        blob = make_input(errand.number)
-        spec = TaskSpec(CAPABILITY.id, blob, 1_000, budget, DURATION_MS)
+    def make_opening(
+        self, world: "MarketWorld", wanted: Sequence[tuple[Errand, int]]
+    ) -> OpenTasks:
+        blobs = [make_input(errand.number) for errand, _ in wanted]
+        specs = tuple(
+            TaskSpec(CAPABILITY.id, blob, 1_000, budget, DURATION_MS)
+            for blob, (_, budget) in zip(blobs, wanted, strict=True)
+        )
         holders = world.committee.members[: world.committee.f + 1]
-        return OpenTasks((spec,), tuple(cbor.encode([key, [blob]]) for key in holders))
+        return OpenTasks(specs, tuple(cbor.encode([key, blobs]) for key in holders))

@@ -17,19 +17,24 @@ from protocols.genesis import Allotment, Genesis, Member, Parameters
 
 CREATED_MS = 1_700_000_000_000
 BOND = 20_000
-FREE = 1_000_000
+FREE = 100_000_000
 DURATION_MS = 600_000
 SIZES = (4, 4, 4, 5, 7)
 """Members of a world, each as likely."""
+SCALES = (1, 10, 100)
+"""What everything costs in a world, each as likely: fees and the least bond are the same in all."""
 BUDGET_MIN = 1_000
 COST_SHARE_MAX = 10
 """A run costs at most the tenth of a budget: what a verifier is paid."""
 SPREAD_MS = 30_000
 """Errands begin within this time."""
+BUNDLE_MAX = 8
+"""Errands that are opened at once, at most."""
 
 
 class Errand(msgspec.Struct, frozen=True):
-    """A requester wants one task done, and values its result at `value` credits."""
+    """A requester wants one task done, and values its result at `value` credits. Those of one
+    `at_ms` are opened together."""
 
     requester: str
     at_ms: int
@@ -39,12 +44,19 @@ class Errand(msgspec.Struct, frozen=True):
 
 
 class Trader(msgspec.Struct, frozen=True):
-    """An agent: what a run really costs it, how long it takes, and how far it is away."""
+    """An agent: what its dearest run really costs it, how long one takes, how far it is away."""
 
     name: str
-    cost: int
+    cost_max: int
     work_ms: int
     latency_ms: int
+
+    def compute_cost(self, blob: bytes) -> int:
+        """What a run on this input costs the agent: the fifth of its dearest, or more. Some have
+        the data at hand, or nothing else to do just now."""
+        least = max(1, self.cost_max // 5)
+        dice = int.from_bytes(hashlib.sha256(self.name.encode() + blob).digest()[:4])
+        return least + dice % (self.cost_max - least + 1)
 
 
 class MarketPlan(msgspec.Struct, frozen=True):
@@ -54,6 +66,7 @@ class MarketPlan(msgspec.Struct, frozen=True):
 
     seed: int
     n: int
+    scale: int
     traders: tuple[Trader, ...]
     requesters: tuple[str, ...]
     spares: tuple[str, ...]
@@ -104,7 +117,7 @@ def draw_traders(rng: random.Random, n: int, strangers: int, dearest: int) -> tu
     return tuple(
         Trader(
             name=name,
-            cost=rng.randint(max(1, dearest // 5), dearest),
+            cost_max=rng.randint(dearest // 2, dearest),
             work_ms=rng.randint(200, 5_000),
             latency_ms=rng.randint(5, 150),
         )
@@ -113,15 +126,21 @@ def draw_traders(rng: random.Random, n: int, strangers: int, dearest: int) -> tu
 
 
 def draw_errands(
-    rng: random.Random, requesters: tuple[str, ...], count: int, rules: Parameters, n: int
+    rng: random.Random,
+    requesters: tuple[str, ...],
+    count: int,
+    rules: Parameters,
+    n: int,
+    scale: int,
 ) -> tuple[Errand, ...]:
     """Whoever wants something sets a budget with which it cannot lose: its value covers the
     budget, the bonus and a fee for every member."""
-    errands = []
-    for number in range(count):
-        budget = rng.randint(BUDGET_MIN, 3 * BUDGET_MIN)
-        extra = rules.bonus_ppm + n * rules.verifier_fee_ppm
-        value = budget + budget * extra // 1_000_000 + rng.randint(2, budget)
-        at_ms = rng.randint(0, SPREAD_MS)
-        errands.append(Errand(rng.choice(requesters), at_ms, budget, value, number))
+    errands: list[Errand] = []
+    while len(errands) < count:
+        requester, at_ms = rng.choice(requesters), rng.randint(0, SPREAD_MS)
+        for number in range(len(errands), len(errands) + rng.randint(1, BUNDLE_MAX)):
+            budget = rng.randint(BUDGET_MIN * scale, 3 * BUDGET_MIN * scale)
+            extra = rules.bonus_ppm + n * rules.verifier_fee_ppm
+            value = budget + budget * extra // 1_000_000 + rng.randint(2, budget)
+            errands.append(Errand(requester, at_ms, budget, value, number))
     return tuple(sorted(errands, key=lambda errand: (errand.at_ms, errand.number)))

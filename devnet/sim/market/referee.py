@@ -54,6 +54,8 @@ class Referee:
         self.violations: list[str] = []
         self._said: dict[tuple[str, bytes, int, bytes], int] = {}
         """When honest members held an honest party's word: (kind, task, round, party)."""
+        self.accepted: set[bytes] = set()
+        """Inputs whose result was found."""
         self._nonces: dict[bytes, int] = {}
         self._openings: dict[tuple[str, bytes, int, bytes], Any] = {}
         self._work: dict[tuple[bytes, int], dict[bytes, bytes]] = {}
@@ -263,7 +265,6 @@ class Referee:
             for key in self.fold.list_eligible(rules.bond_min, job.requester)
             if key in place.members and key not in (round_.executor, *round_.verifiers)
         ]
-        subject = fact.task + bytes([fact.round])
         subject = fact.task + fact.round.to_bytes(2, "big")
         pool.sort(key=lambda key: (key in self.fold.paused, digest_of(digest, subject, key)))
         if not set(fact.verifiers) <= set(pool) or (
@@ -300,6 +301,7 @@ class Referee:
         right = make_output(job.input)
         if result != (right.digest, right.size_bytes):
             raise Breach("V1 the result is right", "a lie was accepted")
+        self.accepted.add(job.input)
 
     def _check_grade(self, fact: Settled) -> None:
         round_, job = self._get_round(fact.task, fact.round), self.fold.jobs[fact.task]

@@ -10,6 +10,7 @@ from devnet.sim.market.leaders import LEADERS
 from devnet.sim.market.plan import (
     BUDGET_MIN,
     COST_SHARE_MAX,
+    SCALES,
     SIZES,
     MarketPlan,
     draw_errands,
@@ -25,9 +26,10 @@ def make_plan(seed: int, attack: str | None) -> MarketPlan:
     """The world of a seed: with one attack, or, without, a brawl of all kinds of cheats."""
     rng = random.Random(f"market/{seed}/{attack or ''}")
     n = rng.choice(SIZES)
-    strangers, requesters = rng.randint(1, 4), ("r0", "r1")
-    traders = draw_traders(rng, n, strangers, BUDGET_MIN // COST_SHARE_MAX)
-    errands = draw_errands(rng, requesters, rng.randint(3, 8), Parameters(), n)
+    strangers, requesters = rng.randint(1, 3), ("r0", "r1")
+    scale = rng.choice(SCALES)
+    traders = draw_traders(rng, n, strangers, scale * BUDGET_MIN // COST_SHARE_MAX)
+    errands = draw_errands(rng, requesters, rng.randint(10, 24), Parameters(), n, scale)
     names = [trader.name for trader in traders]
     leaders: dict[str, str] = {}
     if attack is None:
@@ -43,6 +45,7 @@ def make_plan(seed: int, attack: str | None) -> MarketPlan:
     return MarketPlan(
         seed=seed,
         n=n,
+        scale=scale,
         traders=traders,
         requesters=requesters,
         spares=tuple(f"x{i}" for i in range(SPARES)),

@@ -49,6 +49,8 @@ class MarketWorld:
         self.operations = 0
         self._wakes: list[int] = []
         self._shown: list[Waiting] = []
+        self._is_news = True
+        """Something was executed, or a run has ended, since honest parties looked."""
         self._done: set[tuple[str, object]] = set()
         self.parties: dict[str, Party] = {}
         self.by_key: dict[bytes, Party] = {}
@@ -125,8 +127,10 @@ class MarketWorld:
             for errand in party.errands:
                 self.wake(self.start_ms + errand.at_ms)
         for _ in range(STEPS_MAX):
+            is_news, self._is_news = self._is_news, False
             for party in self.parties.values():
-                party.act(self)
+                if is_news or not party.is_honest:
+                    party.act(self)
             if self._is_over():
                 break
             self._step()
@@ -157,8 +161,6 @@ class MarketWorld:
         moments = [moment for moment in moments if moment > self.now_ms]
         if due_ms is not None and due_ms > self.now_ms:
             moments.append(due_ms)
-        while self._wakes and self._wakes[0] <= self.now_ms:
-            heapq.heappop(self._wakes)
         moments += self._wakes[:1]
         since_ms = self._pressed_since()
         if since_ms is not None:
@@ -168,9 +170,15 @@ class MarketWorld:
                 return
             moments += [expires_ms, min(expires_ms, self.now_ms + TIMEOUT_MS // 4)]
         self.now_ms = min(moments, default=self.now_ms + BATCH_MS)
+        self._take_wakes()
         if self.now_ms > self.start_ms + END_MS:
             self.referee.report("L5 nothing stays stuck", "a task never ends")
             self.pool.clear()
+
+    def _take_wakes(self) -> None:
+        while self._wakes and self._wakes[0] <= self.now_ms:
+            heapq.heappop(self._wakes)
+            self._is_news = True
 
     def _order(self, leader: Leader, batch: Sequence[Waiting]) -> None:
         self.now_ms += BATCH_MS
@@ -180,6 +188,8 @@ class MarketWorld:
         position = self.state.position + 1
         facts = self.state.execute(position, time_ms, digest, ordered)
         self.log += facts
+        self._is_news = True
+        self._take_wakes()
         self.operations += len(batch)
         gone = {id(each) for each in batch}
         self.pool = [each for each in self.pool if id(each) not in gone]
