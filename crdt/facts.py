@@ -10,6 +10,16 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
+from crdt.facts_auctions import AuctionBegan as AuctionBegan
+from crdt.facts_auctions import AuctionBidCommitted as AuctionBidCommitted
+from crdt.facts_auctions import AuctionBidRevealed as AuctionBidRevealed
+from crdt.facts_auctions import AuctionBidsClosed as AuctionBidsClosed
+from crdt.facts_auctions import AuctionCancelled as AuctionCancelled
+from crdt.facts_auctions import AuctionEnded as AuctionEnded
+from crdt.facts_auctions import AuctionPhase as AuctionPhase
+from crdt.facts_auctions import BidPlaced as BidPlaced
+from crdt.facts_auctions import Delivered as Delivered
+from crdt.facts_auctions import DeliveryEnded as DeliveryEnded
 from crdt.facts_committees import BorderFrozen as BorderFrozen
 from crdt.facts_committees import BorderRenewed as BorderRenewed
 from crdt.facts_committees import CommitteeConsented as CommitteeConsented
@@ -46,6 +56,7 @@ Phase = Literal[
 ]
 """What a task waits for: sealed bids, opened bids, the executor, verifiers' sealed results, opened
 results, and the last two again when the draw was escalated."""
+AnyPhase = Literal[Phase, AuctionPhase]
 
 
 class Minted(Fact, frozen=True, tag="minted"):
@@ -170,8 +181,17 @@ class BidRevealed(Fact, frozen=True, tag="bid_revealed"):
     price: Amount
 
 
+class TaskBid(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An opened bid for a task that counted when its round was awarded."""
+
+    bidder: Key
+    price: Amount
+    weight_ppm: Amount
+
+
 class Awarded(Fact, frozen=True, tag="awarded"):
-    """The auction's result: an agreement. `price` is what the winner is paid."""
+    """The auction's result: an agreement. `price` is what the winner is paid. It follows from
+    `budget`, `seed` and `bids` in this fact alone (`protocols/auction/verify.py`)."""
 
     task: Digest
     round: Round
@@ -179,6 +199,9 @@ class Awarded(Fact, frozen=True, tag="awarded"):
     bid: Amount
     price: Amount
     deadline_ms: TimeMs
+    budget: Amount
+    seed: Digest
+    bids: tuple[TaskBid, ...]
 
 
 class Unsold(Fact, frozen=True, tag="unsold"):
@@ -368,6 +391,15 @@ AnyFact = (
     | Imported
     | BorderRenewed
     | BorderFrozen
+    | AuctionBegan
+    | AuctionBidCommitted
+    | AuctionBidsClosed
+    | AuctionBidRevealed
+    | BidPlaced
+    | AuctionEnded
+    | AuctionCancelled
+    | Delivered
+    | DeliveryEnded
 )
 
 

@@ -24,7 +24,6 @@ import trio
 import trio_asyncio
 
 from crdt import log
-from crdt.tasks import TaskRow
 from node.ledger_read import LedgerReader, RunAsyncio
 from node.ledger_rows import (
     CHAIN_START,
@@ -37,7 +36,7 @@ from node.ledger_rows import (
     build_log_entry_row,
 )
 from node.ledger_states import Statements, build_begin, build_coming, build_snapshot
-from node.projections import TaskProjection
+from node.projections import project_auctions, project_tasks
 from protocols.step import ChunkFetched, Snapshot, TransferBegun, Transferred
 
 __all__ = ["ExecutedBatch", "FactProof", "FactRow", "Ledger", "LedgerError", "LedgerFull"]
@@ -217,8 +216,10 @@ class Ledger(LedgerReader):
             raise LedgerError(f"a state at {state.position} does not follow {position}")
 
         def build() -> Statements:
-            tasks = TaskProjection(state.tasks)
-            tip = CommitteeTip(state.position, state.head, state.digest, tasks)
+            tip = CommitteeTip(
+                *(state.position, state.head, state.digest),
+                *(project_tasks(state.tasks), project_auctions(state.auctions)),
+            )
             self._tips[state.committee] = tip
             return build_begin(state)
 
@@ -278,7 +279,7 @@ class Ledger(LedgerReader):
     def _build_batch(self, rows: Rows, batch: ExecutedBatch) -> None:
         tip = self._tips.get(batch.committee)
         if tip is None:
-            tip = CommitteeTip(-1, log.GENESIS_PREVIOUS, CHAIN_START, TaskProjection())
+            tip = CommitteeTip(-1, log.GENESIS_PREVIOUS, CHAIN_START)
             self._tips[batch.committee] = tip
         rows.add_batch(batch, tip)
 
@@ -325,9 +326,10 @@ class Ledger(LedgerReader):
             if last is None:
                 continue
             position, head = last
-            rows: list[TaskRow] = await self.read_tasks_open(committee)
+            tasks = project_tasks(await self.read_tasks_open(committee))
+            auctions = project_auctions(await self.read_auctions_open(committee))
             record_hash = await self.read_record_hash(committee)
-            self._tips[committee] = CommitteeTip(position, head, record_hash, TaskProjection(rows))
+            self._tips[committee] = CommitteeTip(position, head, record_hash, tasks, auctions)
             self._queued_tips[committee] = (position, head)
 
 

@@ -187,4 +187,5 @@ def make_transferred(genesis: Genesis, state: StoredState, chunks: dict[int, byt
     return Transferred(
         *(state.committee, state.position, state.certificate, checkpoint.head, checkpoint.state),
         *(state.size, state.root, state.leaves, chain.list_balances(), chain.list_tasks()),
+        chain.list_auctions(),
     )

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crdt import log
+from crdt.auctions import get_subject
 from crdt.facts import decode_fact, find_epoch_began
-from crdt.tasks import get_task
 from identity.certificate import Certificate
 from identity.errors import EconodeError
 from node.ledger_file import damaged, open_readonly
@@ -42,7 +42,32 @@ class ProofReader:
         id_ = None
         if task:
             id_, position = self._find_task(task)
-        entry = self._prove_entry(position, id_)
+        return self._bundle(network, self._prove_entry(position, id_))
+
+    def prove_item(self, network: bytes, position: int, item: int) -> Bundle:
+        """The proof of one fact by its place."""
+        return self._bundle(network, self.prove_items(position, [item]))
+
+    def find_last(self, prefix: str, kinds: Sequence[str]) -> tuple[int, int]:
+        """Position and item of the last fact of one of `kinds` about the one task or auction whose
+        id begins with these hex digits."""
+        marks = ", ".join("?" * len(kinds))
+        rows = self._connection.execute(
+            f"SELECT task, position, item FROM records WHERE committee = ? AND kind IN ({marks}) "
+            "AND hex(task) LIKE ? || '%' ORDER BY position DESC, item DESC",
+            (self._committee, *kinds, prefix),
+        )
+        found = rows.fetchone()
+        if found is None:
+            raise not_found(
+                "result", prefix, "`econode auction list` shows the auctions that ended"
+            )
+        if any(row[0] != found[0] for row in rows):
+            raise Problem("ambiguous", f"several auctions begin with {prefix}", status=409)
+        return found[1], found[2]
+
+    def _bundle(self, network: bytes, entry: ProvenEntry) -> Bundle:
+        position = entry.header.position
         certified, certificate = self.find_certificate(position)
         if certified - position > HEADERS_MAX:
             raise _not_certified(position)
@@ -69,7 +94,7 @@ class ProofReader:
 
     def _prove_entry(self, position: int, task: bytes | None) -> ProvenEntry:
         facts = enumerate(decode_fact(item) for item in self._read_items(position))
-        chosen = [index for index, fact in facts if task is None or get_task(fact) == task]
+        chosen = [index for index, fact in facts if task is None or get_subject(fact) == task]
         return self.prove_items(position, chosen)
 
     def prove_items(self, position: int, chosen: Sequence[int]) -> ProvenEntry:

@@ -5,7 +5,8 @@ from typing import Any
 
 import aiosqlite
 
-from crdt import log
+from crdt import auctions, log
+from crdt.auctions import AuctionRow
 from crdt.tasks import ENDED_STATES, TaskRow
 from identity import schema
 from identity.errors import EconodeError
@@ -278,6 +279,45 @@ class LedgerReader:
             *(committee, *ENDED_STATES),
         )
         return [TaskRow(*row[1:]) for row in rows]
+
+    async def get_auction(self, committee: bytes, auction: bytes) -> AuctionRow | None:
+        sql = "SELECT * FROM auctions WHERE committee = ? AND auction = ?"
+        rows = await self._fetch(sql, committee, auction)
+        return AuctionRow(*rows[0][1:]) if rows else None
+
+    async def read_auctions(
+        self,
+        committee: bytes,
+        *,
+        count_max: int,
+        after: bytes | None = None,
+        state: str | None = None,
+        opener: bytes | None = None,
+    ) -> list[AuctionRow]:
+        """General auctions in order of their id; `after` is the last id of the page before."""
+        rows = await self._fetch(
+            "SELECT * FROM auctions WHERE committee = ? AND auction > ? "
+            "AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR opener = ?4) "
+            "ORDER BY auction LIMIT ?5",
+            *(committee, after or b"", state, opener, min(count_max, READ_COUNT_MAX)),
+        )
+        return [AuctionRow(*row[1:]) for row in rows]
+
+    async def find_auctions(self, committee: bytes, prefix: str) -> list[AuctionRow]:
+        """At most two general auctions whose id in hex begins with `prefix`."""
+        rows = await self._fetch(
+            "SELECT * FROM auctions WHERE committee = ? AND hex(auction) LIKE ? || '%' LIMIT 2",
+            *(committee, prefix),
+        )
+        return [AuctionRow(*row[1:]) for row in rows]
+
+    async def read_auctions_open(self, committee: bytes) -> list[AuctionRow]:
+        """All that have not ended; bounded by `Parameters.auctions_open_max`."""
+        rows = await self._fetch(
+            "SELECT * FROM auctions WHERE committee = ? AND state NOT IN (?, ?, ?)",
+            *(committee, *auctions.ENDED_STATES),
+        )
+        return [AuctionRow(*row[1:]) for row in rows]
 
     async def read_balances(
         self, committee: bytes, *, account: bytes | None = None

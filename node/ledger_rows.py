@@ -9,11 +9,18 @@ import cbor2
 import msgspec
 
 from crdt import log
+from crdt.auctions import AuctionRow, get_subject
 from crdt.facts import Fact, decode_fact
-from crdt.tasks import TaskRow, get_task
+from crdt.tasks import TaskRow
 from identity import cbor, schema
 from identity.errors import EconodeError
-from node.projections import TaskProjection, compute_deltas, list_accounts
+from node.projections import (
+    Projection,
+    compute_deltas,
+    list_accounts,
+    project_auctions,
+    project_tasks,
+)
 
 CHAIN_START = bytes(32)
 """The record hash before a committee's first record."""
@@ -93,7 +100,8 @@ class CommitteeTip:
     position: int
     head: bytes
     record_hash: bytes
-    tasks: TaskProjection
+    tasks: Projection[TaskRow] = field(default_factory=project_tasks)
+    auctions: Projection[AuctionRow] = field(default_factory=project_auctions)
 
 
 def get_kind(fact: Fact) -> str:
@@ -118,7 +126,7 @@ def decode_list(data: bytes) -> tuple[bytes, ...]:
         raise LedgerError(f"a damaged list of statements: {error}") from None
 
 
-def build_task_row(committee: bytes, row: TaskRow) -> tuple[Any, ...]:
+def build_row(committee: bytes, row: TaskRow | AuctionRow) -> tuple[Any, ...]:
     return (committee, *msgspec.structs.astuple(row))
 
 
@@ -128,6 +136,7 @@ INSERTS = {
     "records": "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
     "record_accounts": "INSERT INTO record_accounts VALUES (?, ?, ?, ?)",
     "tasks": f"INSERT OR REPLACE INTO tasks VALUES ({', '.join('?' * 20)})",
+    "auctions": f"INSERT OR REPLACE INTO auctions VALUES ({', '.join('?' * 15)})",
     "chunks": "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
     "certificates": "INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)",
     "log_entries": "INSERT OR IGNORE INTO log_entries VALUES (?, ?, ?, ?)",
@@ -167,15 +176,17 @@ class Rows:
         facts = batch.facts or tuple(map(decode_fact, batch.entry.items))
         for item, (fact, data) in enumerate(zip(facts, batch.entry.items, strict=True)):
             tip.record_hash = chain_record(tip.record_hash, committee, position, item, data)
-            row = (committee, position, item, get_kind(fact), get_task(fact), data)
+            row = (committee, position, item, get_kind(fact), get_subject(fact), data)
             self.add("records", (*row, tip.record_hash))
             accounts = list_accounts(fact)
             self.add("record_accounts", *((committee, key, position, item) for key in accounts))
             tip.tasks.apply(fact, header.time_ms)
+            tip.auctions.apply(fact, header.time_ms)
         self._add_projections(committee, facts, tip)
 
     def _add_projections(self, committee: bytes, facts: Sequence[Fact], tip: CommitteeTip) -> None:
-        self.add("tasks", *(build_task_row(committee, row) for row in tip.tasks.take_changed()))
+        self.add("tasks", *(build_row(committee, row) for row in tip.tasks.take_changed()))
+        self.add("auctions", *(build_row(committee, row) for row in tip.auctions.take_changed()))
         for (account, bucket), delta in compute_deltas(facts).items():
             key = (committee, account, bucket)
             self.deltas[key] = self.deltas.get(key, 0) + delta

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crdt.tasks import ENDED_STATES
+from crdt import auctions, tasks
 from identity import schema
 from identity.certificate import Certificate
 from identity.errors import InvalidBytes, InvalidCertificate, InvalidSchema
-from node.ledger_rows import INSERTS, LedgerError, build_task_row
+from node.ledger_rows import INSERTS, LedgerError, build_row
 from protocols.committee import Committee
 from protocols.messages import (
     CERTIFICATE_BYTES_MAX,
@@ -35,7 +35,8 @@ from protocols.step import Snapshot, TransferBegun, Transferred
 SNAPSHOTS_OWN_MAX = 2
 """Own snapshots that are kept: the older one for those that are fetching it."""
 
-Statements = list[tuple[str, list[tuple[Any, ...]]]]
+Statement = tuple[str, list[tuple[Any, ...]]]
+Statements = list[Statement]
 
 _INSERT_SNAPSHOT = "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?)"
 _FORGET_COMING = (
@@ -160,15 +161,14 @@ def build_coming(begun: TransferBegun) -> Statements:
 def build_begin(state: Transferred) -> Statements:
     """Begin a new stretch of the log behind a fetched state, whose chunks are all here.
 
-    Balances and open tasks are the state's. A task that was open before and is not in the state
-    has ended meanwhile; how, is not held, so its row goes.
+    Balances and what is under way are the state's. A task or auction that was open before and is
+    not in the state has ended meanwhile; how, is not held, so its row goes.
     """
     committee = state.committee
     row = (
         *(committee, state.position, "begin", state.certificate, state.size),
         *(state.root, state.leaves),
     )
-    marks = ", ".join("?" * len(ENDED_STATES))
     return [
         (_INSERT_SNAPSHOT, [row]),
         ("DELETE FROM balances WHERE committee = ?", [(committee,)]),
@@ -176,9 +176,14 @@ def build_begin(state: Transferred) -> Statements:
             "INSERT INTO balances VALUES (?, ?, ?, ?)",
             [(committee, *balance) for balance in state.balances],
         ),
-        (
-            f"DELETE FROM tasks WHERE committee = ? AND state NOT IN ({marks})",
-            [(committee, *ENDED_STATES)],
-        ),
-        (INSERTS["tasks"], [build_task_row(committee, task) for task in state.tasks]),
+        _forget_open("tasks", committee, tasks.ENDED_STATES),
+        (INSERTS["tasks"], [build_row(committee, row) for row in state.tasks]),
+        _forget_open("auctions", committee, auctions.ENDED_STATES),
+        (INSERTS["auctions"], [build_row(committee, row) for row in state.auctions]),
     ]
+
+
+def _forget_open(table: str, committee: bytes, ended: tuple[str, ...]) -> Statement:
+    marks = ", ".join("?" * len(ended))
+    sql = f"DELETE FROM {table} WHERE committee = ? AND state NOT IN ({marks})"
+    return sql, [(committee, *ended)]

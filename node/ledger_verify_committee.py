@@ -1,18 +1,19 @@
 """The part of the ledger's check that is about one committee: see `node.ledger_verify`."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from crdt import log
+from crdt import auctions, log, tasks
+from crdt.auctions import AuctionRow, get_auction, get_subject
 from crdt.facts import CommitteeFormed, Fact, decode_fact
 from crdt.heads import PROOF_BYTES_MAX, Prover
 from crdt.stake import StakeView, Unbalanced
-from crdt.tasks import ENDED_STATES, TaskRow, fold_task, get_task
+from crdt.tasks import TaskRow, get_task
 from identity import cbor
 from identity.envelope import Statement
 from identity.errors import EconodeError, InvalidBytes, InvalidSchema
-from node.ledger_rows import CHAIN_START, build_task_row, chain_record, get_kind
+from node.ledger_rows import CHAIN_START, build_row, chain_record, get_kind
 from node.ledger_verify_states import StateCheck
 from node.projections import list_accounts
 from protocols.committee import Committee, make_epochs
@@ -64,6 +65,7 @@ class CommitteeCheck:
         self._report = report
         self._hash = CHAIN_START
         self._tasks: dict[bytes, TaskRow] = {}
+        self._auctions: dict[bytes, AuctionRow] = {}
         self._accounts = 0
         self._states = StateCheck(connection, self.committees, self._add)
 
@@ -113,8 +115,11 @@ class CommitteeCheck:
         self._hash = checkpoint.state
         self.stake = StakeView()
         self.stake.restore(application.list_balances(), ())
-        ended = {task: row for task, row in self._tasks.items() if row.state in ENDED_STATES}
-        self._tasks = {**ended, **{row.task: row for row in application.list_tasks()}}
+        done = {id_: row for id_, row in self._tasks.items() if row.state in tasks.ENDED_STATES}
+        self._tasks = done | {row.task: row for row in application.list_tasks()}
+        states = auctions.ENDED_STATES
+        over = {id_: row for id_, row in self._auctions.items() if row.state in states}
+        self._auctions = over | {row.auction: row for row in application.list_auctions()}
         return checkpoint.head
 
     def _read(self, table: str, columns: str, order: str = "position") -> Iterator[Row]:
@@ -144,7 +149,7 @@ class CommitteeCheck:
             except InvalidBytes as error:
                 self._add("records", row, f"not a fact: {error}")
                 continue
-            if (kind, task) != (get_kind(fact).encode(), get_task(fact)):
+            if (kind, task) != (get_kind(fact).encode(), get_subject(fact)):
                 self._add("records", row, "its kind or task is not that of the fact")
         return items
 
@@ -249,9 +254,14 @@ class CommitteeCheck:
             self.formed.append((position, fact))
         task = get_task(fact)
         if task is not None:
-            row = fold_task(self._tasks.get(task), fact, time_ms)
+            row = tasks.fold_task(self._tasks.get(task), fact, time_ms)
             if row is not None:
                 self._tasks[task] = row
+        auction = get_auction(fact)
+        if auction is not None:
+            found = auctions.fold_auction(self._auctions.get(auction), fact, time_ms)
+            if found is not None:
+                self._auctions[auction] = found
         self._check_accounts(position, item, fact)
 
     def _check_accounts(self, position: int, item: int, fact: Fact) -> None:
@@ -296,21 +306,31 @@ class CommitteeCheck:
         }
         for (account, bucket), amount in stored.items() ^ self.stake.balances().items():
             self._add("balances", f"{account.hex()[:16]}/{bucket}", f"{amount} on one side only")
-        columns = ", ".join(TaskRow.__struct_fields__)
-        rows = self._connection.execute(
-            f"SELECT committee, {columns} FROM tasks WHERE committee = ?", (committee,)
-        )
-        folded = {
-            tuple(each.encode() if isinstance(each, str) else each for each in row)
-            for row in (build_task_row(committee, each) for each in self._tasks.values())
-        }
-        for row in set(rows) ^ folded:
-            self._add("tasks", row[1].hex()[:16], "not what the records say")
+        self._check_rows("tasks", TaskRow, self._tasks.values())
+        self._check_rows("auctions", AuctionRow, self._auctions.values())
         (count,) = self._connection.execute(
             "SELECT count(*) FROM record_accounts WHERE committee = ?", (committee,)
         ).fetchone()
         if count != self._accounts:
             self._add("record_accounts", "all", f"{count} rows instead of {self._accounts}")
+
+    def _check_rows(
+        self,
+        table: str,
+        kind: type[TaskRow] | type[AuctionRow],
+        expected: Iterable[TaskRow | AuctionRow],
+    ) -> None:
+        committee = self._committee.id
+        columns = ", ".join(kind.__struct_fields__)
+        rows = self._connection.execute(
+            f"SELECT committee, {columns} FROM {table} WHERE committee = ?", (committee,)
+        )
+        folded = {
+            tuple(each.encode() if isinstance(each, str) else each for each in row)
+            for row in (build_row(committee, each) for each in expected)
+        }
+        for row in set(rows) ^ folded:
+            self._add(table, row[1].hex()[:16], "not what the records say")
 
 
 def _decode_list(data: bytes) -> list[bytes]:

@@ -5,15 +5,19 @@ of the records they come from, and the verifier folds them again and compares.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
+from typing import Generic, TypeVar
 
+from crdt import auctions, tasks
+from crdt.auctions import AuctionRow
 from crdt.facts import COMMON, Fact
-from crdt.tasks import ENDED_STATES, TaskRow, fold_task, get_task
+from crdt.tasks import TaskRow
 
 # The fields of facts that name an account, or several.
 _ACCOUNT_FIELDS = (
-    *("account", "to", "agent", "requester", "bidder", "winner", "party", "executor", "offender"),
+    *("account", "to", "agent", "requester", "bidder", "winner", "party", "executor"),
+    *("offender", "opener"),
 )
 _ACCOUNTS_FIELDS = ("bidders", "verifiers", "holders", "members")
 
@@ -37,6 +41,7 @@ def list_accounts(fact: Fact) -> list[bytes]:
     found = {key for field in single if (key := getattr(fact, field)) is not None}
     for field in several:
         found.update(getattr(fact, field))
+    found.update(award.winner for award in getattr(fact, "awards", ()))
     for move in fact.moves:
         found.update((move.source, move.target))
     found.discard(COMMON)
@@ -54,32 +59,56 @@ def compute_deltas(facts: Iterable[Fact]) -> dict[Balance, int]:
     return dict(deltas)
 
 
-class TaskProjection:
-    """The tasks of one committee that have not ended, and the rows changed since `take_changed`.
+Row = TypeVar("Row", TaskRow, AuctionRow)
 
-    Ended tasks never change again and are let go, so memory is bounded by the number of tasks
-    that a committee lets be under way (`Parameters.tasks_open_max`).
+
+class Projection(Generic[Row]):
+    """What of one kind has not ended in a committee, and the rows changed since `take_changed`.
+
+    `get_id` names what a fact is about, `fold` gives the row after a fact. What is in one of the
+    states `ended` never changes again and is let go, so memory is bounded by what a committee lets
+    be under way (`Parameters.tasks_open_max`, `auctions_open_max`).
     """
 
-    def __init__(self, rows: Iterable[TaskRow] = ()) -> None:
-        self._open = {row.task: row for row in rows}
-        self._changed: dict[bytes, TaskRow] = {}
+    def __init__(
+        self,
+        rows: Mapping[bytes, Row],
+        get_id: Callable[[Fact], bytes | None],
+        fold: Callable[[Row | None, Fact, int], Row | None],
+        ended: Collection[str],
+    ) -> None:
+        self._open: dict[bytes, Row] = dict(rows)
+        self._changed: dict[bytes, Row] = {}
+        self._get_id, self._ended = get_id, ended
+        self._fold: Callable[[Row | None, Fact, int], Row | None] = fold
 
     def apply(self, fact: Fact, time_ms: int) -> None:
-        task = get_task(fact)
-        if task is None:
+        id_ = self._get_id(fact)
+        if id_ is None:
             return
-        before = self._open.get(task) or self._changed.get(task)
-        row = fold_task(before, fact, time_ms)
+        before = self._open.get(id_) or self._changed.get(id_)
+        row = self._fold(before, fact, time_ms)
         if row is None or row is before:
             return
-        self._changed[task] = row
-        if row.state in ENDED_STATES:
-            self._open.pop(task, None)
+        self._changed[id_] = row
+        if row.state in self._ended:
+            self._open.pop(id_, None)
         else:
-            self._open[task] = row
+            self._open[id_] = row
 
-    def take_changed(self) -> list[TaskRow]:
+    def take_changed(self) -> list[Row]:
         changed = list(self._changed.values())
         self._changed.clear()
         return changed
+
+
+def project_tasks(rows: Iterable[TaskRow] = ()) -> Projection[TaskRow]:
+    """The projection of tasks that begins with these `rows` of open ones."""
+    known = {row.task: row for row in rows}
+    return Projection(known, tasks.get_task, tasks.fold_task, tasks.ENDED_STATES)
+
+
+def project_auctions(rows: Iterable[AuctionRow] = ()) -> Projection[AuctionRow]:
+    """The projection of general auctions that begins with these `rows` of open ones."""
+    known = {row.auction: row for row in rows}
+    return Projection(known, auctions.get_auction, auctions.fold_auction, auctions.ENDED_STATES)

@@ -1,7 +1,7 @@
 -- The event-sourced ledger: what a node's committees ordered and what peers said of themselves.
 --
 -- batches, records, entries, certificates, log_entries, forks and evidence are only ever added to.
--- tasks, balances and record_accounts are projections: folds over records, rebuilt from them at will.
+-- tasks, auctions, balances and record_accounts are projections: folds over records, rebuilt from them at will.
 -- Of the states in snapshots and chunks older ones make room.
 
 CREATE TABLE network (
@@ -30,7 +30,7 @@ CREATE TABLE entries (
     PRIMARY KEY (committee, position)
 ) STRICT, WITHOUT ROWID;
 
--- One row per fact. hash = SHA-256(hash of the committee's row before | the row's fields); behind a
+-- One row per fact; task is the task or general auction it is about. hash = SHA-256(hash of the committee's row before | the row's fields); behind a
 -- snapshot of kind begin the row before is the digest of that state.
 CREATE TABLE records (
     committee BLOB NOT NULL,
@@ -138,6 +138,26 @@ CREATE TABLE tasks (
     PRIMARY KEY (committee, task)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_by_state ON tasks (committee, state);
+
+CREATE TABLE auctions (
+    committee BLOB NOT NULL,
+    auction BLOB NOT NULL,
+    opener BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    title TEXT NOT NULL,
+    lots INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    bids INTEGER NOT NULL,
+    price INTEGER,
+    winners BLOB NOT NULL,
+    pending INTEGER NOT NULL,
+    opened_ms INTEGER NOT NULL,
+    deadline_ms INTEGER NOT NULL,
+    ended_ms INTEGER,
+    PRIMARY KEY (committee, auction)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX auctions_by_state ON auctions (committee, state);
 
 CREATE TABLE balances (
     committee BLOB NOT NULL,

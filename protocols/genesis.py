@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from crdt.facts import is_transit_account
+from crdt.facts_auctions import BIDDERS_MAX, BUNDLES_MAX, LOTS_MAX
 from identity import keys, schema
 from identity.errors import EconodeError
 from identity.schema import Amount, Name, Positive, TimeMs
@@ -68,6 +69,18 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     makes others' good work be forgotten faster by asking for many cheap tasks."""
     tasks_open_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 10_000
     """Tasks that may be under way at once in a committee."""
+    auctions_open_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 256
+    """General auctions that may be under way at once in a committee, their deliveries too."""
+    auction_lots_max: Annotated[int, msgspec.Meta(ge=1, le=LOTS_MAX)] = LOTS_MAX
+    """Lots of one auction."""
+    auction_bidders_max: Annotated[int, msgspec.Meta(ge=1, le=BIDDERS_MAX)] = BIDDERS_MAX
+    """Bidders of one auction; with bundles fewer, see `auction_bundles_total_max`."""
+    auction_bundles_max: Annotated[int, msgspec.Meta(ge=1, le=BUNDLES_MAX)] = 32
+    """Bundles of one bid in a combinatorial auction."""
+    auction_bundles_total_max: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 2_048
+    """Bundles of all bids in one: so many bidders it has room for as may each bid the most."""
+    auction_phase_ms_min: Positive = 1_000
+    """Shortest time for bids, for opening them, for delivering and for accepting."""
     member_bond_min: Amount = 10_000
     """Who joins the committee has at least this much bonded."""
     epoch_changes_max: Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)] = 1

@@ -14,6 +14,7 @@ Several steps may be joined with `extend` and driven as one.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from crdt.auctions import AuctionRow
 from crdt.facts import Bucket, Fact
 from crdt.log import Entry
 from crdt.tasks import TaskRow
@@ -117,7 +118,8 @@ class ChunkFetched:
 @dataclass(frozen=True, slots=True)
 class Transferred:
     """The fetched state at `position` is the member's own now; what lies between its last executed
-    batch and `position` is not held. `balances` and `tasks` (those under way) stand in it."""
+    batch and `position` is not held. `balances`, `tasks` and `auctions` (those under way) stand in
+    it."""
 
     committee: bytes
     position: int
@@ -129,6 +131,7 @@ class Transferred:
     leaves: bytes
     balances: tuple[tuple[bytes, Bucket, int], ...]
     tasks: tuple[TaskRow, ...]
+    auctions: tuple[AuctionRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

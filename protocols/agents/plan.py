@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from crdt.facts import OfferedCapability, Phase
+from crdt.facts import AnyPhase, OfferedCapability, Phase
+from protocols.agents import inventories
 from protocols.agents.strategies import Costs, Strategy
 from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
 from protocols.committee import Committee
@@ -87,13 +88,15 @@ class Planner:
         shows = _drop_none(self._open_work(duty, outcomes) for duty in open_)
         works = _drop_none(self._seal_work(duty, outcomes) for duty in open_)
         bids = self._seal_bids(state, duties, said)
-        inventories = self._take_inventory(state, open_, held)
+        held = list(held)
+        items = self._take_inventory(state, open_, held)
+        items += self._take_auction_inventory(state, pending, held)
         return [
             *(RevealBids(part) for part in _split(reveals)),
             *(RevealWork(part) for part in _split(shows)),
             *(CommitWork(part) for part in _split(works)),
             *(CommitBids(part) for part in _split(bids)),
-            *(Inventory(part) for part in _split(inventories)),
+            *(Inventory(part) for part in _split(items)),
         ]
 
     def derive_salt(self, task: bytes, round: int, kind: str) -> bytes:
@@ -188,6 +191,21 @@ class Planner:
             parties = sorted(set(speakers.get(said, ())).intersection(waiting))
             items.append(Held(duty.task, duty.round, duty.phase, tuple(parties)))
         return items
+
+    def _take_auction_inventory(
+        self,
+        state: EconomyState,
+        pending: Sequence[Operation],
+        held: Iterable[tuple[bytes, Operation]],
+    ) -> list[Held]:
+        said = _list_inventories(pending)
+        return inventories.list_held(state, self.me, said, _list_executable(state, held))
+
+
+def _list_inventories(pending: Iterable[Operation]) -> Iterator[tuple[bytes, AnyPhase]]:
+    for operation in pending:
+        if isinstance(operation.body, Inventory):
+            yield from ((item.task, item.phase) for item in operation.body.held)
 
 
 def plan_offer(

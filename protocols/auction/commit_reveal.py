@@ -5,7 +5,7 @@ round stand in it, so nobody can replay one.
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from identity import cbor
 
@@ -21,6 +21,21 @@ def compute_bid_commitment(
 ) -> bytes:
     """The seal of a bid; `salt` is 32 secret bytes."""
     content = ["econode/bid", network, committee, task, round, bidder, price, salt]
+    return hashlib.sha256(cbor.encode(content)).digest()
+
+
+def compute_auction_commitment(
+    network: bytes,
+    committee: bytes,
+    auction: bytes,
+    bidder: bytes,
+    bundles: Sequence[tuple[bytes, int]],
+    salt: bytes,
+) -> bytes:
+    """The seal of a bid in a general auction: (lots, price) of each bundle, in the order in which
+    they will be opened."""
+    priced = [[lots, price] for lots, price in bundles]
+    content = ["econode/auction-bid", network, committee, auction, bidder, priced, salt]
     return hashlib.sha256(cbor.encode(content)).digest()
 
 

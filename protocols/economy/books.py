@@ -5,7 +5,6 @@ it. Whatever is kept beside the views (agents, tasks, nonces) is small, bounded 
 accounts and `tasks_open_max`, and follows from the facts and operations before it.
 """
 
-import heapq
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -26,6 +25,7 @@ from protocols.economy.model import (
     Task,
 )
 from protocols.economy.operations import Receipt
+from protocols.economy.stages import Stages
 from protocols.economy.unbondings import Unbondings
 from protocols.genesis import Founding
 
@@ -34,8 +34,6 @@ CheckReceipt = Callable[[bytes], tuple[bytes, Receipt]]
 EPOCHS_KEPT_MAX = 64
 """Epochs whose members the state remembers, so that an offence in one of them is still proven.
 Older ones are beyond the reach of evidence: at most 64 x 100 keys are part of each state."""
-_STALE_MAX = 256
-"""Outdated entries that the heap of deadlines may hold beside two for each task."""
 
 _DUTIES: dict[Stage, DutyKind] = {
     "bid_commit": "bid",
@@ -48,12 +46,13 @@ _DUTIES: dict[Stage, DutyKind] = {
 }
 
 
-class Books:
+class Books(Stages):
     """State of the economy; the modules beside this one are functions on it."""
 
     def __init__(
         self, genesis: Founding, committee: Committee, check_receipt: CheckReceipt
     ) -> None:
+        super().__init__()
         self.parameters = genesis.parameters
         self.supply = genesis.compute_supply()
         """All credits of the network; no committee ever mints more."""
@@ -77,7 +76,6 @@ class Books:
         self.opened_count = 0
         self.nonces: dict[bytes, int] = {}
         self.agents: dict[bytes, Agent] = {}
-        self.tasks: dict[bytes, Task] = {}
         self.queue: dict[bytes, dict[int, Task]] = {}
         """Tasks waiting for an auction, by capability, in the order they came."""
         self.auctions: dict[int, Task] = {}
@@ -90,10 +88,6 @@ class Books:
         """Committees that credits cross to and from, by id."""
         self.facts: list[Fact] = []
         self._offering: dict[bytes, list[bytes]] = {}
-        self._todo: dict[bytes, dict[int, Task]] = {}
-        self._overdue: dict[int, Task] = {}
-        self._due: list[tuple[int, int, bytes]] = []
-        self._touched: dict[int, Task] = {}
         self._fee: Move | None = None
 
     @property
@@ -197,9 +191,7 @@ class Books:
         self.leave_stage(task)
         task.stage = stage
         task.stage_deadline_ms = self.time_ms + time_ms
-        task.waiting = dict.fromkeys(sorted(parties))
-        for party in task.waiting:
-            self._todo.setdefault(party, {})[task.number] = task
+        self.await_parties(task, parties)
         due_ms = task.stage_deadline_ms
         if stage in ("bid_commit", "bid_reveal"):
             self.auctions[task.number] = task
@@ -211,25 +203,12 @@ class Books:
         """Forget whom the present stage waits for."""
         if task.stage == "queued" and task.number in self.queue.get(task.capability, ()):
             self.dequeue(task)
-        for party in task.waiting:
-            self._forget_todo(party, task.number)
-        task.waiting = {}
-        task.inventories = {}
-        task.overdue = False
-        self._overdue.pop(task.number, None)
+        self.forget_parties(task)
         self.auctions.pop(task.number, None)
-
-    def hear(self, task: Task, party: bytes) -> None:
-        """The party has spoken, or its word no longer counts."""
-        if party in task.waiting:
-            del task.waiting[party]
-            self._forget_todo(party, task.number)
-            self.touch(task)
 
     def set_overdue(self, task: Task) -> None:
         """The stage's deadline has passed: members are asked for inventories."""
-        task.overdue = True
-        self._overdue[task.number] = task
+        self.mark_overdue(task)
         due_ms = self.time_ms + self.parameters.inventory_phase_ms
         if task.stage in ("bid_commit", "bid_reveal"):
             due_ms = min(due_ms, self.last_auction_ms(task))
@@ -239,66 +218,30 @@ class Books:
         self.leave_stage(task)
         del self.tasks[task.id]
 
-    def touch(self, task: Task) -> None:
-        """Look at the task again before the next operation."""
-        self._touched[task.number] = task
-
-    def take_touched(self) -> Task | None:
-        """The touched task that was opened first, or None."""
-        while self._touched:
-            task = self._touched.pop(min(self._touched))
-            if self.tasks.get(task.id) is task:
-                return task
-        return None
-
     # --- time --------------------------------------------------------------------------------
-
-    def schedule(self, task: Task, due_ms: int) -> None:
-        task.due_ms = due_ms
-        if len(self._due) > 2 * len(self.tasks) + _STALE_MAX:
-            self._due = [(other.due_ms, other.number, other.id) for other in self.tasks.values()]
-            heapq.heapify(self._due)
-        heapq.heappush(self._due, (due_ms, task.number, task.id))
 
     def next_due_ms(self) -> int | None:
         """When the agreed time next changes something; None when nothing is under way."""
         due = [proposal.deadline_ms for proposal in self.proposals.values()]
-        others = (self._next_task_ms(), self.unbondings.next_due_ms())
+        others = (self.next_staged_ms(), self.unbondings.next_due_ms())
         return min([*due, *(due_ms for due_ms in others if due_ms is not None)], default=None)
-
-    def _next_task_ms(self) -> int | None:
-        while self._due:
-            due_ms, _, id_ = self._due[0]
-            task = self.tasks.get(id_)
-            if task is not None and task.due_ms == due_ms:
-                return due_ms
-            heapq.heappop(self._due)
-        return None
-
-    def take_due(self) -> Task | None:
-        """The next task that is due at the present time, or None; it must be scheduled again."""
-        due_ms = self._next_task_ms()
-        if due_ms is None or due_ms > self.time_ms:
-            return None
-        return self.tasks[heapq.heappop(self._due)[2]]
 
     # --- duties ------------------------------------------------------------------------------
 
     def list_duties(self, me: bytes) -> list[Duty]:
         """What `me` should submit, in the order the tasks were opened."""
-        mine = self._todo.get(me, {})
-        duties = [_make_duty(task, _DUTIES[task.stage], me) for _, task in sorted(mine.items())]
+        duties = [_make_duty(task, _DUTIES[task.stage], me) for task in self.list_waiting(me)]
         if self.committee.is_member(me):
             duties += [
                 _make_duty(task, "inventory", me)
-                for _, task in sorted(self._overdue.items())
-                if me not in task.inventories
+                for task in self.list_overdue()
+                if isinstance(task, Task) and me not in task.inventories
             ]
         return duties
 
     def list_waiting(self, party: bytes) -> list[Task]:
         """Tasks that wait for the word of `party`, in the order they were opened."""
-        return [task for _, task in sorted(self._todo.get(party, {}).items())]
+        return [task for task in self.list_todo(party) if isinstance(task, Task)]
 
     def restore_indexes(self, queued: Sequence[bytes]) -> None:
         """Rebuild everything that follows from tasks and agents; `queued` is the queues' order."""
@@ -310,22 +253,12 @@ class Books:
         for id_ in queued:
             task = self.tasks[id_]
             self.queue.setdefault(task.capability, {})[task.number] = task
+        self.restore_stages()
         for task in self.tasks.values():
-            self.schedule(task, task.due_ms)
-            for party in task.waiting:
-                self._todo.setdefault(party, {})[task.number] = task
             if task.stage in ("bid_commit", "bid_reveal"):
                 self.auctions[task.number] = task
-            if task.overdue:
-                self._overdue[task.number] = task
             if task.executor is not None:
                 self.agents[task.executor].active += 1
-
-    def _forget_todo(self, party: bytes, number: int) -> None:
-        mine = self._todo[party]
-        del mine[number]
-        if not mine:
-            del self._todo[party]
 
 
 def _make_duty(task: Task, kind: DutyKind, me: bytes) -> Duty:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from crdt import log
+from crdt.auctions import AuctionRow
 from crdt.facts import Bucket, CommitteeFormed, encode_fact
 from crdt.tasks import TaskRow
 from protocols.committee import Committee
@@ -86,6 +87,9 @@ class Chain:
 
     def list_tasks(self) -> tuple[TaskRow, ...]:
         return tuple(self.state.task_rows())
+
+    def list_auctions(self) -> tuple[AuctionRow, ...]:
+        return tuple(self.state.auction_rows())
 
     def compute_state_digest(self) -> bytes:
         """The digest that a checkpoint at this position certifies."""

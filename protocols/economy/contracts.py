@@ -15,6 +15,7 @@ from crdt.facts import (
     BidRevealed,
     BidsClosed,
     Move,
+    TaskBid,
     TaskEnded,
     TaskOpened,
     Unsold,
@@ -327,11 +328,16 @@ def award(books: Books, task: Task) -> None:
     winner = result[0]
     spared = (key for key in task.bids if key not in silent and key != winner.bidder)
     moves += _return_deposits(task, spared)
-    _start_lease(books, task, winner, moves)
+    counted = tuple(TaskBid(bid.bidder, bid.price, bid.weight_ppm) for bid in bids)
+    _start_lease(books, task, winner, counted, moves)
 
 
 def _start_lease(
-    books: Books, task: Task, winner: mechanisms.Award, moves: tuple[Move, ...]
+    books: Books,
+    task: Task,
+    winner: mechanisms.Award,
+    bids: tuple[TaskBid, ...],
+    moves: tuple[Move, ...],
 ) -> None:
     bid = task.bids[winner.bidder].price
     assert bid is not None
@@ -348,6 +354,9 @@ def _start_lease(
             bid=bid,
             price=winner.price,
             deadline_ms=task.lease_ms,
+            budget=task.budget,
+            seed=task.seed,
+            bids=bids,
             moves=moves,
         )
     )

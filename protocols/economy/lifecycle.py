@@ -6,11 +6,22 @@ parties once `may_close` holds, or after `inventory_phase_ms`.
 """
 
 from protocols.auction.commit_reveal import may_close
-from protocols.economy import bonds, committees, contracts, verification
+from protocols.economy import (
+    auction_bids,
+    auction_results,
+    auctions,
+    bonds,
+    committees,
+    contracts,
+    deliveries,
+    verification,
+)
+from protocols.economy.auction_model import Auction
 from protocols.economy.books import Books
 from protocols.economy.model import OrderedOperation, Refused, Task
 from protocols.economy.operations import Held, Inventory
 from protocols.economy.slashing import revoke_lease
+from protocols.economy.stages import Staged
 
 SETTLED_MAX = 10_000
 """Settlements that wait for a snapshot before it is taken early: each is part of the state."""
@@ -21,7 +32,11 @@ def pass_time(books: Books) -> None:
     tasks, each in the order of their deadlines."""
     committees.lapse_due(books)
     bonds.release_due(books)
-    while (task := books.take_due()) is not None:
+    while (task := books.pop_due(books.time_ms)) is not None:
+        if isinstance(task, Auction):
+            _pass_auction(books, task)
+            advance_touched(books)
+            continue
         is_sold = task.stage not in ("queued", "bid_commit", "bid_reveal")
         if not is_sold and books.time_ms >= books.last_auction_ms(task):
             contracts.fail_task(books, task)
@@ -42,11 +57,11 @@ def record_inventories(
         raise Refused("not_a_member")
     rejected = []
     for index, held in enumerate(body.held):
-        task = books.tasks.get(held.task)
+        task = books.find_staged(held.task)
         if task is None or not _is_asked(task, held):
             rejected.append((index, "not_overdue"))
             continue
-        parties = tuple(sorted(key for key in set(held.parties) if key in task.waiting))
+        parties = tuple(sorted(key for key in set(held.parties) if _may_speak(books, task, key)))
         task.inventories[ordered.signer] = parties
         books.touch(task)
     return rejected
@@ -55,6 +70,10 @@ def record_inventories(
 def advance_touched(books: Books) -> None:
     """Close every stage that is complete; closing one may complete others."""
     while (task := books.take_touched()) is not None:
+        if isinstance(task, Auction):
+            if auctions.is_complete(books, task):
+                _close_auction(books, task)
+            continue
         if task.stage == "queued":
             continue
         executor = task.executor
@@ -75,14 +94,41 @@ def take_snapshot(books: Books) -> None:
         books.snapshot_ms = books.time_ms
 
 
-def _is_asked(task: Task, held: Held) -> bool:
+def _is_asked(task: Staged, held: Held) -> bool:
     return task.overdue and task.round == held.round and task.stage == held.phase
+
+
+def _may_speak(books: Books, task: Staged, party: bytes) -> bool:
+    if isinstance(task, Auction):
+        return books.stake.has(party) and task.may_speak(party)
+    return party in task.waiting
 
 
 def _may_close(books: Books, task: Task) -> bool:
     place = books.committee
     inventories = {key: held for key, held in task.inventories.items() if place.is_member(key)}
     return may_close(inventories, task.waiting, place.q, place.f)
+
+
+def _pass_auction(books: Books, auction: Auction) -> None:
+    if auction.overdue:
+        _close_auction(books, auction)
+    else:
+        auctions.set_overdue(books, auction)
+
+
+def _close_auction(books: Books, auction: Auction) -> None:
+    match auction.stage:
+        case "auction_commit":
+            auction_bids.close_commits(books, auction)
+        case "auction_reveal":
+            auction_results.end_sealed(books, auction)
+        case "auction_bid" | "auction_accept":
+            auction_bids.close_open(books, auction)
+        case "auction_delivery":
+            deliveries.close_delivery(books, auction)
+        case "auction_acceptance":
+            deliveries.close_acceptance(books, auction)
 
 
 def _close(books: Books, task: Task) -> None:

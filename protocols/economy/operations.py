@@ -9,9 +9,20 @@ from typing import Annotated
 
 import msgspec
 
-from crdt.facts import OfferedCapability, Phase, Round
+from crdt.facts import AnyPhase, OfferedCapability, Round
 from identity import schema
 from identity.schema import Amount, CommitteeId, Digest, Key, Name, Positive, Salt
+from protocols.economy.body import Body as Body
+from protocols.economy.operations_auctions import (
+    AcceptDelivery,
+    AcceptPrice,
+    CancelAuction,
+    CommitAuctionBid,
+    Deliver,
+    OpenAuction,
+    PlaceBid,
+    RevealAuctionBid,
+)
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 OPERATION_KIND = "operation"
@@ -34,10 +45,6 @@ IMPORT_EPOCHS_MAX = 8
 """Epochs that one import follows: with 100 members 900 signatures at most, some 40 ms to check."""
 
 BlobBytes = Annotated[int, msgspec.Meta(ge=0, le=BLOB_BYTES_MAX)]
-
-
-class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
-    """Base of all operation bodies."""
 
 
 class Transfer(Body, frozen=True, tag="transfer"):
@@ -139,11 +146,12 @@ class RevealWork(Body, frozen=True, tag="reveal_work"):
 
 
 class Held(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose commitments or reveals a member holds for one overdue phase."""
+    """Whose statements a member holds for one overdue phase. In the place of a task may stand a
+    general auction, with round 0."""
 
     task: Digest
     round: Round
-    phase: Phase
+    phase: AnyPhase
     parties: Annotated[tuple[Key, ...], msgspec.Meta(max_length=256)]
 
 
@@ -252,6 +260,14 @@ AnyBody = (
     | AccuseCommittee
     | JoinCommittee
     | LeaveCommittee
+    | OpenAuction
+    | CancelAuction
+    | CommitAuctionBid
+    | RevealAuctionBid
+    | PlaceBid
+    | AcceptPrice
+    | Deliver
+    | AcceptDelivery
 )
 
 

@@ -8,6 +8,7 @@ digest is what a checkpoint certifies. The life of a task is told in docs/protoc
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from crdt.auctions import AuctionRow
 from crdt.facts import Fact, OfferedCapability, Rejected
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
@@ -16,6 +17,7 @@ from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy import (
     accounts,
+    auction_dispatch,
     bonds,
     borders,
     committees,
@@ -26,6 +28,9 @@ from protocols.economy import (
     statefile,
     verification,
 )
+from protocols.economy.auction_model import AuctionDuty, AuctionView
+from protocols.economy.auction_rows import make_auction_row
+from protocols.economy.auction_views import list_auction_duties, view_auction
 from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.model import (
     AgentView,
@@ -220,6 +225,28 @@ class EconomyState:
         """Tasks under way as the ledger's projection shows them."""
         return map(make_task_row, self._books.tasks.values())
 
+    def get_auction(self, auction: bytes) -> AuctionView | None:
+        """A general auction under way; None once it ended (its end stands in the log)."""
+        found = self._books.general_auctions.get(auction)
+        return None if found is None else view_auction(self._books, found)
+
+    def auctions(self) -> Iterator[AuctionView]:
+        """General auctions under way, in the order they were opened."""
+        return (view_auction(self._books, each) for each in self._books.general_auctions.values())
+
+    def auction_duties(self, me: bytes) -> list[AuctionDuty]:
+        """What `me` is asked for in general auctions now, as `duties` says it of tasks."""
+        return list_auction_duties(self._books, me)
+
+    def may_speak(self, auction: bytes, party: bytes) -> bool:
+        """True when an auction's present phase may still take a word of `party`."""
+        found = self._books.general_auctions.get(auction)
+        return found is not None and found.may_speak(party)
+
+    def auction_rows(self) -> Iterator[AuctionRow]:
+        """General auctions under way as the ledger's projection shows them."""
+        return map(make_auction_row, self._books.general_auctions.values())
+
     def proposals(self) -> Iterator[Proposal]:
         """Committees that wait for consents, in ascending order of their ids."""
         return (proposal for _, proposal in sorted(self._books.proposals.items()))
@@ -331,6 +358,8 @@ class EconomyState:
                 return _each(books, ordered, body.works, verification.reveal_work)
             case Inventory() as body:
                 return lifecycle.record_inventories(books, ordered, body)
+            case body:
+                auction_dispatch.execute(books, ordered, body)
         return []
 
 

@@ -15,10 +15,11 @@ from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy.books import Books
 from protocols.economy.model import Agent, Bid, Border, Formed, Proposal, Stage, Task, Work
+from protocols.economy.statefile_auctions import AuctionRecord, dump_auction, load_auction
 from protocols.economy.unbondings import Unbonding, Unbondings
 from protocols.state_tree import STATE_BYTES_MAX
 
-VERSION = 3
+VERSION = 4
 
 
 class AgentRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -97,6 +98,7 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: tuple[AgentRecord, ...]
     tasks: tuple[TaskRecord, ...]
     queued: tuple[bytes, ...]
+    auctions: tuple[AuctionRecord, ...]
     unbondings: tuple[Unbonding, ...]
     proposals: tuple[Proposal, ...]
     formed: tuple[Formed, ...]
@@ -123,6 +125,7 @@ def dump(books: Books) -> bytes:
         ),
         tasks=tuple(_dump_task(task) for task in books.tasks.values()),
         queued=tuple(queued),
+        auctions=tuple(map(dump_auction, books.general_auctions.values())),
         unbondings=tuple(books.unbondings),
         proposals=tuple(proposal for _, proposal in sorted(books.proposals.items())),
         formed=tuple(books.formed.values()),
@@ -156,6 +159,7 @@ def load(data: bytes, books: Books) -> None:
         books.borders[border.committee] = border
     books.formed = {formed.committee: formed for formed in record.formed}
     books.tasks = {task.id: _load_task(task) for task in record.tasks}
+    books.general_auctions = {each.id: load_auction(each) for each in record.auctions}
     try:
         books.restore_indexes(record.queued)
     except KeyError as error:

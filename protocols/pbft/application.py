@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from crdt.auctions import AuctionRow
 from crdt.facts import Bucket, Fact
 from crdt.log import Entry
 from crdt.tasks import TaskRow
@@ -65,3 +66,6 @@ class Application(Protocol):
 
     def list_tasks(self) -> tuple[TaskRow, ...]:
         """The tasks under way, as the ledger shows them."""
+
+    def list_auctions(self) -> tuple[AuctionRow, ...]:
+        """The general auctions under way, as the ledger shows them."""

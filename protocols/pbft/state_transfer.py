@@ -339,6 +339,7 @@ class StateTransfer:
                 leaves=leaves,
                 balances=application.list_balances(),
                 tasks=application.list_tasks(),
+                auctions=application.list_auctions(),
             )
         )
         core.next_seq = max(core.next_seq, position + 1)

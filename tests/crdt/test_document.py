@@ -14,6 +14,7 @@ from crdt.facts import COMMON, Fact, Move, OfferedCapability, Score
 from crdt.items import Card
 
 A, B, TASK = (hashlib.sha256(name).digest() for name in (b"a", b"b", b"task"))
+INPUTS = {"budget": 9, "seed": bytes(32), "bids": ()}
 BIG = (1 << 62) + 1
 
 ENTRIES: list[list[Fact]] = [
@@ -33,7 +34,7 @@ ENTRIES: list[list[Fact]] = [
         facts.AuctionOpened(task=TASK, round=0, bidders=(B,), weights_ppm=(1,), deadline_ms=9),
     ],
     [
-        facts.Awarded(task=TASK, round=0, winner=B, bid=3, price=4, deadline_ms=9),
+        facts.Awarded(task=TASK, round=0, winner=B, bid=3, price=4, deadline_ms=9, **INPUTS),
         facts.Snapshot(number=1, root=B, scores=(Score(B, 10, 1, 900_000), Score(A, 1, 1, 5))),
     ],
     [

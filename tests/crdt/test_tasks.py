@@ -15,7 +15,8 @@ OPENED = facts.TaskOpened(
     budget=9,
     deadline_ms=99,
 )
-AWARDED = facts.Awarded(task=TASK, round=1, winner=WINNER, bid=3, price=4, deadline_ms=50)
+INPUTS = {"budget": 9, "seed": bytes(32), "bids": ()}
+AWARDED = facts.Awarded(task=TASK, round=1, winner=WINNER, bid=3, price=4, deadline_ms=50, **INPUTS)
 RATED = {"task": TASK, "round": 1, "executor": WINNER, "rater": REQUESTER, "allowance": 9}
 POOR = facts.Settled(grade="poor", price=0, **RATED)
 PAID = facts.Settled(grade="excellent", price=4, **RATED)

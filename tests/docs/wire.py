@@ -9,15 +9,18 @@ from msgspec import inspect as types
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENTS = tuple(
-    ROOT / "docs" / name for name in ("protocol.md", "protocol-operations.md", "protocol-files.md")
+    ROOT / "docs" / name
+    for name in ("protocol.md", "protocol-operations.md", "protocol-files.md", "protocol-market.md")
 )
 MODULES = (
     "protocols.genesis",
     "protocols.messages",
     "protocols.economy.operations",
+    "protocols.economy.operations_auctions",
     "protocols.blob_messages",
     "crdt.facts",
     "crdt.facts_committees",
+    "crdt.facts_auctions",
     "crdt.moves",
     "crdt.log",
     "crdt.exchange",

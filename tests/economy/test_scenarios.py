@@ -29,6 +29,8 @@ commit it. The commands:
     play NAME=OUTPUT ...                     let agents do their duties until nothing is left
     stake | scores | duties NAME | tasks | admit FROM TO AMOUNT NONCE
     reload                                   go on with load(dump(state))
+
+General auctions have commands of their own: `auction_commands.py`.
 """
 
 import os
@@ -40,6 +42,8 @@ import pytest
 
 from crdt.facts import (
     COMMON,
+    AuctionBidCommitted,
+    Awarded,
     BidCommitted,
     CommitteeProposed,
     Fact,
@@ -75,6 +79,7 @@ from protocols.economy.operations import (
     WorkOpening,
 )
 from protocols.economy.state import EconomyState
+from tests.economy.auction_commands import AuctionCommands
 from tests.economy.world import START_MS, World, check_receipt, digest
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -82,12 +87,13 @@ REWRITE = os.environ.get("ECONODE_REWRITE_SCENARIOS") == "1"
 OUTPUTS = ("right", "wrong", "other", "good")
 
 
-class Runner:
+class Runner(AuctionCommands):
     """Executes commands on a world and tells what followed."""
 
     def __init__(self) -> None:
         self.world = World()
         self.tasks: dict[str, bytes] = {}
+        self.auctions: dict[str, bytes] = {}
         self.committees: dict[str, bytes] = {}
         self.words: dict[bytes, str] = {}
 
@@ -101,7 +107,7 @@ class Runner:
 
     def do_world(self, **options: str) -> list[str]:
         self.world = World(**{key: int(value) for key, value in options.items()})
-        self.tasks, self.committees = {}, {}
+        self.tasks, self.auctions, self.committees = {}, {}, {}
         self.words = {COMMON: "", **self.world.names}
         self.words |= {digest(output): output for output in OUTPUTS}
         self.world.run(*self.world.offer(*self.world.members))
@@ -289,6 +295,7 @@ class Runner:
             self.committees[fact.name] = fact.committee
             self.words[fact.committee] = fact.name
             self.words[compute_transit_account(fact.committee)] = f"to:{fact.name}"
+        self.note_auction(fact)
         hidden = {
             "moves",
             "link",
@@ -300,8 +307,10 @@ class Runner:
             "root",
             "scores",
         }
-        if not isinstance(fact, BidCommitted | WorkCommitted):
+        if not isinstance(fact, BidCommitted | WorkCommitted | AuctionBidCommitted):
             hidden.add("commitment")
+        if isinstance(fact, Awarded):
+            hidden |= {"bids", "budget"}
         parts = [fact.__struct_config__.tag]
         for field in msgspec.structs.fields(fact):
             if field.name not in hidden:
@@ -321,7 +330,9 @@ class Runner:
             return "[" + " ".join(self.tell_value(field, item) for item in value) + "]"
         if isinstance(value, OfferedCapability):
             return value.name
-        if field in ("deadline_ms", "created_ms", "due_ms"):
+        if isinstance(value, msgspec.Struct):
+            return self.tell_struct(value)
+        if field in ("deadline_ms", "created_ms", "due_ms", "opened_ms") and value is not None:
             return str(value - START_MS)
         return str(value)
 

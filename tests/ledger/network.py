@@ -149,6 +149,7 @@ class Network:
             Transferred(
                 *(*place, taken.certificate, self.chain.get_head(), digest_state(taken.state)),
                 *(size, root, leaves, self.chain.list_balances(), self.chain.list_tasks()),
+                self.chain.list_auctions(),
             ),
         )
 

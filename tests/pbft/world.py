@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from crdt import log
+from crdt.auctions import AuctionRow
 from crdt.facts import Bucket, Charged, EpochBegan, Fact, encode_fact
 from crdt.tasks import TaskRow
 from identity import cbor, envelope, schema
@@ -151,6 +152,9 @@ class NonceApplication:
                 raise InvalidSchema("not a state of this position")
 
     def list_balances(self) -> tuple[tuple[bytes, Bucket, int], ...]:
+        return ()
+
+    def list_auctions(self) -> tuple[AuctionRow, ...]:
         return ()
 
     def list_tasks(self) -> tuple[TaskRow, ...]:
