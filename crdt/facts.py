@@ -6,7 +6,7 @@ and the stake view (`crdt/stake.py`) needs to know nothing else of it.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 import msgspec
 
@@ -30,6 +30,19 @@ from crdt.facts_committees import Exported as Exported
 from crdt.facts_committees import Founded as Founded
 from crdt.facts_committees import FreezeReason as FreezeReason
 from crdt.facts_committees import Imported as Imported
+from crdt.facts_tasks import ROUND_MAX as ROUND_MAX
+from crdt.facts_tasks import AgreementCancelled as AgreementCancelled
+from crdt.facts_tasks import DeliveryBegan as DeliveryBegan
+from crdt.facts_tasks import Judged as Judged
+from crdt.facts_tasks import OutputHeld as OutputHeld
+from crdt.facts_tasks import PoolOpened as PoolOpened
+from crdt.facts_tasks import PoolSplit as PoolSplit
+from crdt.facts_tasks import Progressed as Progressed
+from crdt.facts_tasks import Round as Round
+from crdt.facts_tasks import ScoreRevealed as ScoreRevealed
+from crdt.facts_tasks import TaskTerms as TaskTerms
+from crdt.facts_tasks import Verification as Verification
+from crdt.facts_tasks import WorkAnswered as WorkAnswered
 from crdt.moves import COMMON as COMMON
 from crdt.moves import Bucket as Bucket
 from crdt.moves import Fact as Fact
@@ -41,9 +54,7 @@ from identity.errors import InvalidSchema
 from identity.schema import U63, Amount, Digest, Key, Name, Text, TimeMs
 
 FACT_BYTES_MAX = 1 << 20
-ROUND_MAX = 255
 
-Round = Annotated[int, msgspec.Meta(ge=0, le=ROUND_MAX)]
 Grade = Literal["excellent", "satisfactory", "poor", "byzantine"]
 Phase = Literal[
     "bid_commit",
@@ -53,9 +64,12 @@ Phase = Literal[
     "work_reveal",
     "extra_commit",
     "extra_reveal",
+    "delivery",
+    "acceptance",
 ]
-"""What a task waits for: sealed bids, opened bids, the executor, verifiers' sealed results, opened
-results, and the last two again when the draw was escalated."""
+"""What a task waits for: sealed bids, opened bids, the executor; sealed results of verifiers or
+scores of judges, opened ones, and these two again when the draw was escalated; the executor's
+opened result where nobody runs it again; the requester's word."""
 AnyPhase = Literal[Phase, AuctionPhase]
 
 
@@ -112,11 +126,12 @@ class Unbonded(Fact, frozen=True, tag="unbonded"):
 
 
 class OfferedCapability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One capability of an agent: its id and the name that people use."""
+    """One capability of an agent: its id, the name that people use, how its results are checked."""
 
     id: Digest
     name: Name
     version: Name
+    verification: Verification = "exact"
 
 
 class Offered(Fact, frozen=True, tag="offered"):
@@ -133,7 +148,8 @@ class Paused(Fact, frozen=True, tag="paused"):
 
 
 class TaskOpened(Fact, frozen=True, tag="task_opened"):
-    """A task with its budget in escrow."""
+    """A task with its budget in escrow. `verification` is how its result will be checked: the
+    terms' own, or `judged` where they allow it and too few could verify."""
 
     task: Digest
     requester: Key
@@ -142,6 +158,8 @@ class TaskOpened(Fact, frozen=True, tag="task_opened"):
     input_bytes: Amount
     budget: Amount
     deadline_ms: TimeMs
+    verification: Verification = "exact"
+    terms: TaskTerms = TaskTerms()
 
 
 class AuctionOpened(Fact, frozen=True, tag="auction_opened"):
@@ -230,7 +248,7 @@ class WorkFailed(Fact, frozen=True, tag="work_failed"):
 
 
 class VerifiersDrawn(Fact, frozen=True, tag="verifiers_drawn"):
-    """Who re-executes; `seed` is the digest that the draw came from."""
+    """Who re-executes, or judges; `seed` is the digest that the draw came from."""
 
     task: Digest
     round: Round
@@ -294,7 +312,7 @@ class TaskEnded(Fact, frozen=True, tag="task_ended"):
     """The end of a task; what is left in escrow goes back to the requester."""
 
     task: Digest
-    outcome: Literal["settled", "failed"]
+    outcome: Literal["settled", "failed", "cancelled"]
     output: Digest | None
 
 
@@ -400,6 +418,15 @@ AnyFact = (
     | AuctionCancelled
     | Delivered
     | DeliveryEnded
+    | PoolOpened
+    | PoolSplit
+    | Progressed
+    | DeliveryBegan
+    | OutputHeld
+    | ScoreRevealed
+    | Judged
+    | WorkAnswered
+    | AgreementCancelled
 )
 
 

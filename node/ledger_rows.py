@@ -135,7 +135,7 @@ INSERTS = {
     "entries": "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)",
     "records": "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
     "record_accounts": "INSERT INTO record_accounts VALUES (?, ?, ?, ?)",
-    "tasks": f"INSERT OR REPLACE INTO tasks VALUES ({', '.join('?' * 20)})",
+    "tasks": f"INSERT OR REPLACE INTO tasks VALUES ({', '.join('?' * 24)})",
     "auctions": f"INSERT OR REPLACE INTO auctions VALUES ({', '.join('?' * 15)})",
     "chunks": "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
     "certificates": "INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)",

@@ -135,6 +135,10 @@ CREATE TABLE tasks (
     holders BLOB NOT NULL,
     output_bytes INTEGER NOT NULL,
     reason TEXT NOT NULL,
+    verification TEXT NOT NULL,
+    progress_ppm INTEGER NOT NULL,
+    scores BLOB NOT NULL,
+    score INTEGER,
     PRIMARY KEY (committee, task)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_by_state ON tasks (committee, state);

@@ -11,6 +11,7 @@ import msgspec
 
 from crdt.facts import is_transit_account
 from crdt.facts_auctions import BIDDERS_MAX, BUNDLES_MAX, LOTS_MAX
+from crdt.facts_tasks import Score
 from identity import keys, schema
 from identity.errors import EconodeError
 from identity.schema import Amount, Name, Positive, TimeMs
@@ -59,6 +60,27 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Lease of an agreement, and time for a verifier to commit."""
     reveal_phase_ms: Positive = 4_000
     """Time to reveal results once commitments are closed."""
+    lease_ms_max: Positive = 7 * 24 * 3_600_000
+    """Longest lease that a requester may choose, and longest grace after it."""
+    heartbeat_ms_min: Positive = 1_000
+    """Shortest time between two heartbeats that a requester may ask for."""
+    delivery_phase_ms: Positive = 15_000
+    """Time to open a sealed result that nobody runs again, and to show that members hold it."""
+    accept_phase_ms: Positive = 3_600_000
+    """Time for a requester to answer, where its task does not say."""
+    poor_pay_ppm: Ppm = 500_000
+    """What a poor result that is of some use (late, or judged so) is paid, as a share of the
+    price."""
+    cancel_pay_ppm_min: Ppm = 250_000
+    """What an executor is paid at least when its requester cancels, as a share of the price."""
+    score_excellent: Score = 80
+    """A panel's median from here on is excellent (within half of the lease)."""
+    score_satisfactory: Score = 50
+    """From here on it is satisfactory."""
+    score_poor: Score = 20
+    """From here on it is poor and paid in part; below, the result is of no use."""
+    score_tolerance: Score = 20
+    """A judge farther than this from the median is not paid."""
     inventory_phase_ms: Positive = 20_000
     """Longest wait, after a deadline, for inventories and for what they say is held; it outlasts
     two view changes, so a leader that leaves something out is replaced first."""

@@ -54,6 +54,14 @@ def compute_work_commitment(
     return hashlib.sha256(cbor.encode(content)).digest()
 
 
+def compute_score_commitment(
+    network: bytes, committee: bytes, task: bytes, round: int, judge: bytes, score: int, salt: bytes
+) -> bytes:
+    """The seal of a judge's score."""
+    content = ["econode/score", network, committee, task, round, judge, score, salt]
+    return hashlib.sha256(cbor.encode(content)).digest()
+
+
 def compute_draw(seed: bytes, subject: bytes, key: bytes) -> bytes:
     """Priority of `key` under a seed fixed after everybody committed; the least comes first."""
     return hashlib.sha256(seed + subject + key).digest()

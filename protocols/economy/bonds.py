@@ -67,7 +67,8 @@ def _compute_bond_needed(books: Books, account: bytes) -> int:
         needed = books.parameters.member_bond_min
     agent = books.agents.get(account)
     if agent is not None and agent.active:
-        needed = max(needed, books.parameters.bond_min)
+        bonds = [task.bond_min for task in books.tasks.values() if task.executor == account]
+        needed = max(needed, books.parameters.bond_min, *bonds)
     return needed
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from crdt.facts import COMMON, Bucket, Fact, Move, Phase
+from crdt.facts import COMMON, Bucket, Fact, Move, Phase, Verification
 from crdt.reputation import ReputationView
 from crdt.stake import StakeView
 from protocols.committee import Committee
@@ -19,6 +19,7 @@ from protocols.economy.model import (
     Duty,
     DutyKind,
     Formed,
+    Pool,
     Proposal,
     Refused,
     Stage,
@@ -26,6 +27,7 @@ from protocols.economy.model import (
 )
 from protocols.economy.operations import Receipt
 from protocols.economy.stages import Stages
+from protocols.economy.terms import compute_lease_ms
 from protocols.economy.unbondings import Unbondings
 from protocols.genesis import Founding
 
@@ -43,7 +45,10 @@ _DUTIES: dict[Stage, DutyKind] = {
     "work_reveal": "reveal_work",
     "extra_commit": "work",
     "extra_reveal": "reveal_work",
+    "delivery": "deliver",
+    "acceptance": "accept",
 }
+_JUDGE_DUTIES: dict[DutyKind, DutyKind] = {"work": "judge", "reveal_work": "reveal_score"}
 
 
 class Books(Stages):
@@ -80,6 +85,8 @@ class Books(Stages):
         """Tasks waiting for an auction, by capability, in the order they came."""
         self.auctions: dict[int, Task] = {}
         """Tasks whose bids are open, by number."""
+        self.pools: dict[bytes, Pool] = {}
+        """Bonus pools whose tasks have not all ended, by id."""
         self.unbondings = Unbondings()
         self.proposals: dict[bytes, Proposal] = {}
         self.formed: dict[bytes, Formed] = {}
@@ -87,7 +94,7 @@ class Books(Stages):
         self.borders: dict[bytes, Border] = {}
         """Committees that credits cross to and from, by id."""
         self.facts: list[Fact] = []
-        self._offering: dict[bytes, list[bytes]] = {}
+        self._offering: dict[bytes, dict[bytes, Verification]] = {}
         self._fee: Move | None = None
 
     @property
@@ -134,24 +141,35 @@ class Books(Stages):
         """Put an agent's offer into the index, in place of its former one."""
         former = self.agents.get(key)
         for capability in former.capabilities if former else ():
-            self._offering[capability.id].remove(key)
+            del self._offering[capability.id][key]
             if not self._offering[capability.id]:
                 del self._offering[capability.id]
         self.agents[key] = agent
         for capability in agent.capabilities:
-            keys = self._offering.setdefault(capability.id, [])
-            keys.append(key)
-            keys.sort()
+            self._offering.setdefault(capability.id, {})[key] = capability.verification
 
-    def list_eligible(self, capability: bytes, requester: bytes) -> list[bytes]:
-        """Agents that may work on a task, ascending: bonded, not banned, not its requester."""
-        return [
+    def list_eligible(
+        self, capability: bytes, requester: bytes, verification: Verification = "exact"
+    ) -> list[bytes]:
+        """Agents that may take part in a task, ascending: bonded, not banned, not its requester,
+        and they offer the capability to be verified like this."""
+        return sorted(
             key
-            for key in self._offering.get(capability, ())
-            if key != requester
+            for key, offered in self._offering.get(capability, {}).items()
+            if offered == verification
+            and key != requester
             and not self.agents[key].banned
             and self.get_standing_bond(key) >= self.parameters.bond_min
-        ]
+        )
+
+    def list_workers(self, task: Task) -> list[bytes]:
+        """Agents that may execute a task, ascending: eligible, with the bond that it needs."""
+        eligible = self.list_eligible(task.capability, task.requester, task.terms.verification)
+        return [key for key in eligible if self.get_standing_bond(key) >= task.bond_min]
+
+    def is_offered_otherwise(self, capability: bytes, verification: Verification) -> bool:
+        """True when somebody offers the capability, but to be verified in another way."""
+        return any(kind != verification for kind in self._offering.get(capability, {}).values())
 
     def is_banned(self, key: bytes) -> bool:
         agent = self.agents.get(key)
@@ -184,7 +202,8 @@ class Books(Stages):
 
     def last_auction_ms(self, task: Task) -> int:
         """No agreement begins later than this, so each has its whole lease."""
-        return task.deadline_ms - self.parameters.work_phase_ms
+        lease_ms = compute_lease_ms(self.parameters, task.terms)
+        return task.deadline_ms - lease_ms - task.terms.grace_ms
 
     def enter_stage(self, task: Task, stage: Phase, parties: Iterable[bytes], time_ms: int) -> None:
         """Wait for the word of each party, for `time_ms` milliseconds of agreed time."""
@@ -230,7 +249,11 @@ class Books(Stages):
 
     def list_duties(self, me: bytes) -> list[Duty]:
         """What `me` should submit, in the order the tasks were opened."""
-        duties = [_make_duty(task, _DUTIES[task.stage], me) for task in self.list_waiting(me)]
+        duties = [
+            _make_duty(task, kind, me)
+            for task in self.list_waiting(me)
+            for kind in _list_kinds(task)
+        ]
         if self.committee.is_member(me):
             duties += [
                 _make_duty(task, "inventory", me)
@@ -247,9 +270,7 @@ class Books(Stages):
         """Rebuild everything that follows from tasks and agents; `queued` is the queues' order."""
         for key, agent in self.agents.items():
             for capability in agent.capabilities:
-                self._offering.setdefault(capability.id, []).append(key)
-        for keys in self._offering.values():
-            keys.sort()
+                self._offering.setdefault(capability.id, {})[key] = capability.verification
         for id_ in queued:
             task = self.tasks[id_]
             self.queue.setdefault(task.capability, {})[task.number] = task
@@ -261,13 +282,23 @@ class Books(Stages):
                 self.agents[task.executor].active += 1
 
 
+def _list_kinds(task: Task) -> list[DutyKind]:
+    """What the parties that a task waits for should do."""
+    kind = _DUTIES[task.stage]
+    if task.stage == "lease":
+        return ["work", "beat"] if task.terms.heartbeat_ms else ["work"]
+    return [_JUDGE_DUTIES.get(kind, kind) if task.verification == "judged" else kind]
+
+
 def _make_duty(task: Task, kind: DutyKind, me: bytes) -> Duty:
     commitment = None
     if kind == "reveal_bid":
         commitment = task.bids[me].commitment
-    elif kind == "reveal_work":
+    elif kind in ("reveal_work", "deliver", "reveal_score"):
         commitment = task.works[me].commitment
     assert task.stage != "queued"
+    done = task.works.get(task.executor) if task.executor is not None else None
+    is_shown = task.verification != "exact" and done is not None
     return Duty(
         kind=kind,
         task=task.id,
@@ -280,6 +311,10 @@ def _make_duty(task: Task, kind: DutyKind, me: bytes) -> Duty:
         budget=task.budget,
         deposit=task.deposit,
         commitment=commitment,
+        output=(done.output or b"") if is_shown and done else b"",
+        output_bytes=done.output_bytes if is_shown and done else 0,
+        holders=task.holders,
+        beat_ms=task.beat_ms,
     )
 
 

@@ -16,14 +16,15 @@ from crdt.facts import (
     BidsClosed,
     Move,
     TaskBid,
-    TaskEnded,
     TaskOpened,
     Unsold,
+    Verification,
 )
 from identity.errors import InvalidBytes
 from protocols.auction import mechanisms
 from protocols.auction.commit_reveal import compute_bid_commitment
 from protocols.economy.books import Books, Part, compute_moves
+from protocols.economy.endings import end_task, open_pool
 from protocols.economy.model import (
     Bid,
     OrderedOperation,
@@ -34,10 +35,14 @@ from protocols.economy.model import (
 )
 from protocols.economy.operations import BidCommitment, BidOpening, OpenTasks, TaskSpec
 from protocols.economy.slashing import pause
-from protocols.genesis import MEMBERS_MAX, Parameters
+from protocols.economy.terms import (
+    check_terms,
+    compute_bond_min,
+    compute_escrow,
+    compute_lease_ms,
+    count_draws,
+)
 
-DURATION_MS_MAX = 30 * 24 * 3_600_000
-"""Longest life of a task."""
 BLOCKED_MAX = 16
 """Queued tasks of one capability that are looked at in vain per batch, before it is left."""
 
@@ -47,42 +52,39 @@ BLOCKED_MAX = 16
 
 def open_tasks(books: Books, ordered: OrderedOperation, body: OpenTasks) -> list[tuple[int, str]]:
     """Open all tasks, or none: then the obstacles as (index, reason)."""
-    holders = _count_holders(books, body.receipts)
+    holders = count_holders(books, body.receipts)
     if len(books.tasks) + len(body.tasks) > books.parameters.tasks_open_max:
         raise Refused("too_many_tasks")
-    rejected = []
-    escrow = 0
+    rejected: list[tuple[int, str]] = []
+    checked: list[tuple[TaskSpec, Verification]] = []
+    escrow = body.pool
     for index, spec in enumerate(body.tasks):
-        escrow += compute_escrow(books.parameters, books.committee.n, spec.budget)
         try:
             if len(holders.get(spec.input, ())) <= books.committee.f:
                 raise Refused("input_not_held")
-            _check_spec(books, ordered.signer, spec)
+            mode = _check_spec(books, ordered.signer, spec)
+            escrow += compute_escrow(
+                books.parameters, books.committee.n, spec.budget, spec.terms, mode
+            )
             books.require_free(ordered.signer, escrow)
         except Refused as refused:
             rejected.append((index, refused.reason))
+        else:
+            checked.append((spec, mode))
     if not rejected:
-        for index, spec in enumerate(body.tasks):
-            nonce, place = ordered.operation.nonce, books.committee
-            id_ = compute_task_id(place.network, place.id, ordered.signer, nonce, index)
-            _open_task(books, ordered.signer, id_, spec)
+        nonce, place = ordered.operation.nonce, books.committee
+        ids = [
+            compute_task_id(place.network, place.id, ordered.signer, nonce, index)
+            for index in range(len(checked))
+        ]
+        for id_, (spec, mode) in zip(ids, checked, strict=True):
+            _open_task(books, ordered.signer, id_, spec, mode)
+        if body.pool:
+            open_pool(books, ordered.signer, body.pool, ids)
     return rejected
 
 
-def compute_escrow(rules: Parameters, members: int, budget: int) -> int:
-    """What a task puts into escrow: budget, bonus, and a fee for each member as verifier."""
-    verifier_fee = compute_share(budget, rules.verifier_fee_ppm)
-    return budget + compute_share(budget, rules.bonus_ppm) + verifier_fee * members
-
-
-def count_paid_verifiers(books: Books, task: Task) -> int:
-    """How many verifiers the task's escrow pays: the members at its opening."""
-    fee = compute_share(task.budget, books.parameters.verifier_fee_ppm)
-    rest = task.escrow - task.budget - compute_share(task.budget, books.parameters.bonus_ppm)
-    return rest // fee if fee else MEMBERS_MAX
-
-
-def _count_holders(books: Books, receipts: Iterable[bytes]) -> dict[bytes, set[bytes]]:
+def count_holders(books: Books, receipts: Iterable[bytes]) -> dict[bytes, set[bytes]]:
     """Members that signed for holding a blob, by its digest. Raises Refused."""
     holders: dict[bytes, set[bytes]] = {}
     for data in receipts:
@@ -96,21 +98,38 @@ def _count_holders(books: Books, receipts: Iterable[bytes]) -> dict[bytes, set[b
     return holders
 
 
-def _check_spec(books: Books, requester: bytes, spec: TaskSpec) -> None:
-    rules = books.parameters
-    if spec.duration_ms < 2 * rules.bid_phase_ms + rules.work_phase_ms:
-        raise Refused("duration_too_short")
-    if spec.duration_ms > DURATION_MS_MAX:
-        raise Refused("duration_too_long")
-    eligible = books.list_eligible(spec.capability, requester)
-    if sum(books.committee.is_member(key) for key in eligible) < books.agreeing_min:
-        raise Refused("too_few_verifiers")
+def _check_spec(books: Books, requester: bytes, spec: TaskSpec) -> Verification:
+    """How the result will be checked. Raises Refused."""
+    rules, terms = books.parameters, spec.terms
+    check_terms(rules, terms, spec.duration_ms)
+    eligible = books.list_eligible(spec.capability, requester, terms.verification)
+    if not eligible and books.is_offered_otherwise(spec.capability, terms.verification):
+        raise Refused("offered_otherwise")
+    verification = terms.verification
+    if verification == "exact":
+        members = sum(books.committee.is_member(key) for key in eligible)
+        if members >= books.agreeing_min:
+            bond_min = compute_bond_min(rules, terms, spec.budget)
+            if all(books.get_standing_bond(key) < bond_min for key in eligible):
+                raise Refused("bonds_too_small_to_sample")
+        elif terms.or_judged:
+            verification = "judged"
+        else:
+            raise Refused("too_few_verifiers")
+    if verification == "judged" and len(eligible) <= terms.panel:
+        raise Refused("too_few_judges")
+    if not eligible:
+        raise Refused("not_offered")
+    return verification
 
 
-def _open_task(books: Books, requester: bytes, id_: bytes, spec: TaskSpec) -> None:
-    rules = books.parameters
-    escrow = compute_escrow(rules, books.committee.n, spec.budget)
+def _open_task(
+    books: Books, requester: bytes, id_: bytes, spec: TaskSpec, verification: Verification
+) -> None:
+    rules, terms = books.parameters, spec.terms
+    escrow = compute_escrow(rules, books.committee.n, spec.budget, terms, verification)
     books.opened_count += 1
+    is_sampled = verification == "exact"
     task = Task(
         number=books.opened_count,
         id=id_,
@@ -123,7 +142,11 @@ def _open_task(books: Books, requester: bytes, id_: bytes, spec: TaskSpec) -> No
         deadline_ms=books.time_ms + spec.duration_ms,
         escrow=escrow,
         deposit=compute_share(spec.budget, rules.deposit_ppm),
+        verification=verification,
+        terms=terms,
+        bond_min=compute_bond_min(rules, terms, spec.budget) if is_sampled else rules.bond_min,
     )
+    task.draws_max = count_draws(rules, books.committee.n, task)
     books.emit(
         TaskOpened(
             task=id_,
@@ -133,6 +156,8 @@ def _open_task(books: Books, requester: bytes, id_: bytes, spec: TaskSpec) -> No
             input_bytes=spec.input_bytes,
             budget=spec.budget,
             deadline_ms=task.deadline_ms,
+            verification=verification,
+            terms=terms,
             moves=compute_moves((requester, "free", requester, "escrow", escrow)),
         )
     )
@@ -142,9 +167,8 @@ def _open_task(books: Books, requester: bytes, id_: bytes, spec: TaskSpec) -> No
 def fail_task(books: Books, task: Task) -> None:
     """End a task without a result: the escrow and open deposits go back."""
     refund: Part = (task.requester, "escrow", task.requester, "free", task.escrow)
-    moves = compute_moves(refund) + _return_deposits(task, task.bids)
-    books.emit(TaskEnded(task=task.id, outcome="failed", output=None, moves=moves))
-    books.remove_task(task)
+    moves = compute_moves(refund) + return_deposits(task, task.bids)
+    end_task(books, task, "failed", moves)
 
 
 # --- the queue ---------------------------------------------------------------------------------
@@ -172,9 +196,7 @@ def _open_auction(books: Books, task: Task) -> Literal["left", "blocked", "full"
     blocked: whoever remains is paused or has its hands full. full: there are auctions enough, or
     a second bidder will soon have room: one alone would be paid the whole budget."""
     excluded = task.excluded
-    eligible = [
-        key for key in books.list_eligible(task.capability, task.requester) if key not in excluded
-    ]
+    eligible = [key for key in books.list_workers(task) if key not in excluded]
     if not eligible:
         fail_task(books, task)
         return "left"
@@ -225,7 +247,8 @@ def requeue_task(books: Books, task: Task) -> None:
     task.bids, task.invited = {}, {}
     task.executor, task.price = None, 0
     task.awarded_ms, task.lease_ms, task.committed_ms = 0, 0, None
-    task.verifiers, task.works = (), {}
+    task.beat_ms, task.progress_ppm, task.answer_ppm = 0, 0, None
+    task.verifiers, task.holders, task.works = (), (), {}
     if (
         task.failures >= books.parameters.rounds_max
         or task.round >= ROUND_MAX
@@ -317,7 +340,7 @@ def award(books: Books, task: Task) -> None:
         *((key, "locked", task.requester, "free", task.deposit) for key in silent)
     )
     if not result:
-        moves += _return_deposits(task, (key for key in task.bids if key not in silent))
+        moves += return_deposits(task, (key for key in task.bids if key not in silent))
         books.emit(Unsold(task=task.id, round=task.round, moves=moves))
         task.bids = {}
         if skipped:
@@ -327,42 +350,47 @@ def award(books: Books, task: Task) -> None:
         return
     winner = result[0]
     spared = (key for key in task.bids if key not in silent and key != winner.bidder)
-    moves += _return_deposits(task, spared)
-    counted = tuple(TaskBid(bid.bidder, bid.price, bid.weight_ppm) for bid in bids)
-    _start_lease(books, task, winner, counted, moves)
+    moves += return_deposits(task, spared)
+    _start_lease(books, task, winner, bids, moves)
 
 
 def _start_lease(
     books: Books,
     task: Task,
     winner: mechanisms.Award,
-    bids: tuple[TaskBid, ...],
+    bids: list[mechanisms.Bid],
     moves: tuple[Move, ...],
 ) -> None:
     bid = task.bids[winner.bidder].price
     assert bid is not None
-    task.executor, task.price, task.awarded_ms = winner.bidder, winner.price, books.time_ms
+    price = bid if task.terms.mechanism == "first_price" else winner.price
+    task.executor, task.price, task.awarded_ms = winner.bidder, price, books.time_ms
     task.bids = {}
+    task.beat_ms = books.time_ms
     books.agents[winner.bidder].active += 1
-    books.enter_stage(task, "lease", (winner.bidder,), books.parameters.work_phase_ms)
-    task.lease_ms = task.stage_deadline_ms
+    lease_ms = compute_lease_ms(books.parameters, task.terms)
+    task.lease_ms = books.time_ms + lease_ms
+    first_ms = lease_ms + task.terms.grace_ms
+    if task.terms.heartbeat_ms:
+        first_ms = min(first_ms, task.terms.heartbeat_ms)
+    books.enter_stage(task, "lease", (winner.bidder,), first_ms)
     books.emit(
         Awarded(
             task=task.id,
             round=task.round,
             winner=winner.bidder,
             bid=bid,
-            price=winner.price,
+            price=price,
             deadline_ms=task.lease_ms,
             budget=task.budget,
             seed=task.seed,
-            bids=bids,
+            bids=tuple(TaskBid(each.bidder, each.price, each.weight_ppm) for each in bids),
             moves=moves,
         )
     )
 
 
-def _return_deposits(task: Task, bidders: Iterable[bytes]) -> tuple[Move, ...]:
+def return_deposits(task: Task, bidders: Iterable[bytes]) -> tuple[Move, ...]:
     return compute_moves(
         *(
             (key, "locked", key, "free", task.deposit)

@@ -14,6 +14,8 @@ from protocols.economy import (
     committees,
     contracts,
     deliveries,
+    delivery,
+    panel,
     verification,
 )
 from protocols.economy.auction_model import Auction
@@ -141,5 +143,11 @@ def _close(books: Books, task: Task) -> None:
             verification.close_lease(books, task)
         case "work_commit" | "extra_commit":
             verification.close_work(books, task)
+        case "work_reveal" | "extra_reveal" if task.verification == "judged":
+            panel.evaluate(books, task)
         case "work_reveal" | "extra_reveal":
             verification.evaluate(books, task)
+        case "delivery":
+            delivery.close_delivery(books, task)
+        case "acceptance":
+            delivery.close_acceptance(books, task)

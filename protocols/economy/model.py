@@ -7,14 +7,25 @@ from typing import Literal
 
 import msgspec
 
-from crdt.facts import OfferedCapability, Phase
+from crdt.facts import OfferedCapability, Phase, TaskTerms, Verification
 from identity import cbor
 from identity.errors import EconodeError
 from protocols.economy.operations import Operation
 from protocols.genesis import PPM
 
 Stage = Literal["queued"] | Phase
-DutyKind = Literal["bid", "reveal_bid", "work", "reveal_work", "inventory"]
+DutyKind = Literal[
+    "bid",
+    "reveal_bid",
+    "work",
+    "beat",
+    "reveal_work",
+    "deliver",
+    "judge",
+    "reveal_score",
+    "accept",
+    "inventory",
+]
 
 COMMIT_STAGES: tuple[Stage, ...] = ("lease", "work_commit", "extra_commit")
 REVEAL_STAGES: tuple[Stage, ...] = ("work_reveal", "extra_reveal")
@@ -114,11 +125,26 @@ class Bid:
 
 @dataclass(slots=True)
 class Work:
-    """What a party said of its result: a seal or a failure (None), and the opened digest."""
+    """What a party said of its result: a seal or a failure (None), and the opened digest; of a
+    judge the opened score."""
 
     commitment: bytes | None
     output: bytes | None = None
     output_bytes: int = 0
+    score: int | None = None
+
+
+class Pool(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A bonus pool: `open` of its tasks have not ended; `winners` did one excellently, each."""
+
+    id: bytes
+    requester: bytes
+    amount: int
+    open: int
+    winners: tuple[bytes, ...] = ()
+
+
+TaskOutcome = Literal["settled", "failed", "cancelled"]
 
 
 @dataclass(slots=True)
@@ -140,6 +166,14 @@ class Task:
     deadline_ms: int
     escrow: int
     deposit: int
+    verification: Verification = "exact"
+    """How the result is checked; see `TaskOpened`."""
+    terms: TaskTerms = field(default_factory=TaskTerms)
+    draws_max: int = 0
+    """Verifiers or judges of one round that the escrow pays."""
+    bond_min: int = 0
+    """The bond of whoever may work on it."""
+    pool: bytes | None = None
     round: int = 0
     failures: int = 0
     """Auctions that ended in no result; `rounds_max` of them end the task."""
@@ -164,10 +198,26 @@ class Task:
     price: int = 0
     awarded_ms: int = 0
     lease_ms: int = 0
+    """When the lease ends."""
     committed_ms: int | None = None
+    beat_ms: int = 0
+    """When the executor was heard last: at its award, or its newest heartbeat."""
+    progress_ppm: int = 0
+    answer_ppm: int | None = None
+    """The share of the price that the requester pays, once it said so."""
+    holders: tuple[bytes, ...] = ()
+    """Members that hold the output, by their receipts, ascending."""
     verifiers: tuple[bytes, ...] = ()
-    """Everybody drawn in this round."""
+    """Everybody drawn in this round, to re-execute or to judge."""
     works: dict[bytes, Work] = field(default_factory=dict)
+
+
+def get_result(task: Task) -> tuple[bytes, int] | None:
+    """Digest and size of what the executor opened."""
+    work = task.works.get(task.executor) if task.executor is not None else None
+    if work is None or work.output is None:
+        return None
+    return work.output, work.output_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +239,11 @@ class TaskView:
     executor: bytes | None
     price: int
     verifiers: tuple[bytes, ...]
+    verification: Verification
+    terms: TaskTerms
+    lease_ms: int
+    """When the lease ends, 0 before an award."""
+    progress_ppm: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +260,12 @@ class AgentView:
 class Duty:
     """What an agent or a member should submit now.
 
-    bid: a seal or a pass. reveal_bid, reveal_work: open what was sealed as `commitment`. work:
-    run the capability, then seal the result or report a failure. inventory: say whose statements
-    for the overdue `phase` you hold. `deposit` is what a bid locks.
+    bid: a seal or a pass. reveal_bid, reveal_work, reveal_score: open what was sealed as
+    `commitment`. work: run the capability, then seal the result or report a failure. beat: say
+    how far it is, before the agreed time `deadline_ms`. deliver: open the result with receipts of
+    f+1 members that hold it. judge: score `output`, then seal the score. accept: the requester may
+    say what the output is worth. inventory: say whose statements for the overdue `phase` you hold.
+    `deposit` is what a bid locks.
     """
 
     kind: DutyKind
@@ -221,6 +279,12 @@ class Duty:
     budget: int
     deposit: int
     commitment: bytes | None = None
+    output: bytes = b""
+    output_bytes: int = 0
+    holders: tuple[bytes, ...] = ()
+    """The executor's output and who holds it, for judges and the requester."""
+    beat_ms: int = 0
+    """beat: when the executor was heard last, in agreed time."""
 
 
 def compute_share(amount: int, ppm: int) -> int:
@@ -253,6 +317,10 @@ def view_task(task: Task) -> TaskView:
         executor=task.executor,
         price=task.price,
         verifiers=task.verifiers,
+        verification=task.verification,
+        terms=task.terms,
+        lease_ms=task.lease_ms if task.executor is not None else 0,
+        progress_ppm=task.progress_ppm,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from crdt.facts import AnyPhase, OfferedCapability, Round
+from crdt.facts import AnyPhase, OfferedCapability, Round, TaskTerms
 from identity import schema
 from identity.schema import Amount, CommitteeId, Digest, Key, Name, Positive, Salt
 from protocols.economy.body import Body as Body
@@ -23,6 +23,7 @@ from protocols.economy.operations_auctions import (
     PlaceBid,
     RevealAuctionBid,
 )
+from protocols.economy.operations_tasks import AcceptWork, CancelTask, Heartbeat, RevealScores
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 OPERATION_KIND = "operation"
@@ -85,14 +86,16 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input_bytes: BlobBytes
     budget: Positive
     duration_ms: Positive
+    terms: TaskTerms = TaskTerms()
 
 
 class OpenTasks(Body, frozen=True, tag="open_tasks"):
     """Open tasks. `receipts` are signed statements that together show f+1 members holding each
-    input blob."""
+    input blob. `pool` credits are split among the excellent executions of these tasks."""
 
     tasks: Annotated[tuple[TaskSpec, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
     receipts: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=RECEIPTS_MAX)]
+    pool: Amount = 0
 
 
 class BidCommitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,7 +122,8 @@ class RevealBids(Body, frozen=True, tag="reveal_bids"):
 
 
 class WorkCommitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sealed result digest, or None with `failure` when the capability gave no result."""
+    """A sealed result digest, or a judge's sealed score; None with `failure` when the capability
+    gave no result."""
 
     task: Digest
     round: Round
@@ -142,7 +146,11 @@ class WorkOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RevealWork(Body, frozen=True, tag="reveal_work"):
+    """Open sealed results. `receipts` together show f+1 members holding each output that nobody
+    runs again."""
+
     works: Annotated[tuple[WorkOpening, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
+    receipts: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=RECEIPTS_MAX)] = ()
 
 
 class Held(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -268,6 +276,10 @@ AnyBody = (
     | AcceptPrice
     | Deliver
     | AcceptDelivery
+    | Heartbeat
+    | RevealScores
+    | AcceptWork
+    | CancelTask
 )
 
 

@@ -22,8 +22,11 @@ from protocols.economy import (
     borders,
     committees,
     contracts,
+    delivery,
+    leases,
     lifecycle,
     membership,
+    panel,
     slashing,
     statefile,
     verification,
@@ -65,6 +68,7 @@ from protocols.economy.operations import (
     Transfer,
     Unbond,
 )
+from protocols.economy.operations_tasks import AcceptWork, CancelTask, Heartbeat, RevealScores
 from protocols.economy.task_rows import make_task_row
 from protocols.economy.unbondings import Unbonding
 from protocols.genesis import Founding, Parameters
@@ -355,7 +359,15 @@ class EconomyState:
             case CommitWork() as body:
                 return _each(books, ordered, body.works, verification.commit_work)
             case RevealWork() as body:
-                return _each(books, ordered, body.works, verification.reveal_work)
+                return verification.reveal_works(books, ordered, body)
+            case Heartbeat() as body:
+                return _each(books, ordered, body.beats, leases.hear_beat)
+            case RevealScores() as body:
+                return _each(books, ordered, body.scores, panel.reveal_score)
+            case AcceptWork() as body:
+                delivery.accept_work(books, ordered.signer, body)
+            case CancelTask() as body:
+                leases.cancel(books, ordered, body)
             case Inventory() as body:
                 return lifecycle.record_inventories(books, ordered, body)
             case body:

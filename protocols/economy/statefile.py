@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from crdt.facts import Bucket, OfferedCapability
+from crdt.facts import Bucket, OfferedCapability, TaskTerms, Verification
 from crdt.reputation import ReputationView
 from identity import cbor, schema
 from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy.books import Books
-from protocols.economy.model import Agent, Bid, Border, Formed, Proposal, Stage, Task, Work
+from protocols.economy.model import Agent, Bid, Border, Formed, Pool, Proposal, Stage, Task, Work
 from protocols.economy.statefile_auctions import AuctionRecord, dump_auction, load_auction
 from protocols.economy.unbondings import Unbonding, Unbondings
 from protocols.state_tree import STATE_BYTES_MAX
@@ -40,6 +40,7 @@ class WorkRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     commitment: bytes | None
     output: bytes | None
     output_bytes: int
+    score: int | None
 
 
 class TaskRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -56,6 +57,11 @@ class TaskRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     deadline_ms: int
     escrow: int
     deposit: int
+    verification: Verification
+    terms: TaskTerms
+    draws_max: int
+    bond_min: int
+    pool: bytes | None
     round: int
     failures: int
     excluded: tuple[bytes, ...]
@@ -74,6 +80,10 @@ class TaskRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     awarded_ms: int
     lease_ms: int
     committed_ms: int | None
+    beat_ms: int
+    progress_ppm: int
+    answer_ppm: int | None
+    holders: tuple[bytes, ...]
     verifiers: tuple[bytes, ...]
     works: tuple[WorkRecord, ...]
 
@@ -99,6 +109,7 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tasks: tuple[TaskRecord, ...]
     queued: tuple[bytes, ...]
     auctions: tuple[AuctionRecord, ...]
+    pools: tuple[Pool, ...]
     unbondings: tuple[Unbonding, ...]
     proposals: tuple[Proposal, ...]
     formed: tuple[Formed, ...]
@@ -126,6 +137,7 @@ def dump(books: Books) -> bytes:
         tasks=tuple(_dump_task(task) for task in books.tasks.values()),
         queued=tuple(queued),
         auctions=tuple(map(dump_auction, books.general_auctions.values())),
+        pools=tuple(pool for _, pool in sorted(books.pools.items())),
         unbondings=tuple(books.unbondings),
         proposals=tuple(proposal for _, proposal in sorted(books.proposals.items())),
         formed=tuple(books.formed.values()),
@@ -158,6 +170,7 @@ def load(data: bytes, books: Books) -> None:
         _check_border(border, books.committee)
         books.borders[border.committee] = border
     books.formed = {formed.committee: formed for formed in record.formed}
+    books.pools = {pool.id: pool for pool in record.pools}
     books.tasks = {task.id: _load_task(task) for task in record.tasks}
     books.general_auctions = {each.id: load_auction(each) for each in record.auctions}
     try:
@@ -197,6 +210,11 @@ def _dump_task(task: Task) -> TaskRecord:
         deadline_ms=task.deadline_ms,
         escrow=task.escrow,
         deposit=task.deposit,
+        verification=task.verification,
+        terms=task.terms,
+        draws_max=task.draws_max,
+        bond_min=task.bond_min,
+        pool=task.pool,
         round=task.round,
         failures=task.failures,
         excluded=task.excluded,
@@ -215,9 +233,13 @@ def _dump_task(task: Task) -> TaskRecord:
         awarded_ms=task.awarded_ms,
         lease_ms=task.lease_ms,
         committed_ms=task.committed_ms,
+        beat_ms=task.beat_ms,
+        progress_ppm=task.progress_ppm,
+        answer_ppm=task.answer_ppm,
+        holders=task.holders,
         verifiers=task.verifiers,
         works=tuple(
-            WorkRecord(k, w.commitment, w.output, w.output_bytes)
+            WorkRecord(k, w.commitment, w.output, w.output_bytes, w.score)
             for k, w in sorted(task.works.items())
         ),
     )
@@ -230,6 +252,7 @@ def _load_task(record: TaskRecord) -> Task:
     plain["invited"] = dict(record.invited)
     plain["bids"] = {bid.bidder: Bid(bid.commitment, bid.price) for bid in record.bids}
     plain["works"] = {
-        work.party: Work(work.commitment, work.output, work.output_bytes) for work in record.works
+        work.party: Work(work.commitment, work.output, work.output_bytes, work.score)
+        for work in record.works
     }
     return Task(**plain)

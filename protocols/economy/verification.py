@@ -8,11 +8,21 @@ members are the result: one of them is honest.
 from crdt.facts import Phase, VerifiersDrawn, WorkClosed, WorkCommitted, WorkFailed, WorkRevealed
 from protocols.auction.commit_reveal import compute_draw, compute_work_commitment
 from protocols.economy.books import Books
-from protocols.economy.contracts import count_paid_verifiers, find_round
-from protocols.economy.model import COMMIT_STAGES, REVEAL_STAGES, Refused, Task, Work
-from protocols.economy.operations import WorkCommitment, WorkOpening
+from protocols.economy.contracts import count_holders, find_round
+from protocols.economy.delivery import begin_delivery
+from protocols.economy.model import (
+    COMMIT_STAGES,
+    REVEAL_STAGES,
+    OrderedOperation,
+    Refused,
+    Task,
+    Work,
+)
+from protocols.economy.operations import RevealWork, WorkCommitment, WorkOpening
 from protocols.economy.settlement import Result, end_undecided, fail_round, settle
 from protocols.economy.slashing import pause
+from protocols.economy.terms import compute_lease_ms
+from protocols.genesis import PPM
 
 
 def commit_work(books: Books, signer: bytes, item: WorkCommitment) -> None:
@@ -35,13 +45,33 @@ def commit_work(books: Books, signer: bytes, item: WorkCommitment) -> None:
     books.hear(task, signer)
 
 
-def reveal_work(books: Books, signer: bytes, item: WorkOpening) -> None:
-    """Open a sealed result; signing it also says that the signer holds the bytes."""
+def reveal_works(
+    books: Books, ordered: OrderedOperation, body: RevealWork
+) -> list[tuple[int, str]]:
+    """Open sealed results, each on its own. Raises Refused for receipts that are none."""
+    holders = count_holders(books, body.receipts)
+    rejected = []
+    for index, item in enumerate(body.works):
+        try:
+            _reveal_work(books, ordered.signer, item, holders.get(item.output, set()))
+        except Refused as refused:
+            rejected.append((index, refused.reason))
+    return rejected
+
+
+def _reveal_work(books: Books, signer: bytes, item: WorkOpening, holders: set[bytes]) -> None:
+    """Open a sealed result; signing it also says that the signer holds the bytes. Where nobody
+    runs it again, f+1 members must have said so. Raises Refused."""
     task = find_round(books, item.task, item.round)
-    if task.stage not in REVEAL_STAGES:
+    is_delivery = task.stage == "delivery"
+    if not is_delivery and (task.stage not in REVEAL_STAGES or task.verification == "judged"):
         raise Refused("too_early")
     if signer not in task.waiting:
         raise Refused("nothing_to_reveal")
+    if is_delivery:
+        holders = holders | ({signer} if books.committee.is_member(signer) else set())
+        if len(holders) <= books.committee.f:
+            raise Refused("output_not_held")
     place = books.committee
     seal = compute_work_commitment(
         place.network,
@@ -57,6 +87,8 @@ def reveal_work(books: Books, signer: bytes, item: WorkOpening) -> None:
     if seal != work.commitment:
         raise Refused("commitment_mismatch")
     work.output, work.output_bytes = item.output, item.output_bytes
+    if is_delivery:
+        task.holders = tuple(sorted(holders))
     books.emit(
         WorkRevealed(
             task=task.id,
@@ -79,6 +111,8 @@ def close_lease(books: Books, task: Task) -> None:
         fail_round(books, task, books.parameters.timeout_slash_ppm)
     elif work.commitment is None:
         fail_round(books, task, books.parameters.failure_slash_ppm)
+    elif task.verification != "exact" or not _is_audited(books, task):
+        begin_delivery(books, task)
     else:
         needed = books.agreeing_min - books.committee.is_member(executor)
         _draw(books, task, needed, escalated=False)
@@ -112,7 +146,7 @@ def evaluate(books: Books, task: Task) -> None:
     if found is not None:
         settle(books, task, *found)
         return
-    room = count_paid_verifiers(books, task) - len(task.verifiers)
+    room = task.draws_max - len(task.verifiers)
     if task.stage == "work_reveal" and room > 0 and _list_pool(books, task):
         _draw(books, task, books.committee.n, escalated=True)
         return
@@ -125,11 +159,12 @@ def evaluate(books: Books, task: Task) -> None:
 
 
 def _draw(books: Books, task: Task, count: int, *, escalated: bool) -> None:
-    count = min(count, count_paid_verifiers(books, task) - len(task.verifiers))
+    count = min(count, task.draws_max - len(task.verifiers))
     drawn = tuple(sorted(_list_pool(books, task)[: max(0, count)]))
     task.verifiers += drawn
     stage: Phase = "extra_commit" if escalated else "work_commit"
-    books.enter_stage(task, stage, drawn, books.parameters.work_phase_ms)
+    # A verifier does the executor's work again.
+    books.enter_stage(task, stage, drawn, compute_lease_ms(books.parameters, task.terms))
     books.emit(
         VerifiersDrawn(
             task=task.id,
@@ -140,6 +175,14 @@ def _draw(books: Books, task: Task, count: int, *, escalated: bool) -> None:
             deadline_ms=task.stage_deadline_ms,
         )
     )
+
+
+def _is_audited(books: Books, task: Task) -> bool:
+    """Drawn by the batch that holds the executor's seal: with the probability that it agreed to,
+    others run it again."""
+    subject = b"audit" + task.id + task.round.to_bytes(2)
+    drawn = int.from_bytes(compute_draw(books.seed, subject, b"")[:8])
+    return drawn * PPM >> 64 < task.terms.audit_ppm
 
 
 def _list_pool(books: Books, task: Task) -> list[bytes]:
