@@ -7,7 +7,8 @@ with the coalition honest and with the coalition cheating (`trial.py`).
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from crdt.facts import Awarded, BidRevealed, WorkRevealed
+from crdt.facts import Awarded, BidRevealed, Verification, WorkRevealed
+from devnet.sim.market.modes import GOOD_SCORE
 from devnet.sim.market.party import OUTPUT_BYTES, Party, make_input
 from devnet.sim.market.plan import Errand, Trader
 from protocols.agents.plan import Failure, Output
@@ -17,6 +18,7 @@ from protocols.economy.operations import (
     AnyBody,
     BidCommitment,
     BidOpening,
+    CancelTask,
     CommitBids,
     CommitWork,
     Held,
@@ -68,7 +70,9 @@ class LateReveal(Cheat):
     def alter(self, world: "MarketWorld", bodies: list[AnyBody]) -> list[AnyBody]:
         kept: list[AnyBody] = []
         for body in bodies:
-            task = self.find_task(world, body.bids[0].task) if isinstance(body, RevealBids) else None
+            task = (
+                self.find_task(world, body.bids[0].task) if isinstance(body, RevealBids) else None
+            )
             if task is None:
                 kept.append(body)
             else:
@@ -333,7 +337,9 @@ class SlowExecutor(Cheat):
     def alter(self, world: "MarketWorld", bodies: list[AnyBody]) -> list[AnyBody]:
         kept: list[AnyBody] = []
         for body in bodies:
-            task = self.find_task(world, body.works[0].task) if isinstance(body, CommitWork) else None
+            task = (
+                self.find_task(world, body.works[0].task) if isinstance(body, CommitWork) else None
+            )
             if task is None or task.stage != "lease":
                 kept.append(body)
             else:
@@ -399,6 +405,82 @@ class Hostile(Cheat):
         return super().find_outcome(world, duty)
 
 
+class Miser(Cheat):
+    """Seals something that it never made, and gives nobody the bytes."""
+
+    def price(self, duty: Duty, costs: Costs) -> int | None:
+        return 1
+
+    def works(self, world: "MarketWorld", duty: Duty) -> bool:
+        return False
+
+    def list_holders(self, world: "MarketWorld", output: Output) -> list[bytes]:
+        return [self.key] if world.committee.is_member(self.key) else []
+
+
+class JunkDealer(Cheat):
+    """Delivers something at once instead of working."""
+
+    def works(self, world: "MarketWorld", duty: Duty) -> bool:
+        return False
+
+    def find_outcome(self, world: "MarketWorld", duty: Duty) -> Output | Failure | None:
+        return Output(b"\x04" * 32, OUTPUT_BYTES)
+
+
+class Rejecter(Cheat):
+    """Pays nothing for what it gets."""
+
+    def answer(self, world: "MarketWorld", duty: Duty) -> int | None:
+        return 0
+
+
+class Miserly(Cheat):
+    def answer(self, world: "MarketWorld", duty: Duty) -> int | None:
+        return 10_000
+
+
+class LateCanceller(Cheat):
+    """Cancels once the executor has worked for half of its lease, or is about to deliver."""
+
+    def act(self, world: "MarketWorld") -> None:
+        super().act(world)
+        for task in world.state.tasks():
+            if task.requester != self.key or task.stage != "lease":
+                continue
+            due_ms = task.lease_ms - world.state.parameters.work_phase_ms * 9 // 10
+            if due_ms <= world.now_ms and world.once(self, task.task):
+                world.submit(self, CancelTask(task.task))
+            else:
+                world.wake(due_ms)
+
+
+class HarshJudge(Cheat):
+    """Gives the lowest score, so that its rivals are not paid and the task comes back."""
+
+    def judge(self, world: "MarketWorld", duty: Duty) -> int:
+        return 0
+
+
+class LazyJudge(Cheat):
+    """Says what most results are worth, and looks at none."""
+
+    def judge(self, world: "MarketWorld", duty: Duty) -> int:
+        return GOOD_SCORE
+
+
+class FriendlyJudge(CoverBidder):
+    """A sybil that passes in auctions and praises what its friend delivered."""
+
+    def price(self, duty: Duty, costs: Costs) -> int | None:
+        return None
+
+    def judge(self, world: "MarketWorld", duty: Duty) -> int:
+        task = world.state.get_task(duty.task)
+        is_friend = task is not None and task.executor in self.friends(world)
+        return 100 if is_friend else GOOD_SCORE
+
+
 @dataclass(frozen=True, slots=True)
 class Attack:
     """`cast`: the role and class of each cheat; `twins`: the class that takes its place where the
@@ -409,6 +491,7 @@ class Attack:
     cast: tuple[tuple[Role, type[Party]], ...]
     twins: dict[Role, type[Party]] = field(default_factory=dict)
     leader: str | None = None
+    modes: tuple[Verification, ...] = ("exact",)
 
     def get_party(self, name: str, *, attacking: bool) -> type[Party]:
         """The class of the party called `name`."""
@@ -491,6 +574,61 @@ ATTACKS: dict[str, Attack] = {
         Attack("lying_executor", "an executor says anything", (("agent", LyingWorker),)),
         Attack("shy_liar", "a liar is silent once it would be caught", (("agent", ShyLiar),)),
         Attack("withheld_output", "an executor never opens its result", (("agent", Withholder),)),
+        Attack(
+            "withheld_delivery",
+            "an executor seals a result and gives nobody the bytes",
+            (("agent", Miser),),
+            modes=("judged", "accepted"),
+        ),
+        Attack(
+            "silent_executor",
+            "an executor wins and is never heard again, heartbeats included",
+            (("agent", Sleeper),),
+            modes=("accepted",),
+        ),
+        Attack(
+            "junk_delivery",
+            "an executor delivers junk to a panel",
+            (("agent", JunkDealer),),
+            modes=("judged",),
+        ),
+        Attack(
+            "rejects_everything",
+            "a requester rejects every result",
+            (("requester", Rejecter),),
+            modes=("accepted",),
+        ),
+        Attack(
+            "pays_a_crumb",
+            "a requester pays a hundredth of the price",
+            (("requester", Miserly),),
+            modes=("accepted",),
+        ),
+        Attack(
+            "cancels_late",
+            "a requester cancels just before the result is sealed",
+            (("requester", LateCanceller),),
+            modes=("exact", "accepted"),
+        ),
+        Attack(
+            "off_the_median",
+            "a judge gives the lowest score to everybody",
+            (("agent", HarshJudge),),
+            modes=("judged",),
+        ),
+        Attack(
+            "lazy_judge",
+            "a judge scores without looking",
+            (("agent", LazyJudge),),
+            modes=("judged",),
+        ),
+        Attack(
+            "sybil_panel",
+            "an executor delivers junk, and its sybils judge",
+            (("agent", JunkDealer), *((("spare", FriendlyJudge),) * 4)),
+            _SPARE,
+            modes=("judged",),
+        ),
         Attack("missed_lease", "an executor lets its lease pass", (("agent", Sleeper),)),
         Attack("slow_executor", "an executor seals in the last moment", (("agent", SlowExecutor),)),
         Attack("bid_flood", "a bidder floods every auction", (("agent", Flooder),)),

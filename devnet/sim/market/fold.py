@@ -12,6 +12,7 @@ from typing import Any
 
 from crdt.facts import (
     COMMON,
+    AgreementCancelled,
     AuctionOpened,
     Awarded,
     BidCommitted,
@@ -26,8 +27,8 @@ from crdt.facts import (
     Snapshot,
     TaskEnded,
     TaskOpened,
-    UnbondingBegan,
     Unbonded,
+    UnbondingBegan,
     Undecided,
     Unsold,
 )
@@ -65,6 +66,7 @@ class Job:
     input: bytes
     deadline_ms: int
     escrow: int
+    mode: str = "exact"
     round: Round = field(default_factory=Round)
     past: set[int] = field(default_factory=set)
 
@@ -193,7 +195,13 @@ class LogFold:
     def _on_taskopened(self, fact: TaskOpened) -> None:
         escrow = sum(m.amount for m in fact.moves if m.target_bucket == "escrow")
         self.jobs[fact.task] = Job(
-            fact.task, fact.requester, fact.budget, fact.input, fact.deadline_ms, escrow
+            fact.task,
+            fact.requester,
+            fact.budget,
+            fact.input,
+            fact.deadline_ms,
+            escrow,
+            fact.verification,
         )
 
     def _on_auctionopened(self, fact: AuctionOpened) -> None:
@@ -232,6 +240,10 @@ class LogFold:
         self._pay(fact)
         self._end_agreement(fact.task, fact.round)
 
+    def _on_agreementcancelled(self, fact: AgreementCancelled) -> None:
+        self._pay(fact)
+        self._end_agreement(fact.task, fact.round)
+
     def _on_undecided(self, fact: Undecided) -> None:
         self._end_agreement(fact.task, fact.round)
 
@@ -247,7 +259,7 @@ class LogFold:
             raise Breach("A5 escrow ends once", "a task ends twice")
         self.ended[fact.task] = fact.outcome
 
-    def _pay(self, fact: Settled | TaskEnded) -> None:
+    def _pay(self, fact: Settled | TaskEnded | AgreementCancelled) -> None:
         job = self.jobs[fact.task]
         for move in fact.moves:
             if move.source_bucket == "escrow":

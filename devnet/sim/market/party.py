@@ -3,9 +3,10 @@
 import hashlib
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from crdt.facts import OfferedCapability
+from crdt.facts import OfferedCapability, Verification
+from devnet.sim.market import modes
 from devnet.sim.market.plan import DURATION_MS, Errand, MarketPlan, Trader, make_key
 from identity import cbor
 from identity.errors import InvalidSchema
@@ -24,7 +25,15 @@ from protocols.economy.operations import (
 if TYPE_CHECKING:
     from devnet.sim.market.world import MarketWorld
 
-CAPABILITY = OfferedCapability(hashlib.sha256(b"market capability").digest(), "work", "1")
+CAPABILITIES: dict[Verification, OfferedCapability] = {
+    mode: OfferedCapability(
+        hashlib.sha256(f"market {mode}".encode()).digest(), mode, "1", verification=mode
+    )
+    for mode in get_args(Verification)
+}
+OFFER = tuple(CAPABILITIES.values())
+JUDGING_SHARE = 4
+"""Judging costs this part of a run."""
 OUTPUT_BYTES = 64
 RETRY_MS = 2_000
 """An errand that could not be opened is tried again after this time."""
@@ -63,7 +72,7 @@ class Party:
         self.trader, self.scale = trader, plan.scale
         self.latency_ms = trader.latency_ms if trader else self.rng.randint(5, 150)
         self.secret = hashlib.sha256(f"{plan.seed}/secret/{name}".encode()).digest()
-        self.costs: Costs = {CAPABILITY.id: Cost(1)}
+        self.costs: Costs = {each.id: Cost(1) for each in OFFER}
         self.planner = Planner(world.committee, self.key, self.secret, self.price, self.costs)
         self.errands = [errand for errand in plan.errands if errand.requester == name]
         self.opened: dict[bytes, Errand] = {}
@@ -72,6 +81,7 @@ class Party:
         self.worked: dict[bytes, int] = {}
         """When the run of a task ends or ended; each costs its agent once."""
         self.work_spent = 0
+        self.judged: set[tuple[bytes, str]] = set()
 
     # --- what an attack may change -----------------------------------------------------------
 
@@ -100,6 +110,24 @@ class Party:
     def choose_budget(self, errand: Errand) -> int:
         return errand.budget
 
+    def beats(self, world: "MarketWorld", duty: Duty) -> bool:
+        """Whether it says that it is alive while it executes."""
+        return True
+
+    def judge(self, world: "MarketWorld", duty: Duty) -> int:
+        if (duty.task, "judged") not in self.judged and self.trader is not None:
+            self.work_spent += self.trader.compute_cost(duty.input) // JUDGING_SHARE
+        self.judged.add((duty.task, "judged"))
+        return modes.judge_honestly(world, duty)
+
+    def answer(self, world: "MarketWorld", duty: Duty) -> int | None:
+        """What share of the price it pays for a delivered result; None: silence."""
+        return modes.answer_honestly(world, duty)
+
+    def list_holders(self, world: "MarketWorld", output: Output) -> list[bytes]:
+        """Members that hold its output: whoever it gave the bytes to."""
+        return list(world.committee.members[: world.committee.f + 1])
+
     # --- acting ------------------------------------------------------------------------------
 
     def set_up(self, world: "MarketWorld") -> list[AnyBody]:
@@ -113,19 +141,18 @@ class Party:
         self.pending = [op for op in self.pending if op.nonce >= world.state.next_nonce(self.key)]
         bodies: list[AnyBody] = [*self.run_errands(world)]
         if self.wants_offer():
-            offer = plan_offer(world.state, self.key, (CAPABILITY,), self.pending)
+            offer = plan_offer(world.state, self.key, OFFER, self.pending)
             bodies += [offer] if offer is not None else []
         duties = world.state.duties(self.key)
         if duties:
             outcomes = self.run_work(world, duties)
             held = world.list_held() if any(d.kind == "inventory" for d in duties) else ()
             bodies += self.planner.plan_operations(world.state, outcomes, self.pending, held)
+            bodies += modes.plan_modes(self, world, duties, self.pending)
         for body in self.alter(world, bodies) if bodies or not self.is_honest else ():
             world.submit(self, body)
 
-    def run_work(
-        self, world: "MarketWorld", duties: list[Duty]
-    ) -> dict[bytes, Output | Failure]:
+    def run_work(self, world: "MarketWorld", duties: list[Duty]) -> dict[bytes, Output | Failure]:
         """Start the runs that duties ask for; the outcomes of those that have ended."""
         outcomes: dict[bytes, Output | Failure] = {}
         for duty in duties:
@@ -153,13 +180,18 @@ class Party:
             return []
         return [self.make_opening(world, [(each, self.choose_budget(each)) for each in due])]
 
-    def make_opening(
-        self, world: "MarketWorld", wanted: Sequence[tuple[Errand, int]]
-    ) -> OpenTasks:
+    def make_opening(self, world: "MarketWorld", wanted: Sequence[tuple[Errand, int]]) -> OpenTasks:
         blobs = [make_input(errand.number) for errand, _ in wanted]
         specs = tuple(
-            TaskSpec(CAPABILITY.id, blob, 1_000, budget, DURATION_MS)
-            for blob, (_, budget) in zip(blobs, wanted, strict=True)
+            TaskSpec(
+                CAPABILITIES[errand.mode].id,
+                blob,
+                1_000,
+                budget,
+                DURATION_MS,
+                modes.make_terms(errand.mode, world.plan.n),
+            )
+            for blob, (errand, budget) in zip(blobs, wanted, strict=True)
         )
         holders = world.committee.members[: world.committee.f + 1]
         return OpenTasks(specs, tuple(cbor.encode([key, blobs]) for key in holders))

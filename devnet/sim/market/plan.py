@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
+from crdt.facts import Verification
 from identity import keys
 from protocols.committee import Committee
 from protocols.genesis import Allotment, Genesis, Member, Parameters
@@ -28,6 +29,8 @@ COST_SHARE_MAX = 10
 """A run costs at most the tenth of a budget: what a verifier is paid."""
 SPREAD_MS = 30_000
 """Errands begin within this time."""
+FEES_MAX = 25
+"""Fees that a task may cost at most: five panels of five judges."""
 BUNDLE_MAX = 8
 """Errands that are opened at once, at most."""
 
@@ -41,6 +44,7 @@ class Errand(msgspec.Struct, frozen=True):
     budget: int
     value: int
     number: int
+    mode: Verification = "exact"
 
 
 class Trader(msgspec.Struct, frozen=True):
@@ -130,17 +134,18 @@ def draw_errands(
     requesters: tuple[str, ...],
     count: int,
     rules: Parameters,
-    n: int,
     scale: int,
+    modes: tuple[Verification, ...],
 ) -> tuple[Errand, ...]:
     """Whoever wants something sets a budget with which it cannot lose: its value covers the
-    budget, the bonus and a fee for every member."""
+    budget, the bonus and every fee that may be due."""
     errands: list[Errand] = []
     while len(errands) < count:
         requester, at_ms = rng.choice(requesters), rng.randint(0, SPREAD_MS)
+        mode = rng.choice(modes)
         for number in range(len(errands), len(errands) + rng.randint(1, BUNDLE_MAX)):
             budget = rng.randint(BUDGET_MIN * scale, 3 * BUDGET_MIN * scale)
-            extra = rules.bonus_ppm + n * rules.verifier_fee_ppm
+            extra = rules.bonus_ppm + FEES_MAX * rules.verifier_fee_ppm
             value = budget + budget * extra // 1_000_000 + rng.randint(2, budget)
-            errands.append(Errand(requester, at_ms, budget, value, number))
+            errands.append(Errand(requester, at_ms, budget, value, number, mode))
     return tuple(sorted(errands, key=lambda errand: (errand.at_ms, errand.number)))

@@ -3,28 +3,20 @@
 import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crdt.facts import (
-    Accepted,
     AuctionOpened,
     Awarded,
-    BidCommitted,
     BidRevealed,
     BidsClosed,
     Fact,
     Paused,
-    Settled,
     Slashed,
-    TaskEnded,
     Undecided,
     Unsold,
-    VerifiersDrawn,
-    WorkCommitted,
-    WorkRevealed,
 )
 from devnet.sim.market.fold import (
-    MILLION,
     Breach,
     LogFold,
     Round,
@@ -32,9 +24,9 @@ from devnet.sim.market.fold import (
     digest_of,
 )
 from devnet.sim.market.leaders import SKEW_MS, Waiting
-from devnet.sim.market.party import make_output
+from devnet.sim.market.results import Results
 from identity import cbor
-from protocols.economy.operations import CommitBids, RevealBids, RevealWork, CommitWork
+from protocols.economy.operations import CommitBids, CommitWork, RevealBids, RevealWork
 from protocols.economy.state import EconomyState, OrderedOperation
 
 if TYPE_CHECKING:
@@ -45,21 +37,16 @@ RELOAD_POSITIONS = 16
 """The state is dumped and loaded anew at each position that this divides."""
 
 
-class Referee:
+class Referee(Results):
     """`hear` is told of every operation of an honest party, `check_batch` of each batch."""
 
     def __init__(self, world: "MarketWorld") -> None:
-        self.world = world
-        self.fold = LogFold()
+        super().__init__(world, LogFold())
         self.violations: list[str] = []
         self._said: dict[tuple[str, bytes, int, bytes], int] = {}
         """When honest members held an honest party's word: (kind, task, round, party)."""
-        self.accepted: set[bytes] = set()
-        """Inputs whose result was found."""
         self._nonces: dict[bytes, int] = {}
-        self._openings: dict[tuple[str, bytes, int, bytes], Any] = {}
-        self._work: dict[tuple[bytes, int], dict[bytes, bytes]] = {}
-        self._shown: dict[tuple[bytes, int], dict[bytes, tuple[bytes, int]]] = {}
+        self._openings: dict[tuple[str, bytes, int, bytes], list[tuple[int, bytes]]] = {}
         for fact in world.log:
             self.fold.apply(fact)
 
@@ -102,7 +89,7 @@ class Referee:
 
     def finish(self) -> None:
         """The world is over: nothing is left behind."""
-        left = {b: 0 for b in ("locked", "escrow")}
+        left = dict.fromkeys(("locked", "escrow"), 0)
         for (_, bucket), value in self.fold.balances.items():
             if bucket in left:
                 left[bucket] += value
@@ -125,12 +112,8 @@ class Referee:
                 for bid in body.bids:
                     key = ("bid", bid.task, bid.round, each.signer)
                     self._openings.setdefault(key, []).append((bid.price, bid.salt))
-            elif isinstance(body, RevealWork):
-                for work in body.works:
-                    key = ("work", work.task, work.round, each.signer)
-                    self._openings.setdefault(key, []).append(
-                        (work.output, work.output_bytes, work.salt)
-                    )
+            else:
+                self.take_openings(each.signer, body)
         return counted
 
     def _reload(self) -> None:
@@ -160,21 +143,10 @@ class Referee:
                 self._check_award(fact)
             case Unsold():
                 self._check_unsold(fact)
-            case VerifiersDrawn():
-                self._check_draw(fact, digest)
-            case WorkCommitted():
-                place = self._work.setdefault((fact.task, fact.round), {})
-                place[fact.party] = fact.commitment
-            case WorkRevealed():
-                self._check_work(fact)
-            case Accepted():
-                self._check_result(fact)
-            case Settled():
-                self._check_grade(fact)
-            case TaskEnded() if fact.outcome == "settled":
-                self._check_fees(fact)
             case Paused() | Slashed() | Undecided():
                 self._check_honour(fact)
+            case _:
+                self.check_work_fact(fact, digest)
 
     def _check_auction(self, fact: AuctionOpened) -> None:
         job = self.fold.jobs[fact.task]
@@ -187,7 +159,7 @@ class Referee:
 
     def _check_reveal(self, fact: BidRevealed) -> None:
         """A4, and that what was opened is what was sealed, by its own bidder."""
-        round_ = self._get_round(fact.task, fact.round)
+        round_ = self.get_round(fact.task, fact.round)
         if round_.seed is None:
             raise Breach("A4 no reveal before the close", fact.bidder.hex()[:8])
         place = self.world.committee
@@ -201,7 +173,7 @@ class Referee:
 
     def _check_heard(self, task: bytes, number: int, kind: str) -> None:
         """A1: what every honest member held in time is there now."""
-        round_ = self._get_round(task, number)
+        round_ = self.get_round(task, number)
         is_seal = kind == "bid"
         deadline_ms = round_.commit_deadline_ms if is_seal else round_.reveal_deadline_ms
         there = round_.sealed if is_seal else round_.opened
@@ -215,7 +187,7 @@ class Referee:
 
     def _check_award(self, fact: Awarded) -> None:
         """A2, A3: winner and price by trying prices instead of by the formula."""
-        round_, job = self._get_round(fact.task, fact.round), self.fold.jobs[fact.task]
+        round_, job = self.get_round(fact.task, fact.round), self.fold.jobs[fact.task]
         if round_.sealed.get(fact.winner) is None or round_.seed is None:
             raise Breach("A3 committed before the close", fact.winner.hex()[:8])
         cap = self.world.state.parameters.awards_active_max
@@ -237,7 +209,7 @@ class Referee:
         self._check_deposits(fact, round_, fact.winner)
 
     def _check_unsold(self, fact: Unsold) -> None:
-        round_ = self._get_round(fact.task, fact.round)
+        round_ = self.get_round(fact.task, fact.round)
         if round_.executor is not None:
             return
         self._check_heard(fact.task, fact.round, "bid" if round_.seed is None else "reveal_bid")
@@ -252,95 +224,11 @@ class Referee:
             if move.source == winner or (move.target == move.source) != has_opened:
                 raise Breach("A5 deposits end once", f"{move.source.hex()[:8]} to a wrong place")
 
-    def _check_draw(self, fact: VerifiersDrawn, digest: bytes) -> None:
-        """A2 of the draw: those members whose digest under the batch's is least."""
-        job, rules, place = self.fold.jobs[fact.task], self.world.state.parameters, (
-            self.world.state.committee
-        )
-        round_ = self._get_round(fact.task, fact.round)
-        if fact.seed != digest or fact.task not in {task for task, _ in self._work}:
-            raise Breach("A2 recomputed", "verifiers drawn by another seed, or too early")
-        pool = [
-            key
-            for key in self.fold.list_eligible(rules.bond_min, job.requester)
-            if key in place.members and key not in (round_.executor, *round_.verifiers)
-        ]
-        subject = fact.task + fact.round.to_bytes(2, "big")
-        pool.sort(key=lambda key: (key in self.fold.paused, digest_of(digest, subject, key)))
-        if not set(fact.verifiers) <= set(pool) or (
-            sorted(pool[: len(fact.verifiers)]) != sorted(fact.verifiers)
-        ):
-            raise Breach("A2 recomputed", "other verifiers are drawn")
-        needed = max(2, place.f + 1) - (round_.executor in place.members)
-        if not fact.escalated and len(fact.verifiers) < min(needed, len(pool)):
-            raise Breach("A2 recomputed", "too few verifiers are drawn")
-        round_.verifiers += fact.verifiers
-
-    def _check_work(self, fact: WorkRevealed) -> None:
-        """What is opened is what was sealed, with the party's own key inside."""
-        place, seals = self.world.committee, self._work.get((fact.task, fact.round), {})
-        shown = self._shown.setdefault((fact.task, fact.round), {})
-        for output, size, salt in self._openings.get(
-            ("work", fact.task, fact.round, fact.party), ()
-        ):
-            who = [fact.task, fact.round, fact.party]
-            content = ["econode/work", place.network, place.id, *who, output, size, salt]
-            seal = hashlib.sha256(cbor.encode(content)).digest()
-            if output == fact.output and seal == seals.get(fact.party):
-                shown[fact.party] = (fact.output, fact.output_bytes)
-                return
-        raise Breach("A4 sealed before opened", f"{fact.party.hex()[:8]} opens another result")
-
-    def _check_result(self, fact: Accepted) -> None:
-        place, job = self.world.state.committee, self.fold.jobs[fact.task]
-        shown = self._shown.get((fact.task, fact.round), {})
-        result = (fact.output, fact.output_bytes)
-        holders = {key for key, each in shown.items() if each == result and key in place.members}
-        if not set(fact.holders) <= holders or len(set(fact.holders)) < max(2, place.f + 1):
-            raise Breach("A2 recomputed", "a result that too few opened")
-        right = make_output(job.input)
-        if result != (right.digest, right.size_bytes):
-            raise Breach("V1 the result is right", "a lie was accepted")
-        self.accepted.add(job.input)
-
-    def _check_grade(self, fact: Settled) -> None:
-        round_, job = self._get_round(fact.task, fact.round), self.fold.jobs[fact.task]
-        party = self.world.by_key[fact.executor]
-        if party.is_honest and fact.grade in ("poor", "byzantine"):
-            raise Breach("A1 timely words count", f"honest {party.name} is graded {fact.grade}")
-        if fact.executor != round_.executor:
-            raise Breach("A2 recomputed", "another executor is graded")
-        bonus = self.world.state.parameters.bonus_ppm
-        due = {
-            "excellent": round_.price + round_.price * bonus // MILLION,
-            "satisfactory": round_.price,
-        }.get(fact.grade, 0)
-        paid = sum(m.amount for m in fact.moves if m.source_bucket == "escrow")
-        if paid != due or due > job.escrow:
-            raise Breach("A2 recomputed", f"{fact.grade} is paid {paid} instead of {due}")
-
-    def _check_fees(self, fact: TaskEnded) -> None:
-        job = self.fold.jobs[fact.task]
-        fee = job.budget * self.world.state.parameters.verifier_fee_ppm // MILLION
-        shown = self._shown.get((fact.task, job.round.number), {})
-        right = make_output(job.input).digest
-        paid = {m.target: m.amount for m in fact.moves if m.target != job.requester}
-        due = {
-            key: fee
-            for key, (output, _) in shown.items()
-            if key in job.round.verifiers
-            and output == right
-            and key in self.world.state.committee.members
-        }
-        if any(amount != fee or key not in job.round.verifiers for key, amount in paid.items()):
-            raise Breach("A2 recomputed", "a verifier is paid otherwise")
-        honest = {key for key in due if self.world.by_key[key].is_honest}
-        if not honest <= set(paid):
-            raise Breach("A2 recomputed", "an honest verifier is not paid")
-
     def _check_honour(self, fact: Paused | Slashed | Undecided) -> None:
         """Nobody honest is slashed, or proven late: honest parties always speak in time."""
         match fact:
+            case Undecided() if self.fold.jobs[fact.task].mode != "exact":
+                return
             case Slashed(offender=key):
                 invariant = "C5 nobody honest is slashed"
             case Paused(agent=key):
@@ -350,12 +238,6 @@ class Referee:
         party = self.world.by_key[key]
         if party.is_honest:
             raise Breach(invariant, f"{type(fact).__name__} {party.name}")
-
-    def _get_round(self, task: bytes, number: int) -> Round:
-        round_ = self.fold.jobs[task].round
-        if round_.number != number:
-            raise Breach("A2 recomputed", f"a fact of round {number} in {round_.number}")
-        return round_
 
 
 def list_words(body: object) -> list[tuple[str, bytes, int]]:

@@ -1,10 +1,8 @@
 """Runs seeds: a world in which everybody cheats, and an attack beside its honest twin."""
 
 import random
-from typing import Any
 
-import msgspec
-
+from crdt.facts import Verification
 from devnet.sim.market.attacks import ATTACKS, ROLES, Attack
 from devnet.sim.market.leaders import LEADERS
 from devnet.sim.market.plan import (
@@ -16,10 +14,10 @@ from devnet.sim.market.plan import (
     draw_errands,
     draw_traders,
 )
-from devnet.sim.market.world import MarketWorld
 from protocols.genesis import Parameters
 
 SPARES = 4
+MODES: tuple[Verification, ...] = ("exact", "exact", "judged", "accepted")
 
 
 def make_plan(seed: int, attack: str | None) -> MarketPlan:
@@ -29,7 +27,9 @@ def make_plan(seed: int, attack: str | None) -> MarketPlan:
     strangers, requesters = rng.randint(1, 3), ("r0", "r1")
     scale = rng.choice(SCALES)
     traders = draw_traders(rng, n, strangers, scale * BUDGET_MIN // COST_SHARE_MAX)
-    errands = draw_errands(rng, requesters, rng.randint(10, 24), Parameters(), n, scale)
+    modes = ATTACKS[attack].modes if attack else MODES
+    count = rng.randint(6, 12) if attack is None else rng.randint(10, 24)
+    errands = draw_errands(rng, requesters, count, Parameters(), scale, modes)
     names = [trader.name for trader in traders]
     leaders: dict[str, str] = {}
     if attack is None:
