@@ -22,7 +22,7 @@ from node.funding_notes import ENDED, Funding, Stage
 from node.problem import Problem
 from node.projections import compute_deltas
 from node.receipts import NotHeld
-from protocols.economy.contracts import compute_escrow
+from protocols.economy.terms import compute_escrow
 from protocols.economy.model import compute_task_id
 from protocols.economy.operations import AnyBody, Export, OpenTasks, TaskSpec
 from protocols.requests import parse_request

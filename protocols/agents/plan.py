@@ -6,15 +6,19 @@ an agent that was restarted opens what it sealed before; a result that is lost i
 
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from crdt.facts import AnyPhase, OfferedCapability, Phase
 from protocols.agents import inventories
 from protocols.agents.strategies import Costs, Strategy
-from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
+from protocols.auction.commit_reveal import (
+    compute_bid_commitment,
+    compute_score_commitment,
+    compute_work_commitment,
+)
 from protocols.committee import Committee
-from protocols.economy.model import COMMIT_STAGES, Duty
+from protocols.economy.model import Duty
 from protocols.economy.operations import (
     ITEMS_MAX,
     AnyBody,
@@ -30,6 +34,13 @@ from protocols.economy.operations import (
     RevealWork,
     WorkCommitment,
     WorkOpening,
+)
+from protocols.economy.operations_tasks import (
+    AcceptWork,
+    Beat,
+    Heartbeat,
+    RevealScores,
+    ScoreOpening,
 )
 from protocols.economy.state import EconomyState
 
@@ -58,6 +69,23 @@ Outcomes = Mapping[bytes, Output | Failure]
 
 
 @dataclass(frozen=True, slots=True)
+class Findings:
+    """What else an agent knows that the committed state does not.
+
+    `scores`: what it thinks of results that it judges, by task and round. `receipts`: statements
+    of members that hold a result it delivers, by task. `beats`: agreements whose heartbeat is to
+    be sent now, and how far the work is (ppm).
+    """
+
+    scores: Mapping[tuple[bytes, int], int | Failure] = field(default_factory=dict)
+    receipts: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
+    beats: Mapping[bytes, int] = field(default_factory=dict)
+
+
+NOTHING_ELSE = Findings()
+
+
+@dataclass(frozen=True, slots=True)
 class Planner:
     """An agent's means: who it is, its secret for salts, and how it bids."""
 
@@ -73,6 +101,7 @@ class Planner:
         outcomes: Outcomes,
         pending: Sequence[Operation] = (),
         held: Iterable[tuple[bytes, Operation]] = (),
+        findings: Findings = NOTHING_ELSE,
     ) -> list[AnyBody]:
         """What to submit now.
 
@@ -83,10 +112,17 @@ class Planner:
         """
         said = set(_list_said(pending))
         duties = state.duties(self.me)
-        open_ = [duty for duty in duties if (duty.kind, duty.task, duty.round) not in said]
+        open_ = [
+            duty
+            for duty in duties
+            if (_SAID_AS.get(duty.kind, duty.kind), duty.task, duty.round) not in said
+        ]
         reveals = _drop_none(self._open_bid(duty) for duty in open_)
         shows = _drop_none(self._open_work(duty, outcomes) for duty in open_)
         works = _drop_none(self._seal_work(duty, outcomes) for duty in open_)
+        works += _drop_none(self._seal_score(duty, findings) for duty in open_)
+        scores = _drop_none(self._open_score(duty, findings) for duty in open_)
+        beats = _drop_none(_plan_beat(duty, outcomes, findings) for duty in open_)
         bids = self._seal_bids(state, duties, said)
         held = list(held)
         items = self._take_inventory(state, open_, held)
@@ -94,13 +130,20 @@ class Planner:
         return [
             *(RevealBids(part) for part in _split(reveals)),
             *(RevealWork(part) for part in _split(shows)),
+            *(
+                RevealWork((opening,), findings.receipts[opening.task])
+                for opening in _drop_none(self._deliver(duty, outcomes, findings) for duty in open_)
+            ),
+            *(RevealScores(part) for part in _split(scores)),
             *(CommitWork(part) for part in _split(works)),
+            *(Heartbeat(part) for part in _split(beats)),
             *(CommitBids(part) for part in _split(bids)),
             *(Inventory(part) for part in _split(items)),
         ]
 
     def derive_salt(self, task: bytes, round: int, kind: str) -> bytes:
-        """HMAC-SHA256 of the place under the secret; `kind` is "bid" or "work"."""
+        """HMAC-SHA256 of the place under the secret; `kind` is "bid", "work" or
+        "score"."""
         place = task + round.to_bytes(2) + kind.encode()
         return hmac.digest(self.secret, place, "sha256")
 
@@ -159,6 +202,41 @@ class Planner:
         salt = self.derive_salt(duty.task, duty.round, "work")
         return WorkOpening(duty.task, duty.round, outcome.digest, outcome.size_bytes, salt)
 
+    def _deliver(self, duty: Duty, outcomes: Outcomes, findings: Findings) -> WorkOpening | None:
+        outcome = outcomes.get(duty.task)
+        if duty.kind != "deliver" or duty.task not in findings.receipts:
+            return None
+        if not isinstance(outcome, Output):
+            return None
+        if self._compute_work_seal(duty, outcome) != duty.commitment:
+            return None
+        salt = self.derive_salt(duty.task, duty.round, "work")
+        return WorkOpening(duty.task, duty.round, outcome.digest, outcome.size_bytes, salt)
+
+    def _seal_score(self, duty: Duty, findings: Findings) -> WorkCommitment | None:
+        score = findings.scores.get((duty.task, duty.round))
+        if duty.kind != "judge" or score is None:
+            return None
+        if isinstance(score, Failure):
+            return WorkCommitment(duty.task, duty.round, None, score.reason)
+        return WorkCommitment(duty.task, duty.round, self._compute_score_seal(duty, score), None)
+
+    def _open_score(self, duty: Duty, findings: Findings) -> ScoreOpening | None:
+        score = findings.scores.get((duty.task, duty.round))
+        if duty.kind != "reveal_score" or not isinstance(score, int):
+            return None
+        if self._compute_score_seal(duty, score) != duty.commitment:
+            return None  # judged again after a restart, and otherwise: opening would be refused
+        salt = self.derive_salt(duty.task, duty.round, "score")
+        return ScoreOpening(duty.task, duty.round, score, salt)
+
+    def _compute_score_seal(self, duty: Duty, score: int) -> bytes:
+        salt = self.derive_salt(duty.task, duty.round, "score")
+        place = self.committee
+        return compute_score_commitment(
+            place.network, place.id, duty.task, duty.round, self.me, score, salt
+        )
+
     def _compute_work_seal(self, duty: Duty, output: Output) -> bytes:
         salt = self.derive_salt(duty.task, duty.round, "work")
         place = self.committee
@@ -186,9 +264,16 @@ class Planner:
         items = []
         for duty in asked:
             task = state.get_task(duty.task)
-            said = (_ANSWERS[duty.phase], duty.task, duty.round)
             waiting = task.waiting if task else ()
-            parties = sorted(set(speakers.get(said, ())).intersection(waiting))
+            kinds = _ANSWERS[duty.phase]
+            if task is not None and state.time_ms >= task.lease_ms + task.terms.grace_ms:
+                kinds = tuple(kind for kind in kinds if kind != "beat")  # the work itself is due
+            spoke = {
+                signer
+                for kind in kinds
+                for signer in speakers.get((kind, duty.task, duty.round), ())
+            }
+            parties = sorted(spoke.intersection(waiting))
             items.append(Held(duty.task, duty.round, duty.phase, tuple(parties)))
         return items
 
@@ -236,16 +321,39 @@ def list_work(state: EconomyState, me: bytes, outcomes: Outcomes) -> list[Duty]:
     return [
         duty
         for duty in state.duties(me)
-        if duty.kind in ("work", "reveal_work") and duty.task not in outcomes
+        if duty.kind in ("work", "reveal_work", "deliver") and duty.task not in outcomes
     ]
 
 
-_ANSWERS: dict[Phase, str] = {
-    "bid_commit": "bid",
-    "bid_reveal": "reveal_bid",
-    "work_reveal": "reveal_work",
-    "extra_reveal": "reveal_work",
-    **dict.fromkeys((stage for stage in COMMIT_STAGES if stage != "queued"), "work"),
+def list_judging(state: EconomyState, me: bytes, findings: Findings) -> list[Duty]:
+    """Duties for which the agent must score a result, also again after a restart that lost the
+    score."""
+    return [
+        duty
+        for duty in state.duties(me)
+        if duty.kind in ("judge", "reveal_score") and (duty.task, duty.round) not in findings.scores
+    ]
+
+
+def _plan_beat(duty: Duty, outcomes: Outcomes, findings: Findings) -> Beat | None:
+    """A sign of life, unless the result itself will be said at once."""
+    if duty.kind != "beat" or duty.task not in findings.beats or duty.task in outcomes:
+        return None
+    return Beat(duty.task, duty.round, findings.beats[duty.task])
+
+
+_SAID_AS: dict[str, str] = {"judge": "work", "deliver": "reveal_work"}
+"""Duties whose answer is an operation of another kind."""
+_ANSWERS: dict[Phase, tuple[str, ...]] = {
+    "bid_commit": ("bid",),
+    "bid_reveal": ("reveal_bid",),
+    "lease": ("work", "beat"),
+    "work_commit": ("work",),
+    "extra_commit": ("work",),
+    "work_reveal": ("reveal_work", "reveal_score"),
+    "extra_reveal": ("reveal_work", "reveal_score"),
+    "delivery": ("reveal_work",),
+    "acceptance": ("accept",),
 }
 
 
@@ -258,6 +366,12 @@ def _list_said(operations: Iterable[Operation]) -> Iterator[Said]:
                 yield from (("reveal_bid", item.task, item.round) for item in openings)
             case CommitWork(works):
                 yield from (("work", item.task, item.round) for item in works)
+            case Heartbeat(beats):
+                yield from (("beat", item.task, item.round) for item in beats)
+            case RevealScores(scores):
+                yield from (("reveal_score", item.task, item.round) for item in scores)
+            case AcceptWork(task, round_):
+                yield "accept", task, round_
             case RevealWork(shows):
                 yield from (("reveal_work", item.task, item.round) for item in shows)
             case Inventory(held):

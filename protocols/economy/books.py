@@ -146,21 +146,22 @@ class Books(Stages):
                 del self._offering[capability.id]
         self.agents[key] = agent
         for capability in agent.capabilities:
-            self._offering.setdefault(capability.id, {})[key] = capability.verification
+            agents = {**self._offering.get(capability.id, {}), key: capability.verification}
+            self._offering[capability.id] = dict(sorted(agents.items()))
 
     def list_eligible(
         self, capability: bytes, requester: bytes, verification: Verification = "exact"
     ) -> list[bytes]:
         """Agents that may take part in a task, ascending: bonded, not banned, not its requester,
         and they offer the capability to be verified like this."""
-        return sorted(
+        return [
             key
             for key, offered in self._offering.get(capability, {}).items()
             if offered == verification
             and key != requester
             and not self.agents[key].banned
             and self.get_standing_bond(key) >= self.parameters.bond_min
-        )
+        ]
 
     def list_workers(self, task: Task) -> list[bytes]:
         """Agents that may execute a task, ascending: eligible, with the bond that it needs."""
@@ -268,7 +269,7 @@ class Books(Stages):
 
     def restore_indexes(self, queued: Sequence[bytes]) -> None:
         """Rebuild everything that follows from tasks and agents; `queued` is the queues' order."""
-        for key, agent in self.agents.items():
+        for key, agent in sorted(self.agents.items()):
             for capability in agent.capabilities:
                 self._offering.setdefault(capability.id, {})[key] = capability.verification
         for id_ in queued:

@@ -351,14 +351,15 @@ def award(books: Books, task: Task) -> None:
     winner = result[0]
     spared = (key for key in task.bids if key not in silent and key != winner.bidder)
     moves += return_deposits(task, spared)
-    _start_lease(books, task, winner, bids, moves)
+    counted = tuple(TaskBid(bid.bidder, bid.price, bid.weight_ppm) for bid in bids)
+    _start_lease(books, task, winner, counted, moves)
 
 
 def _start_lease(
     books: Books,
     task: Task,
     winner: mechanisms.Award,
-    bids: list[mechanisms.Bid],
+    bids: tuple[TaskBid, ...],
     moves: tuple[Move, ...],
 ) -> None:
     bid = task.bids[winner.bidder].price
@@ -384,7 +385,7 @@ def _start_lease(
             deadline_ms=task.lease_ms,
             budget=task.budget,
             seed=task.seed,
-            bids=tuple(TaskBid(each.bidder, each.price, each.weight_ppm) for each in bids),
+            bids=bids,
             moves=moves,
         )
     )

@@ -14,7 +14,7 @@ from protocols.economy import (
     committees,
     contracts,
     deliveries,
-    delivery,
+    outputs,
     panel,
     verification,
 )
@@ -148,6 +148,6 @@ def _close(books: Books, task: Task) -> None:
         case "work_reveal" | "extra_reveal":
             verification.evaluate(books, task)
         case "delivery":
-            delivery.close_delivery(books, task)
+            outputs.close_delivery(books, task)
         case "acceptance":
-            delivery.close_acceptance(books, task)
+            outputs.close_acceptance(books, task)

@@ -22,10 +22,10 @@ from protocols.economy import (
     borders,
     committees,
     contracts,
-    delivery,
     leases,
     lifecycle,
     membership,
+    outputs,
     panel,
     slashing,
     statefile,
@@ -365,7 +365,7 @@ class EconomyState:
             case RevealScores() as body:
                 return _each(books, ordered, body.scores, panel.reveal_score)
             case AcceptWork() as body:
-                delivery.accept_work(books, ordered.signer, body)
+                outputs.accept_work(books, ordered.signer, body)
             case CancelTask() as body:
                 leases.cancel(books, ordered, body)
             case Inventory() as body:

@@ -108,8 +108,8 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: tuple[AgentRecord, ...]
     tasks: tuple[TaskRecord, ...]
     queued: tuple[bytes, ...]
-    auctions: tuple[AuctionRecord, ...]
     pools: tuple[Pool, ...]
+    auctions: tuple[AuctionRecord, ...]
     unbondings: tuple[Unbonding, ...]
     proposals: tuple[Proposal, ...]
     formed: tuple[Formed, ...]
@@ -136,8 +136,8 @@ def dump(books: Books) -> bytes:
         ),
         tasks=tuple(_dump_task(task) for task in books.tasks.values()),
         queued=tuple(queued),
-        auctions=tuple(map(dump_auction, books.general_auctions.values())),
         pools=tuple(pool for _, pool in sorted(books.pools.items())),
+        auctions=tuple(map(dump_auction, books.general_auctions.values())),
         unbondings=tuple(books.unbondings),
         proposals=tuple(proposal for _, proposal in sorted(books.proposals.items())),
         formed=tuple(books.formed.values()),

@@ -9,7 +9,6 @@ from crdt.facts import Phase, VerifiersDrawn, WorkClosed, WorkCommitted, WorkFai
 from protocols.auction.commit_reveal import compute_draw, compute_work_commitment
 from protocols.economy.books import Books
 from protocols.economy.contracts import count_holders, find_round
-from protocols.economy.delivery import begin_delivery
 from protocols.economy.model import (
     COMMIT_STAGES,
     REVEAL_STAGES,
@@ -19,6 +18,7 @@ from protocols.economy.model import (
     Work,
 )
 from protocols.economy.operations import RevealWork, WorkCommitment, WorkOpening
+from protocols.economy.outputs import begin_delivery
 from protocols.economy.settlement import Result, end_undecided, fail_round, settle
 from protocols.economy.slashing import pause
 from protocols.economy.terms import compute_lease_ms

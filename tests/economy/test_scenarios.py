@@ -30,7 +30,8 @@ commit it. The commands:
     stake | scores | duties NAME | tasks | admit FROM TO AMOUNT NONCE
     reload                                   go on with load(dump(state))
 
-General auctions have commands of their own: `auction_commands.py`.
+General auctions have commands of their own: `auction_commands.py`; so have tasks that nobody runs
+again: `task_commands.py`.
 """
 
 import os
@@ -51,6 +52,7 @@ from crdt.facts import (
     OfferedCapability,
     Snapshot,
     TaskOpened,
+    TaskTerms,
     WorkCommitted,
     compute_transit_account,
 )
@@ -80,6 +82,7 @@ from protocols.economy.operations import (
 )
 from protocols.economy.state import EconomyState
 from tests.economy.auction_commands import AuctionCommands
+from tests.economy.task_commands import PLAIN, TaskCommands, tell_terms
 from tests.economy.world import START_MS, World, check_receipt, digest
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -87,7 +90,7 @@ REWRITE = os.environ.get("ECONODE_REWRITE_SCENARIOS") == "1"
 OUTPUTS = ("right", "wrong", "other", "good")
 
 
-class Runner(AuctionCommands):
+class Runner(AuctionCommands, TaskCommands):
     """Executes commands on a world and tells what followed."""
 
     def __init__(self) -> None:
@@ -106,7 +109,9 @@ class Runner(AuctionCommands):
     # --- commands ----------------------------------------------------------------------------
 
     def do_world(self, **options: str) -> list[str]:
-        self.world = World(**{key: int(value) for key, value in options.items()})
+        verification = options.pop("verification", "exact")
+        numbers = {key: int(value) for key, value in options.items()}
+        self.world = World(verification=verification, **numbers)
         self.tasks, self.auctions, self.committees = {}, {}, {}
         self.words = {COMMON: "", **self.world.names}
         self.words |= {digest(output): output for output in OUTPUTS}
@@ -120,9 +125,8 @@ class Runner(AuctionCommands):
         return self.submit(name, Offer(()))
 
     def do_open(self, name: str, **options: str) -> list[str]:
-        return self.tell(
-            self.world.run(self.world.open(name, **{k: int(v) for k, v in options.items()}))
-        )
+        changes = {k: int(v) if v.isdecimal() else v for k, v in options.items()}
+        return self.tell(self.world.run(self.world.open(name, **changes)))
 
     def do_transfer(self, source: str, to: str, amount: str, nonce: str = "") -> list[str]:
         key = self.world.keys[to] if to in self.world.keys else digest(to)
@@ -313,6 +317,8 @@ class Runner(AuctionCommands):
             hidden |= {"bids", "budget"}
         parts = [fact.__struct_config__.tag]
         for field in msgspec.structs.fields(fact):
+            if (field.name, getattr(fact, field.name)) in PLAIN:
+                continue
             if field.name not in hidden:
                 parts.append(
                     f"{field.name}={self.tell_value(field.name, getattr(fact, field.name))}"
@@ -330,6 +336,8 @@ class Runner(AuctionCommands):
             return "[" + " ".join(self.tell_value(field, item) for item in value) + "]"
         if isinstance(value, OfferedCapability):
             return value.name
+        if isinstance(value, TaskTerms):
+            return tell_terms(value)
         if isinstance(value, msgspec.Struct):
             return self.tell_struct(value)
         if field in ("deadline_ms", "created_ms", "due_ms", "opened_ms") and value is not None:

@@ -2,11 +2,12 @@
 agents, and batches that a test composes by hand."""
 
 import hashlib
+from typing import Any
 
-from crdt.facts import Fact, OfferedCapability
+from crdt.facts import Fact, OfferedCapability, TaskTerms, Verification
 from identity import cbor, keys, schema
 from identity.errors import InvalidSchema
-from protocols.agents.plan import Failure, Output, Planner
+from protocols.agents.plan import Failure, Findings, Output, Planner
 from protocols.agents.strategies import Cost, cost_plus
 from protocols.committee import Committee
 from protocols.economy.operations import (
@@ -51,7 +52,10 @@ class World:
     depend on the genesis here, so that they stay what they are; `draw` gives others.
     """
 
-    def __init__(self, n: int = 4, draw: int = 0, **parameters: int) -> None:
+    def __init__(
+        self, n: int = 4, draw: int = 0, verification: Verification = "exact", **parameters: int
+    ) -> None:
+        self.offered = OfferedCapability(CAPABILITY, "stats", "1", verification)
         made = sorted(keys.PrivateKey(digest(f"m{i}")).public for i in range(n))
         self.keys = {f"m{i + 1}": key for i, key in enumerate(made)}
         self.members = tuple(self.keys)
@@ -111,18 +115,23 @@ class World:
         return facts
 
     def offer(self, *names: str) -> list[OrderedOperation]:
-        return self.sign_all([(name, Offer((OFFERED,))) for name in names])
+        return self.sign_all([(name, Offer((self.offered,))) for name in names])
 
     def open(
-        self, requester: str, count: int = 1, budget: int = 1_000, **changes: int
+        self, requester: str, count: int = 1, budget: int = 1_000, **changes: Any
     ) -> OrderedOperation:
-        """Open tasks whose inputs f+1 members hold; `holders` says how many really do."""
+        """Open tasks whose inputs f+1 members hold; `holders` says how many really do. Further
+        `changes` are terms; they are checked as members offer the capability unless they say."""
         holders = changes.pop("holders", self.committee.f + 1)
         duration_ms = changes.pop("duration_ms", 600_000)
         blobs = [digest(f"input {i}") for i in range(count)]
-        specs = tuple(TaskSpec(CAPABILITY, blob, 2_000, budget, duration_ms) for blob in blobs)
+        pool = changes.pop("pool", 0)
+        terms = TaskTerms(**{"verification": self.offered.verification} | changes)
+        specs = tuple(
+            TaskSpec(CAPABILITY, blob, 2_000, budget, duration_ms, terms) for blob in blobs
+        )
         receipts = tuple(make_receipt(self.keys[name], *blobs) for name in self.members[:holders])
-        return self.sign(requester, OpenTasks(specs, receipts))
+        return self.sign(requester, OpenTasks(specs, receipts, pool))
 
     def plan(self, says: dict[str, str], inventories: bool = True) -> list[tuple[str, Body]]:
         """What agents submit now; `says` maps a member to the output it finds ("fail": none)."""
@@ -130,11 +139,29 @@ class World:
         for name, output in says.items():
             outcome = Failure("crashed") if output == "fail" else Output(digest(output), 7)
             outcomes = {task.task: outcome for task in self.state.tasks()}
-            bodies = self.planners[name].plan_operations(self.state, outcomes)
+            findings = self.find(name, output)
+            bodies = self.planners[name].plan_operations(self.state, outcomes, findings=findings)
             pairs += [
                 (name, body) for body in bodies if inventories or not isinstance(body, Inventory)
             ]
         return pairs
+
+    def find(self, name: str, word: str) -> Findings:
+        """A number is a score, members hold what is delivered, and heartbeats come in time."""
+        duties = self.state.duties(self.keys[name])
+        score = int(word) if word.isdecimal() else Failure("crashed")
+        holders = self.members[: self.committee.f + 1]
+        blob = digest(word)
+        receipts = tuple(make_receipt(self.keys[each], blob) for each in holders)
+        return Findings(
+            scores={(d.task, d.round): score for d in duties},
+            receipts={d.task: receipts for d in duties},
+            beats={
+                d.task: 500_000
+                for d in duties
+                if d.kind == "beat" and self.time_ms >= (d.beat_ms + d.deadline_ms) // 2
+            },
+        )
 
     def play(self, says: dict[str, str], batches_max: int = 200) -> list[Fact]:
         """Let agents do their duties until there is nothing left to do at this time."""

@@ -77,21 +77,26 @@ def accept_work(books: Books, signer: bytes, item: AcceptWork) -> None:
     if task.stage != "acceptance":
         raise Refused("too_early" if task.verification == "accepted" else "not_asked")
     task.answer_ppm = item.paid_ppm
+    _emit_answer(books, task, item.paid_ppm, silent=False)
     books.hear(task, signer)
 
 
 def close_acceptance(books: Books, task: Task) -> None:
     """The requester answered, or its silence pays in full; nobody called that excellent."""
     answer = task.answer_ppm
-    paid_ppm = PPM if answer is None else answer
+    if answer is None:
+        _emit_answer(books, task, PPM, silent=True)
+    verdict = compute_verdict(books, task, is_excellent=answer is not None)
+    settle_undisputed(books, task, verdict.dispute(PPM if answer is None else answer))
+
+
+def _emit_answer(books: Books, task: Task, paid_ppm: int, *, silent: bool) -> None:
     books.emit(
         WorkAnswered(
             task=task.id,
             round=task.round,
             requester=task.requester,
             paid_ppm=paid_ppm,
-            silent=answer is None,
+            silent=silent,
         )
     )
-    verdict = compute_verdict(books, task, is_excellent=answer is not None)
-    settle_undisputed(books, task, verdict.dispute(paid_ppm))
