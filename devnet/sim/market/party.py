@@ -147,8 +147,11 @@ class Party:
         if duties:
             outcomes = self.run_work(world, duties)
             held = world.list_held() if any(d.kind == "inventory" for d in duties) else ()
-            bodies += self.planner.plan_operations(world.state, outcomes, self.pending, held)
-            bodies += modes.plan_modes(self, world, duties, self.pending)
+            findings = modes.make_findings(self, world, duties, outcomes)
+            bodies += self.planner.plan_operations(
+                world.state, outcomes, self.pending, held, findings
+            )
+            bodies += modes.plan_answers(self, world, duties, self.pending)
         for body in self.alter(world, bodies) if bodies or not self.is_honest else ():
             world.submit(self, body)
 
@@ -156,7 +159,7 @@ class Party:
         """Start the runs that duties ask for; the outcomes of those that have ended."""
         outcomes: dict[bytes, Output | Failure] = {}
         for duty in duties:
-            if duty.kind not in ("work", "reveal_work"):
+            if duty.kind not in ("work", "reveal_work", "deliver"):
                 continue
             if duty.task not in self.worked:
                 self.worked[duty.task] = world.now_ms

@@ -19,10 +19,9 @@ def compute_gain(world: MarketWorld, names: Iterable[str]) -> int:
 def _compute_one(world: MarketWorld, party: Party) -> int:
     fold = world.referee.fold
     began = FREE + (BOND if party.name in world.plan.members else 0)
-    value = 0
-    for blob, errand in party.opened.items():
-        if blob in world.referee.accepted:
-            value += errand.value
+    value = sum(
+        errand.value for blob, errand in party.opened.items() if blob in world.referee.accepted
+    )
     return fold.compute_wealth(party.key) - began - party.work_spent + value
 
 

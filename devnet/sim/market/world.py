@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from crdt.facts import Fact
 from devnet.sim.market.attacks import ATTACKS
 from devnet.sim.market.leaders import LEADERS, Leader, Waiting
-from devnet.sim.market.party import Party, check_receipt
+from devnet.sim.market.party import Party, check_receipt, make_output
 from devnet.sim.market.plan import MarketPlan, make_genesis, make_key
 from devnet.sim.market.referee import Referee
 from identity import cbor, schema
+from protocols.agents.plan import Output
 from protocols.auction.commit_reveal import compute_draw
 from protocols.economy.operations import AnyBody, Operation
 from protocols.economy.state import EconomyState, OrderedOperation
@@ -116,6 +117,10 @@ class MarketWorld:
             return False
         self._done.add((party.name, item))
         return True
+
+    def make_output(self, blob: bytes) -> Output:
+        """What an honest run gives."""
+        return make_output(blob)
 
     def make_receipts(self, holders: Sequence[bytes], blob: bytes) -> tuple[bytes, ...]:
         return tuple(cbor.encode([key, [blob]]) for key in holders)
