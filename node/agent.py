@@ -13,10 +13,12 @@ import trio
 
 from crdt.facts import OfferedCapability
 from identity.keys import PrivateKey
+from node.agent_findings import Finder
 from node.blob_store import StoreFull
 from node.blobs import BlobUnavailable
 from node.capabilities import CapabilitySpec, Completed, ExecutorClosed
 from node.config import Config
+from node.judging import pair_judges
 from protocols.agents.plan import Failure, Output, Planner, list_work
 from protocols.agents.strategies import Cost, Strategy, cost_plus, underbid
 from protocols.economy.model import Duty
@@ -56,6 +58,11 @@ class Agent:
         self._running: set[bytes] = set()
         self._offered_at = float("-inf")
         self._news = trio.Event()
+        judges = {
+            spec.id: None if judge is None else judge.id
+            for spec, judge in pair_judges(node.config, list_capabilities)
+        }
+        self._finder = Finder(place, judges, lambda: self._news.set())
 
     def on_executed(self, executed: Executed) -> None:
         self._news.set()
@@ -71,19 +78,22 @@ class Agent:
         self._news.set()
         async with trio.open_nursery() as nursery:
             while True:
-                with trio.move_on_after(OFFER_PAUSE_SECONDS):
+                with trio.move_on_after(self._finder.get_wait_s(OFFER_PAUSE_SECONDS)):
                     await self._news.wait()
                 self._news = trio.Event()
                 if not self._place.seat.catch_up.is_behind():
                     self._offer()
                     self._start_work(nursery)
+                    self._finder.start(nursery, self._outcomes)
                     self._submit()
 
     def _offer(self) -> None:
         """Say what this agent can do, at first and whenever the committee paused it."""
         if trio.current_time() < self._offered_at + OFFER_PAUSE_SECONDS:
             return
-        wanted = tuple(OfferedCapability(s.id, s.name, s.version) for s in self._specs)
+        wanted = tuple(
+            OfferedCapability(s.id, s.name, s.version, s.verification) for s in self._specs
+        )
         state, me = self._place.chain.state, self._node.key.public
         offered = state.get_offer(me)
         if offered == (wanted or None) or state.is_banned(me):
@@ -116,7 +126,7 @@ class Agent:
         holders = [key for key in self._place.committee.members if key != node.key.public]
         try:
             data = await node.blobs.fetch(duty.input, duty.input_bytes, holders)
-            outcome = await node.executor.execute(duty.capability, data)
+            outcome = await node.executor.execute(duty.capability, data, duty.task)
             if not isinstance(outcome, Completed):
                 logger.warning(
                     "task %s: %s: %s", duty.task.hex()[:8], outcome.reason, outcome.detail
@@ -133,10 +143,15 @@ class Agent:
         account, pool = place.account, place.seat.core.pool
         held = ((request.signer, request.operation) for request in pool.requests())
         for body in self._planner.plan_operations(
-            place.chain.state, self._outcomes, account.get_pending(), held
+            place.chain.state,
+            self._outcomes,
+            account.get_pending(),
+            held,
+            self._finder.get_findings(),
         ):
             if account.try_submit(body) is None:
                 return
+            self._finder.mark_submitted(body)
 
 
 def list_capabilities(config: Config) -> list[CapabilitySpec]:

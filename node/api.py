@@ -31,6 +31,7 @@ from node.api_data import DataRoutes
 from node.api_evidence import EvidenceRoutes
 from node.api_guard import Guard
 from node.api_json import answer, parse
+from node.api_tasks import TaskRoutes
 from node.api_views import ViewRoutes
 from node.event_stream import EventStream, ReadEvents, parse_position
 from node.feeds import feed_entries
@@ -178,6 +179,7 @@ class Api:
         route("POST", "/v1/committees/consents", self._consent, service.Executed)
         EvidenceRoutes(self._node).add(route)
         CrossingRoutes(self._node).add(route)
+        TaskRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
         ViewRoutes(self._node, self._open_stream).add(route)
@@ -201,7 +203,7 @@ class Api:
         """Open tasks on blobs that were put before (body: TaskBatch)."""
         batch = parse(await request.body(), service.TaskBatch)
         node = self._node.at(committee)
-        done = await node.submit_tasks(batch.tasks, batch.budget, batch.duration_ms)
+        done = await node.submit_tasks(batch.tasks, batch.budget, batch.duration_ms, batch.options)
         return answer(done)
 
     async def _tasks(

@@ -12,26 +12,31 @@ text: it differs from process to process.
 
 import enum
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 import httpx
 import trio
 
 import node
+from crdt.facts_tasks import Verification
 from identity import cbor
 from identity.errors import EconodeError
 from node import worker
 from node.worker_process import OutputFlood, WorkerEnded, WorkerProcess, remove_tree
 
 CAPABILITY_ID_BYTES = 32
-VERIFICATIONS = ("exact", "judged", "accepted")
+VERIFICATIONS: tuple[Verification, ...] = get_args(Verification)
+PROGRESS_NAME = "progress"
+"""A run may write how far it is into this file of its working folder: a number of percent."""
+_PROGRESS_BYTES_MAX = 16
 DETAIL_CHARS_MAX = worker.DETAIL_BYTES_MAX
 # Calls that may wait for a free worker; one more is refused.
 WAITING_MAX = 1024
@@ -61,7 +66,7 @@ class CapabilitySpec:
     version: str
     kind: Literal["python", "command", "http"]
     target: str | tuple[str, ...]
-    verification: str = "exact"
+    verification: Verification = "exact"
     specification: str = ""
 
     def __post_init__(self) -> None:
@@ -199,6 +204,8 @@ class Executor:
         self._scratch = scratch.absolute()
         self._folder = (folder or Path.cwd()).absolute()
         self._idle: list[WorkerProcess] = []
+        self._folders: dict[bytes, Path] = {}
+        """Working folders of runs that go by a name."""
         self._calls: set[trio.CancelScope] = set()
         self._last_call_ended = trio.Event()
         self._client: httpx.AsyncClient | None = None  # present while `run` runs
@@ -240,8 +247,30 @@ class Executor:
         for left in self._scratch.iterdir():
             remove_tree(left)
 
-    async def execute(self, capability_id: bytes, data: bytes) -> Outcome:
+    def read_progress(self, name: bytes) -> int:
+        """How far the run by this name says it is, in ppm; 0 when it says nothing readable."""
+        folder = self._folders.get(name)
+        if folder is None:
+            return 0
+        try:
+            # Whatever the run put there instead of a file must neither block nor lead elsewhere.
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(folder / PROGRESS_NAME, flags)
+        except OSError:
+            return 0
+        try:
+            percent = float(os.read(descriptor, _PROGRESS_BYTES_MAX))
+        except (OSError, ValueError):
+            return 0
+        finally:
+            os.close(descriptor)
+        return int(min(max(percent, 0.0), 100.0) * 10_000) if percent == percent else 0
+
+    async def execute(
+        self, capability_id: bytes, data: bytes, name: bytes | None = None
+    ) -> Outcome:
         """Run one capability on `data` when a worker is free. The wait does not count as time.
+        While it runs, `name` finds its progress.
 
         Cancelling kills the run. Raises ExecutorClosed when `run` does not run (any more).
         """
@@ -262,22 +291,23 @@ class Executor:
         try:
             with scope:
                 async with self._slots:
-                    return await self._execute_in_time(spec, data, self._client)
+                    return await self._execute_in_time(spec, data, self._client, name)
         finally:
+            self._folders.pop(name or b"", None)
             self._calls.remove(scope)
             if not self._calls:
                 self._last_call_ended.set()
         raise ExecutorClosed("the executor stopped during the call")
 
     async def _execute_in_time(
-        self, spec: CapabilitySpec, data: bytes, client: httpx.AsyncClient
+        self, spec: CapabilitySpec, data: bytes, client: httpx.AsyncClient, name: bytes | None
     ) -> Outcome:
         with trio.move_on_after(self._limits.wall_s):
             try:
                 if isinstance(spec.target, tuple):
-                    return await self._run_command(spec.target, data)
+                    return await self._run_command(spec.target, data, name)
                 if spec.kind == "python":
-                    return await self._run_python(spec.target, data)
+                    return await self._run_python(spec.target, data, name)
                 return await self._run_http(client, spec.target, data)
             except OSError as error:  # no process could be started: files, memory, a bad program
                 return Failed(Reason.UNREACHABLE, f"cannot start: {error}")
@@ -292,8 +322,13 @@ class Executor:
             sys_path=(project, str(self._folder)),
         )
 
-    async def _run_python(self, target: str, data: bytes) -> Outcome:
+    def _note_folder(self, process: WorkerProcess, name: bytes | None) -> None:
+        if name is not None:
+            self._folders[name] = process.folder
+
+    async def _run_python(self, target: str, data: bytes, name: bytes | None) -> Outcome:
         process = self._idle.pop() if self._idle else await self._start()
+        self._note_folder(process, name)
         sound = False
         try:
             status, payload = await process.call(target, data, self._limits.output_bytes_max)
@@ -311,7 +346,9 @@ class Executor:
         reason = _FAILURES.get(status, Reason.CRASHED)
         return Failed(reason, payload.decode(errors="replace"))
 
-    async def _run_command(self, target: tuple[str, ...], data: bytes) -> Outcome:
+    async def _run_command(
+        self, target: tuple[str, ...], data: bytes, name: bytes | None
+    ) -> Outcome:
         program, *arguments = target
         if "/" in program:
             program = str(self._folder / program)
@@ -319,6 +356,7 @@ class Executor:
             return Failed(Reason.UNREACHABLE, f"no program {program}")
         arguments = [argument.replace("{folder}", str(self._folder)) for argument in arguments]
         process = await self._start([program, *arguments])
+        self._note_folder(process, name)
         try:
             output, complaint, ended = await process.command(data, self._limits.output_bytes_max)
         except OutputFlood as error:

@@ -24,6 +24,7 @@ from node.crossing_answers import (
 from node.home import Home, NodeInfo
 from node.problem import Problem
 from node.service_evidence import EvidenceItem, EvidenceList
+from node.task_options import PLAIN, TaskOptions
 from protocols.genesis import MAIN_COMMITTEE
 
 CONNECT_S_MAX = 3.0
@@ -123,9 +124,15 @@ class NodeClient:
         return _decode(self._send("PUT", "/v1/blobs", content=data), service.BlobStored)
 
     def submit_tasks(
-        self, tasks: Sequence[service.TaskRequest], budget: int, duration_ms: int
+        self,
+        tasks: Sequence[service.TaskRequest],
+        budget: int,
+        duration_ms: int,
+        options: TaskOptions = PLAIN,
     ) -> service.TasksSubmitted:
-        batch = service.TaskBatch(tasks=tuple(tasks), budget=budget, duration_ms=duration_ms)
+        batch = service.TaskBatch(
+            tasks=tuple(tasks), budget=budget, duration_ms=duration_ms, options=options
+        )
         return _decode(self._post("/v1/tasks", batch), service.TasksSubmitted)
 
     def tasks(
@@ -133,6 +140,13 @@ class NodeClient:
     ) -> service.TaskPage:
         params = {"state": state, "limit": limit, "cursor": cursor}
         return _decode(self._get("/v1/tasks", params), service.TaskPage)
+
+    def answer_task(self, prefix: str, paid_ppm: int) -> service.Task:
+        body = service.TaskAnswer(paid_ppm=paid_ppm)
+        return _decode(self._post(f"/v1/tasks/{_quote(prefix)}/answer", body), service.Task)
+
+    def cancel_task(self, prefix: str) -> service.Task:
+        return _decode(self._post(f"/v1/tasks/{_quote(prefix)}/cancel"), service.Task)
 
     def task(self, prefix: str) -> service.Task:
         return _decode(self._get(f"/v1/tasks/{_quote(prefix)}"), service.Task)
@@ -170,10 +184,19 @@ class NodeClient:
         return _decode(self._get(f"/v1/crossings/{_quote(operation)}"), Crossing)
 
     def fund_tasks(
-        self, tasks: Sequence[service.TaskRequest], budget: int, duration_ms: int, funded_by: str
+        self,
+        tasks: Sequence[service.TaskRequest],
+        budget: int,
+        duration_ms: int,
+        funded_by: str,
+        options: TaskOptions = PLAIN,
     ) -> Funding:
         body = FundingRequest(
-            tasks=tuple(tasks), budget=budget, duration_ms=duration_ms, funded_by=funded_by
+            tasks=tuple(tasks),
+            budget=budget,
+            duration_ms=duration_ms,
+            funded_by=funded_by,
+            options=options,
         )
         return _decode(self._post("/v1/fundings", body), Funding)
 
@@ -356,8 +379,9 @@ class NodeClient:
         given = {key: value for key, value in (params or {}).items() if value is not None}
         return self._send("GET", path, params=given)
 
-    def _post(self, path: str, body: msgspec.Struct) -> httpx.Response:
-        return self._send("POST", path, content=msgspec.json.encode(body))
+    def _post(self, path: str, body: msgspec.Struct | None = None) -> httpx.Response:
+        content = b"" if body is None else msgspec.json.encode(body)
+        return self._send("POST", path, content=content)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         options.setdefault("headers", self._headers)

@@ -244,9 +244,21 @@ class Capability(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         ),
     ]
     verification: Annotated[
-        Literal["exact"],
-        Meta(description="exact: others run it again and must get the same bytes."),
+        Literal["exact", "judged", "accepted"],
+        Meta(
+            description="How results are checked. exact: others run it again and must get the same"
+            " bytes. judged: a panel of agents that offer it scores them. accepted: whoever asked"
+            " says what they are worth, and silence pays."
+        ),
     ] = "exact"
+    judge: Annotated[
+        str | tuple[str, ...] | None,
+        Meta(
+            description="What scores results of other agents, 0 to 100: a target of any kind. It"
+            ' gets a JSON object with "input" and "output" in base64, and gives a number. judged'
+            " needs one."
+        ),
+    ] = None
     specification: Annotated[
         str,
         Meta(
@@ -298,6 +310,7 @@ def check_config(config: Config, place: Place) -> None:
             )
         seen.add(name)
         _check_target(item, place(("capability", number, "target")))
+        _check_judge(item, place(("capability", number, "judge")))
 
 
 def _check_target(item: Capability, where: str) -> None:
@@ -317,4 +330,22 @@ def _check_target(item: Capability, where: str) -> None:
             f"[[capability]] {item.name}: target {target!r} does not fit kind {item.kind!r}",
             where=where,
             remedy=f"give as target {form}",
+        )
+
+
+def _check_judge(item: Capability, where: str) -> None:
+    judge = item.judge
+    if judge is None:
+        right = item.verification != "judged"
+    elif isinstance(judge, str):
+        right = bool(_PYTHON_TARGET.fullmatch(judge)) or judge.startswith(("http://", "https://"))
+    else:
+        right = len(judge) > 0 and bool(judge[0])
+    if not right:
+        raise Problem(
+            "invalid-config",
+            f"[[capability]] {item.name}: "
+            + ("judged needs a judge" if judge is None else f"judge {judge!r} is no target"),
+            where=where,
+            remedy='give as judge "module:function", ["program", "argument"] or an http:// URL',
         )

@@ -7,6 +7,7 @@ import msgspec
 from identity.schema import Positive
 from node.funding_notes import Stage
 from node.service import TASKS_PER_REQUEST_MAX, Answer, TaskRequest
+from node.task_options import PLAIN, TaskOptions
 
 CROSSINGS_MAX = 256
 """Transfers of one answer: the last ones."""
@@ -106,6 +107,8 @@ class FundingRequest(Answer, frozen=True, forbid_unknown_fields=True):
     budget: Positive
     duration_ms: Positive
     funded_by: Annotated[str, msgspec.Meta(max_length=COMMITTEE_NAME_MAX)]
+    options: TaskOptions = PLAIN
+    """Without a pool."""
 
 
 class CrossingService(Protocol):

@@ -75,7 +75,14 @@ class PlaceCrossings:
 
     async def fund_tasks(self, wanted: FundingRequest) -> Funding:
         target, source = self._place, find_neighbour(self._place, wanted.funded_by)
-        specs = make_specs(target, wanted.tasks, wanted.budget, wanted.duration_ms)
+        if wanted.options.pool:
+            raise Problem(
+                "invalid-option",
+                "a bonus pool is not paid from another committee",
+                remedy="submit without it, or with credits of the committee itself",
+            )
+        terms = (wanted.budget, wanted.duration_ms, wanted.options)
+        specs = make_specs(target, wanted.tasks, *terms)
         for place, other in ((source, target), (target, source)):
             border = place.chain.state.get_border(other.id)
             if border is None or border.frozen:

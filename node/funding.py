@@ -22,9 +22,9 @@ from node.funding_notes import ENDED, Funding, Stage
 from node.problem import Problem
 from node.projections import compute_deltas
 from node.receipts import NotHeld
-from protocols.economy.terms import compute_escrow
 from protocols.economy.model import compute_task_id
 from protocols.economy.operations import AnyBody, Export, OpenTasks, TaskSpec
+from protocols.economy.terms import compute_escrow
 from protocols.requests import parse_request
 from protocols.step import Certified, Executed, Transferred
 
@@ -414,7 +414,8 @@ def _get_end(funding: Funding) -> Stage:
 
 
 def _compute_escrow(target: "Place", spec: TaskSpec) -> int:
-    return compute_escrow(target.chain.state.parameters, target.committee.n, spec.budget)
+    rules, members = target.chain.state.parameters, target.committee.n
+    return compute_escrow(rules, members, spec.budget, spec.terms)
 
 
 def compute_amount(target: "Place", tasks: Sequence[TaskSpec]) -> int:

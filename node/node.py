@@ -25,6 +25,7 @@ from node.driver import Driver, read_clock_ms
 from node.funding import Funder
 from node.home import Home
 from node.homing import Homing
+from node.judging import pair_judges
 from node.ledger import Ledger
 from node.links import ADDRESSES_PER_PEER_MAX, PEERS_MAX, PeerAddress, Transport
 from node.logs import Logs
@@ -223,7 +224,7 @@ def _check_size(genesis: Genesis, config: Config) -> None:
 def _make_executor(home: Home, config: Config) -> Executor:
     limits = config.limits
     return Executor(
-        list_capabilities(config),
+        [spec for pair in pair_judges(config, list_capabilities) for spec in pair if spec],
         Limits(
             wall_s=limits.wall_s,
             cpu_s=limits.cpu_s,

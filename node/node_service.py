@@ -24,6 +24,7 @@ from node.problem import Problem, not_found
 from node.receipts import NotHeld
 from node.refusals import explain_refusal
 from node.service import TaskRequest, TaskState
+from node.task_options import PLAIN, TaskOptions, TaskScore
 from node.task_specs import make_specs
 from node.version import get_version
 from protocols.economy.model import compute_task_id
@@ -36,6 +37,7 @@ from protocols.economy.operations import (
     Transfer,
     Unbond,
 )
+from protocols.economy.operations_tasks import AcceptWork, CancelTask
 from protocols.messages import Submit
 from protocols.requests import parse_request
 from protocols.step import Send, Step
@@ -111,10 +113,14 @@ class PlaceService(PlaceViews):
     # --- tasks --------------------------------------------------------------------------------
 
     async def submit_tasks(
-        self, tasks: Sequence[TaskRequest], budget: int, duration_ms: int
+        self,
+        tasks: Sequence[TaskRequest],
+        budget: int,
+        duration_ms: int,
+        options: TaskOptions = PLAIN,
     ) -> service.TasksSubmitted:
         node, place = self._node, self._place
-        specs = make_specs(place, tasks, budget, duration_ms)
+        specs = make_specs(place, tasks, budget, duration_ms, options)
         others = [key for key in place.committee.members if key != node.key.public]
         try:
             receipts = await place.receipts.gather(
@@ -127,7 +133,7 @@ class PlaceService(PlaceViews):
                 remedy="see `econode peers`: are enough members connected?",
                 status=503,
             ) from None
-        ordered = await self.order(OpenTasks(tuple(specs), tuple(receipts)))
+        ordered = await self.order(OpenTasks(tuple(specs), tuple(receipts), options.pool))
         nonce = ordered.request.operation.nonce
         ids = [
             compute_task_id(node.network, place.id, node.key.public, nonce, i).hex()
@@ -168,6 +174,16 @@ class PlaceService(PlaceViews):
             except (BlobUnavailable, BlobAbsent, StoreFull) as error:
                 raise Problem("result-unavailable", str(error), status=503) from None
         raise Problem("result-unavailable", "no holder delivered it in time", status=503)
+
+    async def answer_task(self, prefix: str, paid_ppm: int) -> service.Task:
+        row = await self._find_task(prefix)
+        await self.order(AcceptWork(row.task, row.round, paid_ppm))
+        return await self.task(row.task.hex())
+
+    async def cancel_task(self, prefix: str) -> service.Task:
+        row = await self._find_task(prefix)
+        await self.order(CancelTask(row.task))
+        return await self.task(row.task.hex())
 
     async def capabilities(self) -> service.Capabilities:
         await trio.lowlevel.checkpoint()
@@ -399,6 +415,13 @@ class PlaceService(PlaceViews):
             opened_ms=row.opened_ms,
             ended_ms=row.ended_ms,
             reason=row.reason,
+            verification=row.verification,
+            progress_ppm=row.progress_ppm,
+            scores=tuple(
+                TaskScore(judge=compute_peer_id(row.scores[i : i + 32]), score=row.scores[i + 32])
+                for i in range(0, len(row.scores), 33)
+            ),
+            score=row.score,
         )
 
 

@@ -17,6 +17,8 @@ from node.service_data import DataService
 from node.service_views import Reputation as Reputation
 from node.service_views import Score as Score
 from node.service_views import ViewsService
+from node.task_options import PLAIN, TaskOptions, TaskScore
+from node.task_options import TaskAnswer as TaskAnswer
 from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
@@ -30,9 +32,19 @@ PREFIX_MIN = 4
 """A task may be named by this many or more first hex digits of its id, if they name one only."""
 
 HexDigest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-TaskState = Literal["opened", "bidding", "working", "verifying", "accepted", "settled", "failed"]
+TaskState = Literal[
+    "opened",
+    "bidding",
+    "working",
+    "verifying",
+    "delivered",
+    "accepted",
+    "settled",
+    "failed",
+    "cancelled",
+]
 TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
-FINAL_STATES = ("settled", "failed")
+FINAL_STATES = ("settled", "failed", "cancelled")
 
 
 class Status(Answer, frozen=True):
@@ -139,6 +151,7 @@ class TaskBatch(Answer, frozen=True, forbid_unknown_fields=True):
     ]
     budget: Positive
     duration_ms: Positive
+    options: TaskOptions = PLAIN
 
 
 class TasksSubmitted(Answer, frozen=True):
@@ -177,6 +190,12 @@ class Task(Answer, frozen=True):
     ended_ms: int | None = None
     reason: str = ""
     """What went wrong last; empty for a task that is settled or had no trouble."""
+    verification: str = "exact"
+    progress_ppm: int = 0
+    """How far the executor says it is."""
+    scores: tuple[TaskScore, ...] = ()
+    score: int | None = None
+    """The judges' median."""
 
 
 class TaskPage(Answer, frozen=True):
@@ -341,7 +360,11 @@ class CommitteeService(ViewsService, Protocol):
     async def status(self) -> Status: ...
 
     async def submit_tasks(
-        self, tasks: Sequence[TaskRequest], budget: int, duration_ms: int
+        self,
+        tasks: Sequence[TaskRequest],
+        budget: int,
+        duration_ms: int,
+        options: TaskOptions = PLAIN,
     ) -> TasksSubmitted:
         """Open tasks. Problems: unknown-capability, not-found (a blob), too-few-verifiers,
         insufficient-credits; then none of them was opened."""
@@ -358,6 +381,12 @@ class CommitteeService(ViewsService, Protocol):
         """The output of a task, fetched from its holders if this node lacks it. Problems:
         not-found, ambiguous, no-result (not yet, or failed)."""
         ...
+
+    async def answer_task(self, prefix: str, paid_ppm: int) -> Task:
+        """Say what a delivered result is worth, and return the task. Raises Problem."""
+
+    async def cancel_task(self, prefix: str) -> Task:
+        """Take a task back, and return it. Raises Problem."""
 
     async def stake(self, account: str | None) -> Stake:
         """All accounts, or one; one that never held credits has zeros."""

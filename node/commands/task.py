@@ -22,21 +22,36 @@ from node.commands.common import (
     show,
 )
 from node.commands.task_funding import describe, find, follow, has_ended
+from node.commands.task_words import (
+    PPM,
+    AnswerOption,
+    AuditOption,
+    GraceOption,
+    HeartbeatOption,
+    LeaseOption,
+    MechanismOption,
+    OrJudgedOption,
+    PanelOption,
+    PoolOption,
+    TaskArgument,
+    VerificationOption,
+    accept,
+    cancel,
+    make_options,
+    reject,
+)
 
 if TYPE_CHECKING:
     from node.client import NodeClient
     from node.crossing_answers import Funding
     from node.service import Task
+    from node.task_options import TaskOptions
 
 BUDGET_DEFAULT = 100
 BUDGET_MAX = (1 << 63) - 1
 FILES_MAX = 10_000
 
 app = make_app("Give work to the network, and take its results.")
-
-TaskArgument = Annotated[
-    str, typer.Argument(metavar="ID", help="A task's id, or its first digits (at least 4).")
-]
 
 
 @app.command("submit")
@@ -66,6 +81,16 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    verification: VerificationOption = None,
+    or_judged: OrJudgedOption = False,
+    panel: PanelOption = 3,
+    lease: LeaseOption = None,
+    grace: GraceOption = None,
+    heartbeat: HeartbeatOption = None,
+    answer_within: AnswerOption = None,
+    audit_ppm: AuditOption = PPM,
+    mechanism: MechanismOption = "vickrey",
+    bonus_pool: PoolOption = 0,
     committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -80,11 +105,25 @@ def submit(
       econode task submit --capability file-stats --dir docs --wait
     """
     duration_ms = parse_duration(deadline)
+    options = make_options(
+        {
+            "lease_ms": lease,
+            "grace_ms": grace,
+            "heartbeat_ms": heartbeat,
+            "accept_ms": answer_within,
+        },
+        verification=verification,
+        or_judged=or_judged,
+        panel=panel,
+        audit_ppm=audit_ppm,
+        mechanism=mechanism,
+        pool=bonus_pool,
+    )
     files = _find_files(inputs or [], folder)
     with open_client(home, committee) as client:
         start = client.status().position + 1
         terms = (budget, duration_ms, None if funded_by == committee else funded_by)
-        ids, fundings = _submit(client, capability, files, *terms)
+        ids, fundings = _submit(client, capability, files, *terms, options)
         if fundings:
             fundings = follow(client, fundings, json, to_end=wait)
             ids = [task for funding in fundings for task in funding.tasks]
@@ -147,6 +186,7 @@ def _submit(
     budget: int,
     duration_ms: int,
     funded_by: str | None,
+    options: "TaskOptions",
 ) -> "tuple[list[str], list[Funding]]":
     """Ids of the tasks, or the fundings that will open them."""
     from node.problem import Problem
@@ -171,9 +211,11 @@ def _submit(
                 requests.append(TaskRequest(capability=capability, input=blob.digest))
                 advance(1)
             if funded_by is None:
-                ids += client.submit_tasks(requests, budget, duration_ms).tasks
+                ids += client.submit_tasks(requests, budget, duration_ms, options).tasks
             else:
-                fundings.append(client.fund_tasks(requests, budget, duration_ms, funded_by))
+                fundings.append(
+                    client.fund_tasks(requests, budget, duration_ms, funded_by, options)
+                )
     return ids, fundings
 
 
@@ -343,3 +385,7 @@ def _write(output: Path, data: bytes) -> None:
             where=str(output),
             remedy="give another file with --output",
         ) from None
+
+
+for command in (accept, reject, cancel):
+    app.command(command.__name__)(command)

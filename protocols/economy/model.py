@@ -244,6 +244,8 @@ class TaskView:
     lease_ms: int
     """When the lease ends, 0 before an award."""
     progress_ppm: int
+    output: bytes | None
+    """What f+1 members hold and somebody has to judge; None otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +323,7 @@ def view_task(task: Task) -> TaskView:
         terms=task.terms,
         lease_ms=task.lease_ms if task.executor is not None else 0,
         progress_ppm=task.progress_ppm,
+        output=result[0] if task.holders and (result := get_result(task)) else None,
     )
 
 

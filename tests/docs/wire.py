@@ -60,7 +60,7 @@ def describe_fields(kind: type[msgspec.Struct]) -> dict[str, str]:
 def _describe_default(field: types.Field) -> str:
     if field.required:
         return ""
-    if field.default is msgspec.NODEFAULT:
+    if field.default is msgspec.NODEFAULT or isinstance(field.default, msgspec.Struct):
         return ", optional"
     return f", default {msgspec.json.encode(field.default).decode()}"
 
