@@ -106,11 +106,13 @@ class AuctionBid(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
 
 class AuctionAward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """`winner` gets these lots for `price` (forward) or provides them for it (reverse)."""
+    """`winner` gets these lots for `price` (forward) or provides them for it (reverse).
+    `approximate`: in a combinatorial auction, the work did not suffice to prove the payment."""
 
     winner: Key
     lots: LotIndexes
     price: Amount
+    approximate: bool = False
 
 
 class AuctionBegan(Fact, frozen=True, tag="auction_began"):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crdt.facts_auctions import AuctionAward, AuctionBid, AuctionKind, AuctionTerms
-from protocols.auction import mechanisms
+from protocols.auction import mechanisms, several_lots
 from protocols.auction.open_prices import compute_dutch_price
 
 ONE_LOT = b"\0"
@@ -69,12 +69,26 @@ def _clear_open(contest: Contest) -> Outcome:
     return Outcome((AuctionAward(last.bidder, ONE_LOT, price),))
 
 
+def _clear_call(contest: Contest) -> Outcome:
+    terms = contest.terms
+    return Outcome(several_lots.assign_lots(terms, contest.bids, contest.seed, contest.auction))
+
+
+def _clear_bundles(contest: Contest) -> Outcome | NeedsSolution:
+    place = (contest.seed, contest.auction)
+    awards, gap_ppm = several_lots.resolve(contest.terms, contest.bids, place)
+    outcome = Outcome(awards, gap_ppm)
+    return NeedsSolution(outcome) if gap_ppm else outcome
+
+
 _RULES: dict[AuctionKind, Callable[[Contest], Outcome | NeedsSolution]] = {
     "first_price": _clear_one_lot,
     "vickrey": _clear_one_lot,
     "multi_unit": _clear_one_lot,
     "english": _clear_open,
     "dutch": _clear_open,
+    "combinatorial": _clear_bundles,
+    "call": _clear_call,
 }
 
 

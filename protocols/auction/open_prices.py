@@ -29,9 +29,11 @@ def is_within(terms: AuctionTerms, price: int) -> bool:
 
 
 def compute_end(terms: AuctionTerms, opened_ms: int, end_ms: int, now_ms: int) -> int:
-    """The end of an english auction after a bid at `now_ms`: soft close, until the hard cap."""
+    """The end of an english auction after a bid at `now_ms`: soft close, until the hard cap. A bid
+    beyond that cap, while members still say what they hold, moves it no more."""
     hard_ms = opened_ms + terms.bid_ms + terms.extend_ms_max
-    return max(end_ms, min(now_ms + terms.extend_ms, hard_ms))
+    moved_ms = min(now_ms + terms.extend_ms, hard_ms)
+    return max(end_ms, moved_ms) if moved_ms > now_ms else end_ms
 
 
 def compute_clock(terms: AuctionTerms, elapsed_ms: int) -> int:

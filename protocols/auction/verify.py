@@ -16,6 +16,7 @@ from crdt.facts_auctions import BUNDLES_MAX, AuctionBid, AuctionEnded
 from identity.errors import EconodeError
 from protocols.auction import bundles, mechanisms, open_prices
 from protocols.auction.clearing import Contest, NeedsSolution, Outcome, clear, has_rule
+from protocols.genesis import PPM
 
 
 class InvalidResult(EconodeError):
@@ -36,7 +37,7 @@ def verify_auction(fact: AuctionEnded) -> Outcome:
     if terms.bidders and not {*bidders, *fact.silent} <= set(terms.bidders):
         raise InvalidResult("a bidder is not on the list")
     for bid in fact.bids:
-        if not bid.bundles or not bid.weight_ppm:
+        if not bid.bundles or not 1 <= bid.weight_ppm <= PPM:
             raise InvalidResult("a bid without a price or a weight")
         fault = bundles.find_fault(terms, bid.bundles, BUNDLES_MAX)
         if fault is not None:
@@ -57,7 +58,9 @@ def verify_award(fact: Awarded) -> mechanisms.Award:
     """The award of a task's round, computed again. Raises InvalidResult unless it is what the
     fact says."""
     bids = [mechanisms.Bid(bid.bidder, bid.price, bid.weight_ppm) for bid in fact.bids]
-    if len({bid.bidder for bid in bids}) < len(bids) or not all(bid.weight_ppm for bid in bids):
+    if len({bid.bidder for bid in bids}) < len(bids) or not all(
+        1 <= bid.weight_ppm <= PPM for bid in bids
+    ):
         raise InvalidResult("a bid without a weight, or somebody bid twice")
     result = mechanisms.award_reverse(bids, fact.budget, fact.seed, fact.task)
     if result != [mechanisms.Award(fact.winner, fact.price)]:

@@ -1,0 +1,1 @@
+"""Winner determination and payments of combinatorial auctions, on integers alone."""
