@@ -221,7 +221,8 @@ class Referee(Results):
             if move.source_bucket != "locked":
                 continue
             has_opened = move.source in round_.opened
-            if move.source == winner or (move.target == move.source) != has_opened:
+            due = move.source if has_opened else bytes(32)
+            if move.source == winner or move.target != due:
                 raise Breach("A5 deposits end once", f"{move.source.hex()[:8]} to a wrong place")
 
     def _check_honour(self, fact: Paused | Slashed | Undecided) -> None:
