@@ -93,7 +93,9 @@ def evaluate(books: Books, task: Task) -> None:
 
 
 def _list_candidates(books: Books, task: Task) -> list[bytes]:
-    """Agents that may still be drawn, in the order of the draw; paused ones come last."""
+    """Agents that may still be drawn, in the order of the draw. Members come first: whoever is a
+    stranger may be as many agents as it has bonds for, and an opinion costs none of them. Who failed
+    this task, or is paused, comes last: judging others must not make up for failing."""
     candidates = [
         key
         for key in books.list_eligible(task.capability, task.requester, task.terms.verification)
@@ -101,6 +103,11 @@ def _list_candidates(books: Books, task: Task) -> list[bytes]:
     ]
     subject = task.id + task.round.to_bytes(2)
     candidates.sort(
-        key=lambda key: (books.agents[key].paused, compute_draw(books.seed, subject, key))
+        key=lambda key: (
+            not books.committee.is_member(key),
+            key in task.excluded,
+            books.agents[key].paused,
+            compute_draw(books.seed, subject, key),
+        )
     )
     return candidates

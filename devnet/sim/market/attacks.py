@@ -390,7 +390,8 @@ class Hostile(Cheat):
     def alter(self, world: "MarketWorld", bodies: list[AnyBody]) -> list[AnyBody]:
         kept = [body for body in bodies if self.rng.random() < 0.6]
         if self.rng.random() < 0.05:
-            kept.append(Transfer(self.rng.choice(list(world.parties.values())).key, 1))
+            friend = self.rng.choice(list(world.parties.values())).key
+            kept.append(Transfer(friend, self.rng.choice((1, 1 << 62))))
         for task in list(world.state.tasks())[:1] if self.rng.random() < 0.1 else ():
             salt = bytes(32)
             kept.append(RevealBids((BidOpening(task.task, task.round, 5, salt),)))

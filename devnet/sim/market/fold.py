@@ -53,6 +53,8 @@ class Round:
     seed: bytes | None = None
     executor: bytes | None = None
     price: int = 0
+    awarded_ms: int = 0
+    lease_deadline_ms: int = 0
     verifiers: tuple[bytes, ...] = ()
 
 
@@ -82,6 +84,7 @@ class LogFold:
         self.leaving: defaultdict[bytes, int] = defaultdict(int)
         self.active: defaultdict[bytes, int] = defaultdict(int)
         self.jobs: dict[bytes, Job] = {}
+        self.inputs: dict[bytes, bytes] = {}
         self.ended: dict[bytes, str] = {}
         self.scores: dict[bytes, int] = {}
         self.deposits: dict[tuple[bytes, bytes], int] = {}
@@ -193,6 +196,7 @@ class LogFold:
         self.scores = {score.agent: score.score_ppm for score in fact.scores}
 
     def _on_taskopened(self, fact: TaskOpened) -> None:
+        self.inputs[fact.task] = fact.input
         escrow = sum(m.amount for m in fact.moves if m.target_bucket == "escrow")
         self.jobs[fact.task] = Job(
             fact.task,
@@ -225,6 +229,7 @@ class LogFold:
     def _on_awarded(self, fact: Awarded) -> None:
         round_ = self.jobs[fact.task].round
         round_.executor, round_.price = fact.winner, fact.price
+        round_.lease_deadline_ms = fact.deadline_ms
         self.active[fact.winner] += 1
 
     def _end_agreement(self, task: bytes, number: int) -> None:

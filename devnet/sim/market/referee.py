@@ -141,10 +141,12 @@ class Referee(Results):
             case Awarded():
                 self._check_heard(fact.task, fact.round, "reveal_bid")
                 self._check_award(fact)
+                self.start_lease(fact)
             case Unsold():
                 self._check_unsold(fact)
             case Paused() | Slashed() | Undecided():
                 self._check_honour(fact)
+                self.check_work_fact(fact, digest)
             case _:
                 self.check_work_fact(fact, digest)
 

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING
 
 from crdt.facts import (
     Accepted,
+    Awarded,
     Fact,
     Judged,
     ScoreRevealed,
     Settled,
+    Slashed,
     TaskEnded,
+    Undecided,
     VerifiersDrawn,
     WorkAnswered,
     WorkCommitted,
@@ -41,6 +44,10 @@ class Results:
         self._paid: dict[Place, tuple[bytes, ...]] = {}
         self._answers: dict[Place, int] = {}
         self._shows: dict[tuple[bytes, int, bytes], list[tuple[bytes, int, bytes]]] = {}
+        self._failed: dict[bytes, set[bytes]] = {}
+        """Agents that failed a task, by task."""
+        self._times: dict[Place, int] = {}
+        """When an agreement began, and then how long its executor took."""
         self._notes: dict[tuple[bytes, int, bytes], list[tuple[int, bytes]]] = {}
 
     def get_round(self, task: bytes, number: int) -> Round:
@@ -60,6 +67,11 @@ class Results:
                 note = (item.score, item.salt)
                 self._notes.setdefault((item.task, item.round, signer), []).append(note)
 
+    def start_lease(self, fact: Awarded) -> None:
+        now_ms = self.world.state.time_ms
+        self._times[fact.task, fact.round] = now_ms
+        self.get_round(fact.task, fact.round).awarded_ms = now_ms
+
     def check_work_fact(self, fact: Fact, digest: bytes) -> None:
         match fact:
             case VerifiersDrawn():
@@ -69,6 +81,9 @@ class Results:
                 if fact.party in seals:
                     raise Breach("A4 sealed before opened", "sealed twice")
                 seals[fact.party] = fact.commitment
+                if fact.party == self.get_round(fact.task, fact.round).executor:
+                    began_ms = self._times[fact.task, fact.round]
+                    self._times[fact.task, fact.round] = self.world.state.time_ms - began_ms
             case WorkRevealed():
                 self._check_work(fact)
             case ScoreRevealed():
@@ -79,6 +94,12 @@ class Results:
                 self._answers[fact.task, fact.round] = fact.paid_ppm
             case Accepted():
                 self._check_result(fact)
+            case Undecided():
+                shown = set(self._shown.get((fact.task, fact.round), {}).values())
+                if len(shown) > 1:
+                    self._failed.setdefault(fact.task, set()).add(fact.executor)
+            case Slashed():
+                self._check_offence(fact)
             case Settled():
                 self._check_grade(fact)
             case TaskEnded() if fact.outcome == "settled":
@@ -99,7 +120,15 @@ class Results:
             and key not in (round_.executor, *round_.verifiers)
         ]
         subject = fact.task + fact.round.to_bytes(2, "big")
-        pool.sort(key=lambda key: (key in self.fold.paused, digest_of(digest, subject, key)))
+        failed = self._failed.get(fact.task, set())
+        pool.sort(
+            key=lambda key: (
+                not is_exact and key not in place.members,
+                key in failed,
+                key in self.fold.paused,
+                digest_of(digest, subject, key),
+            )
+        )
         if not set(fact.verifiers) <= set(pool) or (
             sorted(pool[: len(fact.verifiers)]) != sorted(fact.verifiers)
         ):
@@ -176,21 +205,41 @@ class Results:
             raise Breach("A1 timely words count", f"honest {party.name} is graded {fact.grade}")
         if fact.executor != round_.executor:
             raise Breach("A2 recomputed", "another executor is graded")
+        if fact.grade == "poor":
+            self._failed.setdefault(fact.task, set()).add(fact.executor)
         rules = self.world.state.parameters
         share = {"excellent": MILLION, "satisfactory": MILLION}.get(fact.grade, 0)
         if job.mode == "accepted":
             share = self._answers.get((fact.task, fact.round), share)
         due = round_.price * share // MILLION
         if fact.grade == "excellent":
+            taken_ms = self._times[fact.task, fact.round]
+            if 2 * taken_ms > round_.lease_deadline_ms - round_.awarded_ms:
+                raise Breach("A2 recomputed", "late, and excellent")
             due += round_.price * rules.bonus_ppm // MILLION
         paid = sum(
             m.amount
             for m in fact.moves
             if m.source_bucket == "escrow" and m.target == fact.executor
         )
+        if any(m.source_bucket == "escrow" and m.target == job.requester for m in fact.moves):
+            raise Breach("A2 recomputed", "what the requester withholds comes back to it")
         is_partly = job.mode == "judged" and fact.grade == "poor"
         if paid != due and not (is_partly and paid <= round_.price):
             raise Breach("A2 recomputed", f"{fact.grade} is paid {paid} instead of {due}")
+
+    def _check_offence(self, fact: Slashed) -> None:
+        """A bond burns for what its owner opened, and was wrong."""
+        if fact.task is None:
+            return
+        right = make_output(self.fold.inputs[fact.task]).digest
+        said = [
+            shown[fact.offender][0]
+            for (task, _), shown in self._shown.items()
+            if task == fact.task and fact.offender in shown
+        ]
+        if all(output == right for output in said):
+            raise Breach("C5 nobody honest is slashed", "for nothing that was opened")
 
     def _check_fees(self, fact: TaskEnded) -> None:
         """Who verified rightly, or judged near the median, is paid the fee; nobody else is."""
