@@ -93,19 +93,18 @@ def evaluate(books: Books, task: Task) -> None:
 
 
 def _list_candidates(books: Books, task: Task) -> list[bytes]:
-    """Agents that may still be drawn, in the order of the draw. Members come first: whoever is a
-    stranger may be as many agents as it has bonds for, and an opinion costs none of them. Who failed
-    this task, or is paused, comes last: judging others must not make up for failing."""
+    """Agents that may still be drawn, in the order of the draw. Members come first: a stranger may
+    be as many agents as it has bonds for, and an opinion costs none of them. Who failed this task
+    does not judge it: that would be paid better than doing it."""
     candidates = [
         key
         for key in books.list_eligible(task.capability, task.requester, task.terms.verification)
-        if key != task.executor and key not in task.verifiers
+        if key not in (task.executor, *task.verifiers, *task.excluded)
     ]
     subject = task.id + task.round.to_bytes(2)
     candidates.sort(
         key=lambda key: (
             not books.committee.is_member(key),
-            key in task.excluded,
             books.agents[key].paused,
             compute_draw(books.seed, subject, key),
         )

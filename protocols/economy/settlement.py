@@ -76,7 +76,9 @@ def fail_round(books: Books, task: Task, slash_ppm: int) -> None:
 
 
 def fail_judged(books: Books, task: Task, judges: tuple[bytes, ...]) -> None:
-    """The panel found no use in the result. The judges are paid; later rounds have as much less."""
+    """The panel found no use in the result. The judges are paid; later rounds have as much less.
+    It costs as much as silence, and more than saying that one failed: the seat of a failed member
+    may go to a stranger, and what a judge is paid must not make up for delivering junk."""
     executor = task.executor
     fee = compute_share(task.budget, books.parameters.verifier_fee_ppm)
     fees = compute_moves(*((task.requester, "escrow", judge, "free", fee) for judge in judges))
@@ -85,7 +87,7 @@ def fail_judged(books: Books, task: Task, judges: tuple[bytes, ...]) -> None:
     _pay(
         books,
         task,
-        Verdict("poor", paid_ppm=0, slash_ppm=books.parameters.failure_slash_ppm),
+        Verdict("poor", paid_ppm=0, slash_ppm=books.parameters.timeout_slash_ppm),
         fees,
     )
     retry_task(books, task, executor)

@@ -30,9 +30,8 @@ DEFECTS: tuple[Defect, ...] = (
         (
             "protocols.economy.books:_make_duty",
             'if kind == "reveal_bid":',
-            "if kind == 'bid' and me in task.bids:\n"
-            '        kind = "reveal_bid"\n'
-            '    if kind == "reveal_bid":',
+            'kind = "reveal_bid" if kind == "bid" and me in task.bids else kind\n    '
+            + 'if kind == "reveal_bid":',
         ),
         ("protocols.economy.contracts:commit_bid", "books.hear(task, signer)", "pass"),
     ),
@@ -166,8 +165,7 @@ DEFECTS: tuple[Defect, ...] = (
         (
             f"{SETTLEMENT}:settle",
             "right = [key for key in holders if key in task.verifiers]",
-            "right = [key for key, w in sorted(task.works.items())\n"
-            "        if key in task.verifiers and w.output is not None]",
+            "right = [k for k in task.verifiers if k in task.works and task.works[k].output]",
         ),
     ),
     make(

@@ -113,14 +113,15 @@ class Results:
         seals = self._seals.get((fact.task, fact.round), {})
         if fact.seed != digest or round_.executor not in seals:
             raise Breach("A2 recomputed", "verifiers drawn by another seed, or too early")
+        failed = self._failed.get(fact.task, set())
         pool = [
             key
             for key in self.fold.list_eligible(rules.bond_min, job.requester)
             if (key in place.members or not is_exact)
             and key not in (round_.executor, *round_.verifiers)
+            and (is_exact or key not in failed)
         ]
         subject = fact.task + fact.round.to_bytes(2, "big")
-        failed = self._failed.get(fact.task, set())
         pool.sort(
             key=lambda key: (
                 not is_exact and key not in place.members,
