@@ -252,5 +252,6 @@ def _render_capability(plan: NodePlan) -> str:
     lines = [
         f"{key} = {msgspec.json.encode(value).decode()}"
         for key, value in msgspec.structs.asdict(capability).items()
+        if value is not None
     ]
     return "\n".join(["[[capability]]", *lines, ""])

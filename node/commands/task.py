@@ -326,7 +326,7 @@ def show_task(
             return
         found = client.task(task)
     known = [
-        (name, ", ".join(value) if isinstance(value, (list, tuple)) else value)
+        (name, ", ".join(map(_tell, value)) if isinstance(value, (list, tuple)) else value)
         for name, value in msgspec.to_builtins(found).items()
         if value not in (None, "", [], ())
     ]
@@ -336,6 +336,11 @@ def show_task(
     known += describe(funding)
     document = {**msgspec.to_builtins(found), "funding": msgspec.to_builtins(funding)}
     show(document, json, lambda: render_pairs(known))
+
+
+def _tell(value: Any) -> str:
+    """An element of a list: a key, or a judge and its score."""
+    return f"{value['judge']} {value['score']}" if isinstance(value, dict) else str(value)
 
 
 @app.command("result")

@@ -137,14 +137,18 @@ class World:
         """What agents submit now; `says` maps a member to the output it finds ("fail": none)."""
         pairs: list[tuple[str, Body]] = []
         for name, output in says.items():
-            outcome = Failure("crashed") if output == "fail" else Output(digest(output), 7)
-            outcomes = {task.task: outcome for task in self.state.tasks()}
+            outcomes = self.make_outcomes(output)
             findings = self.find(name, output)
             bodies = self.planners[name].plan_operations(self.state, outcomes, findings=findings)
             pairs += [
                 (name, body) for body in bodies if inventories or not isinstance(body, Inventory)
             ]
         return pairs
+
+    def make_outcomes(self, output: str) -> dict[bytes, Failure | Output]:
+        """What an agent that finds `output` says of every task; "fail": none."""
+        outcome = Failure("crashed") if output == "fail" else Output(digest(output), 7)
+        return {task.task: outcome for task in self.state.tasks()}
 
     def find(self, name: str, word: str) -> Findings:
         """A number is a score, members hold what is delivered, and heartbeats come in time."""

@@ -244,6 +244,7 @@ class Network:
             lines = [
                 f"{key} = {msgspec.json.encode(value).decode()}"
                 for key, value in msgspec.structs.asdict(capability).items()
+                if value is not None
             ]
             text += "\n".join(["", "[[capability]]", *lines, ""])
         write_atomic(node.home.config_path, text.encode())
