@@ -229,6 +229,14 @@ class PickyShill(Shill):
         return bool(rivals) and item.price > min(rivals) * 21 // 20 + 1
 
 
+class SelfDealer(CoverBidder):
+    """A requester that bids for its own tasks."""
+
+    def price(self, duty: Duty, costs: Costs) -> int | None:
+        task = self.world.state.get_task(duty.task)
+        return 1 if task is not None and task.requester == self.key else None
+
+
 class LyingWorker(Cheat):
     """Executes nothing and says something, as executor and as verifier."""
 
@@ -570,6 +578,7 @@ ATTACKS: dict[str, Attack] = {
             (("requester", Honest), *((("spare", PickyShill),) * 4)),
             _SPARE,
         ),
+        Attack("self_dealing", "a requester bids for its own task", (("requester", SelfDealer),)),
         Attack("copying_verifier", "a verifier copies results", (("member", CopyingVerifier),)),
         Attack("lying_verifier", "a verifier says anything", (("member", LyingVerifier),)),
         Attack("lying_executor", "an executor says anything", (("agent", LyingWorker),)),

@@ -30,8 +30,7 @@ DEFECTS: tuple[Defect, ...] = (
         (
             "protocols.economy.books:_make_duty",
             'if kind == "reveal_bid":',
-            'kind = "reveal_bid" if kind == "bid" and me in task.bids else kind\n    '
-            + 'if kind == "reveal_bid":',
+            'if kind == "bid" and me in task.bids or kind == "reveal_bid":',
         ),
         ("protocols.economy.contracts:commit_bid", "books.hear(task, signer)", "pass"),
     ),
