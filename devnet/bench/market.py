@@ -6,15 +6,13 @@ encoding of its facts and their root, as a member spends it after the votes. Its
 
 import gc
 import hashlib
-import statistics
 import time
 from collections.abc import Callable, Sequence
-
-import msgspec
 
 from crdt.facts import OfferedCapability, encode_fact
 from crdt.facts_auctions import AuctionTerms, BundleBid, Lot
 from crdt.log import compute_root
+from devnet.bench.report import Recorder, Report
 from devnet.sim.market.plan import make_genesis, make_key
 from identity import cbor, schema
 from identity.errors import InvalidSchema
@@ -28,21 +26,19 @@ from protocols.economy.operations import (
     AnyBody,
     BidCommitment,
     BidOpening,
-    CommitAuctionBid,
     CommitBids,
     CommitWork,
     Offer,
-    OpenAuction,
     OpenTasks,
     Operation,
     Receipt,
-    RevealAuctionBid,
     RevealBids,
     RevealWork,
     TaskSpec,
     WorkCommitment,
     WorkOpening,
 )
+from protocols.economy.operations_auctions import CommitAuctionBid, OpenAuction, RevealAuctionBid
 from protocols.economy.state import EconomyState, OrderedOperation
 from protocols.genesis import Parameters
 
@@ -55,21 +51,6 @@ AUCTIONS_AT_ONCE = 256
 TASKS_AT_ONCE = 32
 """Tasks of one measured pass: four members with room for eight each."""
 BATCH_OPERATIONS = 64
-
-
-class MarketBench(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `econode bench market`: medians of the passes, on one core."""
-
-    passes: int
-    auctions_per_second: float
-    """General sealed-bid auctions with four listed bidders, from their opening to their result."""
-    auctions_per_second_worst: float
-    tasks_per_second: float
-    """Whole tasks: auction, lease, a verifier, settlement; several items stand in an operation."""
-    tasks_per_second_worst: float
-    operations_per_auction: int
-    distributed: dict[str, float]
-    """Of a committee of real processes, where that was measured: see `econode bench auctions`."""
 
 
 class Ledger:
@@ -186,7 +167,8 @@ def _answer(
 
 def measure(work: Callable[[Ledger], int], seconds: float) -> list[float]:
     """Passes of `work` on one state for about `seconds`; how many a second each did."""
-    ledger, rates = Ledger(), []
+    ledger = Ledger()
+    rates: list[float] = []
     work(ledger)
     until = time.monotonic() + seconds
     while len(rates) < 3 or time.monotonic() < until:
@@ -196,16 +178,13 @@ def measure(work: Callable[[Ledger], int], seconds: float) -> list[float]:
     return rates
 
 
-def measure_market(seconds: float) -> MarketBench:
-    """Both figures, each for half of the time."""
+def measure_market(seconds: float) -> Report:
+    """Auctions, then tasks, each for half of the time: figures of one core."""
+    recorder = Recorder("market", {"members": MEMBERS, "operations an auction": 1 + 2 * MEMBERS})
     auctions = measure(run_auctions, seconds / 2)
-    tasks = measure(run_tasks, seconds / 2)
-    return MarketBench(
-        passes=len(auctions) + len(tasks),
-        auctions_per_second=round(statistics.median(auctions), 1),
-        auctions_per_second_worst=round(min(auctions), 1),
-        tasks_per_second=round(statistics.median(tasks), 1),
-        tasks_per_second_worst=round(min(tasks), 1),
-        operations_per_auction=1 + 2 * MEMBERS,
-        distributed={},
+    recorder.add("sealed-bid auctions", "auctions/s", auctions)
+    recorder.add(
+        "operations in auctions", "operations/s", [r * (1 + 2 * MEMBERS) for r in auctions]
     )
+    recorder.add("tasks, open to settled", "tasks/s", measure(run_tasks, seconds / 2))
+    return recorder.finish()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from crdt.facts import TaskTerms, Verification
 from protocols.agents.plan import Failure, Findings, Outcomes, Output
 from protocols.economy.model import Duty
-from protocols.economy.operations import AcceptWork, AnyBody, Operation
+from protocols.economy.operations import AnyBody, Operation
+from protocols.economy.operations_tasks import AcceptWork
 from protocols.genesis import PPM
 
 if TYPE_CHECKING:

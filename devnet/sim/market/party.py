@@ -11,7 +11,7 @@ from devnet.sim.market.plan import DURATION_MS, Errand, MarketPlan, Trader, make
 from identity import cbor
 from identity.errors import InvalidSchema
 from protocols.agents.plan import Failure, Output, Planner, plan_offer
-from protocols.agents.strategies import Cost, Costs, cost_plus
+from protocols.agents.strategies import Cost, Costs
 from protocols.economy.model import Duty
 from protocols.economy.operations import (
     AnyBody,
@@ -57,6 +57,13 @@ def check_receipt(data: bytes) -> tuple[bytes, Receipt]:
     raise InvalidSchema("not a receipt")
 
 
+class PartyPlanner(Planner):
+    """The product's planner; its prices depend on the input, too, as the runs' real costs do."""
+
+    def _decide(self, duty: Duty) -> int | None:
+        return self.strategy(duty, self.costs)
+
+
 class Party:
     """Somebody with an account. Attacks override the hooks; what is not overridden is honest.
 
@@ -73,7 +80,7 @@ class Party:
         self.latency_ms = trader.latency_ms if trader else self.rng.randint(5, 150)
         self.secret = hashlib.sha256(f"{plan.seed}/secret/{name}".encode()).digest()
         self.costs: Costs = {each.id: Cost(1) for each in OFFER}
-        self.planner = Planner(world.committee, self.key, self.secret, self.price, self.costs)
+        self.planner = PartyPlanner(world.committee, self.key, self.secret, self.price, self.costs)
         self.errands = [errand for errand in plan.errands if errand.requester == name]
         self.opened: dict[bytes, Errand] = {}
         """By input."""
@@ -92,8 +99,8 @@ class Party:
         """The strategy of its planner: the true cost of this run."""
         if self.trader is None:
             return None
-        cost = Cost(self.trader.compute_cost(duty.input))
-        return cost_plus(duty, {duty.capability: cost})
+        cost = self.trader.compute_cost(duty.input)
+        return cost if cost <= duty.budget else None
 
     def works(self, world: "MarketWorld", duty: Duty) -> bool:
         """Whether it runs the capability at all."""

@@ -22,7 +22,8 @@ from devnet.sim.market.fold import MILLION, Breach, LogFold, Round, digest_of
 from devnet.sim.market.modes import make_terms
 from devnet.sim.market.party import make_output
 from identity import cbor
-from protocols.economy.operations import RevealScores, RevealWork
+from protocols.economy.operations import RevealWork
+from protocols.economy.operations_tasks import RevealScores
 
 if TYPE_CHECKING:
     from devnet.sim.market.world import MarketWorld

@@ -8,6 +8,7 @@ committee with up to f Byzantine members; everything is a function of the plan.
 import hashlib
 import heapq
 from collections.abc import Sequence
+from typing import TypeVar
 
 from crdt.facts import Fact
 from devnet.sim.market.attacks import ATTACKS
@@ -22,6 +23,8 @@ from protocols.economy.operations import AnyBody, Operation
 from protocols.economy.state import EconomyState, OrderedOperation
 from protocols.genesis import Parameters
 from protocols.pbft.view_change import TIMEOUT_MS
+
+B = TypeVar("B")
 
 BATCH_MS = 40
 """Time from a proposal to its execution."""
@@ -107,9 +110,13 @@ class MarketWorld:
             if each.heard_ms is not None and each.heard_ms <= self.now_ms
         ]
 
-    def list_said(self, kind: type) -> list[Waiting]:
-        """Operations of this kind that anybody has shown, executed ones too; the newest last."""
-        return [each for each in self._shown[-SHOWN_MAX:] if isinstance(each.operation.body, kind)]
+    def list_said(self, kind: type[B]) -> list[tuple[bytes, B]]:
+        """Signer and body of what anybody has shown of this kind, executed or not; newest last."""
+        return [
+            (each.signer, each.operation.body)
+            for each in self._shown[-SHOWN_MAX:]
+            if isinstance(each.operation.body, kind)
+        ]
 
     def once(self, party: Party, item: object) -> bool:
         """True when the party asks for the first time whether it may do this."""
