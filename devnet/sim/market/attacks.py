@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from crdt.facts import Verification
+from devnet.sim.market.buyers import EnglishSniper, SellersShill, SilentBuyer
 from devnet.sim.market.cheats import (
     Copycat,
     CopyingVerifier,
@@ -55,6 +56,7 @@ class Attack:
     twins: dict[Role, type[Party]] = field(default_factory=dict)
     leader: str | None = None
     modes: tuple[Verification, ...] = ("exact",)
+    sells: bool = False
 
     def get_party(self, name: str, *, attacking: bool) -> type[Party]:
         """The class of the party called `name`."""
@@ -186,6 +188,25 @@ ATTACKS: dict[str, Attack] = {
             (("agent", JunkDealer), *((("spare", FriendlyJudge),) * 4)),
             _SPARE,
             modes=("judged",),
+        ),
+        Attack(
+            "buyer_never_opens",
+            "a buyer seals high bids and never opens them",
+            (("agent", SilentBuyer),),
+            sells=True,
+        ),
+        Attack(
+            "picky_sellers_shills",
+            "a seller's sybils open those of their bids that make the thing dearer",
+            (("requester", Honest), *((("spare", SellersShill),) * 4)),
+            _SPARE,
+            sells=True,
+        ),
+        Attack(
+            "sniping_english",
+            "a buyer bids in the last moment of an open auction",
+            (("agent", EnglishSniper),),
+            sells=True,
         ),
         Attack("missed_lease", "an executor lets its lease pass", (("agent", Sleeper),)),
         Attack("slow_executor", "an executor seals in the last moment", (("agent", SlowExecutor),)),

@@ -32,6 +32,7 @@ from crdt.facts import (
     Undecided,
     Unsold,
 )
+from crdt.facts_auctions import AuctionBidCommitted, BidPlaced
 
 MILLION = 1_000_000
 
@@ -142,9 +143,9 @@ class LogFold:
                 came[move.target] += move.amount
             if move.source_bucket == "locked":
                 went[move.source] += move.amount
-        if came and not isinstance(fact, BidCommitted):
+        if came and not isinstance(fact, BidCommitted | AuctionBidCommitted | BidPlaced):
             raise Breach("A5 deposits end once", f"{type(fact).__name__} locks")
-        task = getattr(fact, "task", b"")
+        task = getattr(fact, "task", None) or getattr(fact, "auction", b"")
         for account, amount in came.items():
             if (task, account) in self.deposits:
                 raise Breach("A5 deposits end once", "locked twice")

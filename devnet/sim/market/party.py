@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 from crdt.facts import OfferedCapability, Verification
-from devnet.sim.market import modes
+from devnet.sim.market import goods, modes
 from devnet.sim.market.plan import DURATION_MS, Errand, MarketPlan, Trader, make_key
 from identity import cbor
 from identity.errors import InvalidSchema
 from protocols.agents.plan import Failure, Output, Planner, plan_offer
 from protocols.agents.strategies import Cost, Costs
+from protocols.economy.auction_model import AuctionView
 from protocols.economy.model import Duty
 from protocols.economy.operations import (
     AnyBody,
@@ -82,6 +83,7 @@ class Party:
         self.costs: Costs = {each.id: Cost(1) for each in OFFER}
         self.planner = PartyPlanner(world.committee, self.key, self.secret, self.price, self.costs)
         self.errands = [errand for errand in plan.errands if errand.requester == name]
+        self.sales = [sale for sale in plan.sales if sale.seller == name]
         self.opened: dict[bytes, Errand] = {}
         """By input."""
         self.pending: list[Operation] = []
@@ -131,6 +133,22 @@ class Party:
         """What share of the price it pays for a delivered result; None: silence."""
         return modes.answer_honestly(world, duty)
 
+    def may_buy(self) -> bool:
+        """Whether sellers that list their bidders list it."""
+        return self.trader is not None
+
+    def compute_worth(self, lot: str) -> int:
+        """What a thing is worth to it; nothing to sybils."""
+        return goods.compute_worth(self.name, lot, self.scale) if self.trader else 0
+
+    def offer(self, view: AuctionView) -> int | None:
+        """What it bids for a thing, at most; None: nothing."""
+        return goods.offer_honestly(self, view) if self.trader is not None else None
+
+    def opens(self, world: "MarketWorld", view: AuctionView) -> bool:
+        """Whether it opens what it has sealed."""
+        return True
+
     def list_holders(self, world: "MarketWorld", output: Output) -> list[bytes]:
         """Members that hold its output: whoever it gave the bytes to."""
         return list(world.committee.members[: world.committee.f + 1])
@@ -146,14 +164,17 @@ class Party:
     def act(self, world: "MarketWorld") -> None:
         """Submit what should be said now."""
         self.pending = [op for op in self.pending if op.nonce >= world.state.next_nonce(self.key)]
-        bodies: list[AnyBody] = [*self.run_errands(world)]
+        bodies: list[AnyBody] = [*self.run_errands(world), *goods.open_sales(self, world)]
+        if self.may_buy():
+            bodies += goods.plan_bids(self, world)
         if self.wants_offer():
             offer = plan_offer(world.state, self.key, OFFER, self.pending)
             bodies += [offer] if offer is not None else []
         duties = world.state.duties(self.key)
-        if duties:
+        owed = world.state.auction_duties(self.key) if world.plan.sales else ()
+        if duties or any(duty.kind == "inventory" for duty in owed):
             outcomes = self.run_work(world, duties)
-            held = world.list_held() if any(d.kind == "inventory" for d in duties) else ()
+            held = world.list_held() if any(d.kind == "inventory" for d in (*duties, *owed)) else ()
             findings = modes.make_findings(self, world, duties, outcomes)
             bodies += self.planner.plan_operations(
                 world.state, outcomes, self.pending, held, findings

@@ -12,6 +12,7 @@ from functools import lru_cache
 import msgspec
 
 from crdt.facts import Verification
+from devnet.sim.market.goods import KINDS, Sale
 from identity import keys
 from protocols.committee import Committee
 from protocols.genesis import Allotment, Genesis, Member, Parameters
@@ -75,6 +76,7 @@ class MarketPlan(msgspec.Struct, frozen=True):
     requesters: tuple[str, ...]
     spares: tuple[str, ...]
     errands: tuple[Errand, ...]
+    sales: tuple[Sale, ...]
     cheats: tuple[tuple[str, str], ...]
     leaders: tuple[tuple[str, str], ...]
     attack: str | None
@@ -149,3 +151,12 @@ def draw_errands(
             value = budget + budget * extra // 1_000_000 + rng.randint(2, budget)
             errands.append(Errand(requester, at_ms, budget, value, number, mode))
     return tuple(sorted(errands, key=lambda errand: (errand.at_ms, errand.number)))
+
+
+def draw_sales(rng: random.Random, sellers: tuple[str, ...], count: int) -> tuple[Sale, ...]:
+    sales = []
+    for number in range(count):
+        kind = rng.choice(KINDS)
+        units = rng.randint(2, 3) if kind == "multi_unit" else 1
+        sales.append(Sale(rng.choice(sellers), rng.randint(0, SPREAD_MS), kind, units, number))
+    return tuple(sorted(sales, key=lambda sale: (sale.at_ms, sale.number)))

@@ -25,6 +25,7 @@ from devnet.sim.market.fold import (
 )
 from devnet.sim.market.leaders import SKEW_MS, Waiting
 from devnet.sim.market.results import Results
+from devnet.sim.market.sales import Sales
 from identity import cbor
 from protocols.economy.operations import CommitBids, CommitWork, RevealBids, RevealWork
 from protocols.economy.state import EconomyState, OrderedOperation
@@ -42,6 +43,7 @@ class Referee(Results):
 
     def __init__(self, world: "MarketWorld") -> None:
         super().__init__(world, LogFold())
+        self.sales = Sales(world, self.fold)
         self.violations: list[str] = []
         self._said: dict[tuple[str, bytes, int, bytes], int] = {}
         """When honest members held an honest party's word: (kind, task, round, party)."""
@@ -58,6 +60,7 @@ class Referee(Results):
     def hear(self, waiting: Waiting) -> None:
         """An honest party has submitted this."""
         assert waiting.heard_ms is not None
+        self.sales.hear(waiting.signer, waiting.operation.body, waiting.heard_ms)
         for kind, task, round_ in list_words(waiting.operation.body):
             self._said.setdefault((kind, task, round_, waiting.signer), waiting.heard_ms)
 
@@ -108,6 +111,7 @@ class Referee(Results):
             self._nonces[each.signer] = nonce + 1
             counted += 1
             body = each.operation.body
+            self.sales.take_openings(each.signer, body)
             if isinstance(body, RevealBids):
                 for bid in body.bids:
                     key = ("bid", bid.task, bid.round, each.signer)
@@ -149,6 +153,7 @@ class Referee(Results):
                 self.check_work_fact(fact, digest)
             case _:
                 self.check_work_fact(fact, digest)
+                self.sales.check(fact, digest)
 
     def _check_auction(self, fact: AuctionOpened) -> None:
         job = self.fold.jobs[fact.task]

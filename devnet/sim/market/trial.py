@@ -16,6 +16,7 @@ from devnet.sim.market.plan import (
     SIZES,
     MarketPlan,
     draw_errands,
+    draw_sales,
     draw_traders,
 )
 from devnet.sim.market.purse import compute_gain, count_fees
@@ -37,6 +38,7 @@ def make_plan(seed: int, attack: str | None) -> MarketPlan:
     modes = ATTACKS[attack].modes if attack else MODES
     count = rng.randint(6, 12) if attack is None else rng.randint(10, 24)
     errands = draw_errands(rng, requesters, count, Parameters(), scale, modes)
+    sells = attack is None or ATTACKS[attack].sells
     names = [trader.name for trader in traders]
     leaders: dict[str, str] = {}
     if attack is None:
@@ -57,6 +59,7 @@ def make_plan(seed: int, attack: str | None) -> MarketPlan:
         requesters=requesters,
         spares=tuple(f"x{i}" for i in range(SPARES)),
         errands=errands,
+        sales=draw_sales(rng, requesters, rng.randint(2, 4) if sells else 0),
         cheats=tuple(cheats),
         leaders=tuple(leaders.items()),
         attack=attack,

@@ -139,7 +139,7 @@ class MarketWorld:
         for party in self.parties.values():
             for body in party.set_up(self):
                 self.submit(party, body)
-            for errand in party.errands:
+            for errand in (*party.errands, *party.sales):
                 self.wake(self.start_ms + errand.at_ms)
         for _ in range(STEPS_MAX):
             is_news, self._is_news = self._is_news, False
@@ -155,9 +155,10 @@ class MarketWorld:
         return self
 
     def _is_over(self) -> bool:
-        if any(party.errands for party in self.parties.values()):
+        if any(party.errands or party.sales for party in self.parties.values()):
             return False
         busy = next(self.state.tasks(), None) is not None
+        busy = busy or next(self.state.auctions(), None) is not None
         arriving = any(each.heard_ms and each.heard_ms > self.now_ms for each in self.pool)
         return not busy and not arriving and not self._list_ready(with_secrets=False)
 
