@@ -145,7 +145,7 @@ class LogFold:
                 went[move.source] += move.amount
         if came and not isinstance(fact, BidCommitted | AuctionBidCommitted | BidPlaced):
             raise Breach("A5 deposits end once", f"{type(fact).__name__} locks")
-        task = getattr(fact, "task", None) or getattr(fact, "auction", b"")
+        task: bytes = getattr(fact, "task", b"") or getattr(fact, "auction", b"")
         for account, amount in came.items():
             if (task, account) in self.deposits:
                 raise Breach("A5 deposits end once", "locked twice")

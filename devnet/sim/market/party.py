@@ -17,11 +17,14 @@ from protocols.economy.model import Duty
 from protocols.economy.operations import (
     AnyBody,
     Bond,
+    CommitBids,
     OpenTasks,
     Operation,
     Receipt,
+    RevealBids,
     TaskSpec,
 )
+from protocols.economy.operations_auctions import CommitAuctionBid, RevealAuctionBid
 
 if TYPE_CHECKING:
     from devnet.sim.market.world import MarketWorld
@@ -181,7 +184,12 @@ class Party:
             )
             bodies += modes.plan_answers(self, world, duties, self.pending)
         for body in self.alter(world, bodies) if bodies or not self.is_honest else ():
-            world.submit(self, body)
+            world.submit(self, body, delay_ms=self.compute_delay(body))
+
+    def compute_delay(self, body: AnyBody) -> int:
+        """How long it thinks before it says this."""
+        kinds = (CommitBids, RevealBids, CommitAuctionBid, RevealAuctionBid)
+        return self.trader.think_ms if self.trader and isinstance(body, kinds) else 0
 
     def run_work(self, world: "MarketWorld", duties: list[Duty]) -> dict[bytes, Output | Failure]:
         """Start the runs that duties ask for; the outcomes of those that have ended."""

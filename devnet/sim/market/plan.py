@@ -49,12 +49,14 @@ class Errand(msgspec.Struct, frozen=True):
 
 
 class Trader(msgspec.Struct, frozen=True):
-    """An agent: what its dearest run really costs it, how long one takes, how far it is away."""
+    """An agent: what its dearest run really costs it, how long one takes, how far away it is."""
 
     name: str
     cost_max: int
     work_ms: int
     latency_ms: int
+    think_ms: int = 0
+    """How long it takes over a bid, and over opening it."""
 
     def compute_cost(self, blob: bytes) -> int:
         """What a run on this input costs the agent: the fifth of its dearest, or more. Some have
@@ -118,7 +120,9 @@ def make_genesis(
     return genesis, genesis.make_committee()
 
 
-def draw_traders(rng: random.Random, n: int, strangers: int, dearest: int) -> tuple[Trader, ...]:
+def draw_traders(
+    rng: random.Random, n: int, strangers: int, dearest: int, think_ms_max: int
+) -> tuple[Trader, ...]:
     names = [f"m{i}" for i in range(n)] + [f"s{i}" for i in range(strangers)]
     return tuple(
         Trader(
@@ -126,6 +130,7 @@ def draw_traders(rng: random.Random, n: int, strangers: int, dearest: int) -> tu
             cost_max=rng.randint(dearest // 2, dearest),
             work_ms=rng.randint(200, 5_000),
             latency_ms=rng.randint(5, 150),
+            think_ms=rng.choice((0, 0, think_ms_max)),
         )
         for name in names
     )

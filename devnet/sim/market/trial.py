@@ -25,6 +25,9 @@ from devnet.sim.run import FAILURES_SHOWN, map_in_processes
 from protocols.genesis import Parameters
 
 SPARES = 4
+THINK_MS_MAX = 2_500
+"""Longest that an honest agent takes over a bid: it arrives in time, even if the leader shows the
+oldest time that it may."""
 MODES: tuple[Verification, ...] = ("exact", "exact", "judged", "accepted")
 
 
@@ -34,9 +37,10 @@ def make_plan(seed: int, attack: str | None) -> MarketPlan:
     n = rng.choice(SIZES)
     strangers, requesters = rng.randint(1, 3), ("r0", "r1")
     scale = rng.choice(SCALES)
-    traders = draw_traders(rng, n, strangers, scale * BUDGET_MIN // COST_SHARE_MAX)
+    think_ms = rng.randint(0, THINK_MS_MAX) if attack is None else 0
+    traders = draw_traders(rng, n, strangers, scale * BUDGET_MIN // COST_SHARE_MAX, think_ms)
     modes = ATTACKS[attack].modes if attack else MODES
-    count = rng.randint(6, 12) if attack is None else rng.randint(10, 24)
+    count = rng.randint(10, 20) if attack is None else rng.randint(10, 24)
     errands = draw_errands(rng, requesters, count, Parameters(), scale, modes)
     sells = attack is None or ATTACKS[attack].sells
     names = [trader.name for trader in traders]
@@ -59,7 +63,7 @@ def make_plan(seed: int, attack: str | None) -> MarketPlan:
         requesters=requesters,
         spares=tuple(f"x{i}" for i in range(SPARES)),
         errands=errands,
-        sales=draw_sales(rng, requesters, rng.randint(2, 4) if sells else 0),
+        sales=draw_sales(rng, requesters, rng.randint(1, 3) if sells else 0),
         cheats=tuple(cheats),
         leaders=tuple(leaders.items()),
         attack=attack,

@@ -53,6 +53,7 @@ class MarketWorld:
         self.operations = 0
         self._wakes: list[int] = []
         self._shown: list[Waiting] = []
+        self._last_heard: dict[bytes, int] = {}
         self._is_news = True
         """Something was executed, or a run has ended, since honest parties looked."""
         self._done: set[tuple[str, object]] = set()
@@ -90,6 +91,9 @@ class MarketWorld:
         party.pending.append(operation)
         digest = hashlib.sha256(party.key + schema.encode(operation)).digest()
         heard_ms = None if is_secret else self.now_ms + party.latency_ms + delay_ms
+        if heard_ms is not None:  # what comes after something cannot be executed before it
+            heard_ms = max(heard_ms, self._last_heard.get(party.key, 0))
+            self._last_heard[party.key] = heard_ms
         waiting = Waiting(digest, party.key, operation, heard_ms, party.name)
         self.pool.append(waiting)
         self._shown.append(waiting)
@@ -139,8 +143,10 @@ class MarketWorld:
         for party in self.parties.values():
             for body in party.set_up(self):
                 self.submit(party, body)
-            for errand in (*party.errands, *party.sales):
+            for errand in party.errands:
                 self.wake(self.start_ms + errand.at_ms)
+            for sale in party.sales:
+                self.wake(self.start_ms + sale.at_ms)
         for _ in range(STEPS_MAX):
             is_news, self._is_news = self._is_news, False
             for party in self.parties.values():
