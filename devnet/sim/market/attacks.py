@@ -220,3 +220,7 @@ ATTACKS: dict[str, Attack] = {
         Attack("hostile", "a party does anything", (("agent", Hostile),), leader="shuffler"),
     )
 }
+
+KNOWN = frozenset({"lazy_judge"})
+"""Attacks that pay, and why: an opinion cannot be checked against anything but others' opinions,
+so a judge that agrees without looking is paid like those that look. docs/market-trial.md."""

@@ -1,8 +1,8 @@
 """econode sim market: the market on trial."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from node.commands.common import JsonOption, render_pairs, render_table, show
@@ -59,7 +59,7 @@ def _replay(seed: int, as_json: bool) -> None:
     from devnet.sim.market import story
 
     lines, verdict = story.tell(seed)
-    document = {"verdict": json.loads(story.encode(verdict)), "story": lines}
+    document = {"verdict": msgspec.to_builtins(verdict), "story": lines}
     show(document, as_json, lambda: [*lines, *_render_seed(verdict)])
     raise typer.Exit(1 if verdict.violations else 0)
 

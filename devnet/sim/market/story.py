@@ -1,7 +1,5 @@
 """A seed as text: who took part, and every fact of its three worlds."""
 
-import msgspec
-
 from crdt.facts import Charged, Fact, Minted
 from devnet.sim.market.trial import (
     SeedVerdict,
@@ -32,10 +30,6 @@ def tell(seed: int) -> tuple[list[str], SeedVerdict]:
         lines += [_describe(fact, names) for fact in world.log if _is_told(fact)]
         lines += [f"VIOLATION {text}" for text in world.referee.violations]
     return lines, run_market_seed(seed)
-
-
-def encode(verdict: SeedVerdict) -> bytes:
-    return msgspec.json.encode(verdict)
 
 
 def _is_told(fact: Fact) -> bool:

@@ -33,6 +33,8 @@ VIEW_MS = 200
 END_MS = 900_000
 """Every task has ended long before."""
 STEPS_MAX = 20_000
+ROTATION_BATCHES = 20
+"""Each leads for so many batches, if it is not replaced before."""
 SHOWN_MAX = 300
 """Newest operations that a cheat looks through."""
 
@@ -48,7 +50,7 @@ class MarketWorld:
         self.now_ms = self.start_ms = self.genesis.created_ms
         self.pool: list[Waiting] = []
         self.log: list[Fact] = list(self.state.genesis_facts())
-        self.view, self.view_ms, self.timeout_ms = 0, self.now_ms, TIMEOUT_MS
+        self.view, self.view_ms, self.timeout_ms = self._choose_view(), self.now_ms, TIMEOUT_MS
         self.view_changes = 0
         self.operations = 0
         self._wakes: list[int] = []
@@ -67,6 +69,12 @@ class MarketWorld:
             for name in plan.members
         }
         self.referee = Referee(self)
+
+    def _choose_view(self) -> int:
+        """The view that the world begins in: one that a Byzantine member leads, if any does."""
+        keys = [make_key(name) for name, _ in self.plan.leaders]
+        views = [view for view, key in enumerate(self.committee.members) if key in keys]
+        return views[self.plan.seed % len(views)] if views else 0
 
     def _make_parties(self) -> None:
         plan, cheats = self.plan, dict(self.plan.cheats)
@@ -171,6 +179,10 @@ class MarketWorld:
     def _step(self) -> None:
         """Go to the next moment at which something can happen, and let the leader order."""
         self._clean_pool()
+        since_ms = self._pressed_since()
+        if since_ms is not None and since_ms + self.timeout_ms <= self.now_ms:
+            self._change_view()
+            return
         leader = self._leaders[self._names[self.committee.members[self.view % self.plan.n]]]
         ready = self._list_ready(with_secrets=type(leader) is not Leader)
         due_ms = self.state.next_deadline_ms()
@@ -184,12 +196,8 @@ class MarketWorld:
         if due_ms is not None and due_ms > self.now_ms:
             moments.append(due_ms)
         moments += self._wakes[:1]
-        since_ms = self._pressed_since()
         if since_ms is not None:
             expires_ms = since_ms + self.timeout_ms
-            if expires_ms <= self.now_ms:
-                self._change_view()
-                return
             moments += [expires_ms, min(expires_ms, self.now_ms + TIMEOUT_MS // 4)]
         self.now_ms = min(moments, default=self.now_ms + BATCH_MS)
         self._take_wakes()
@@ -213,11 +221,14 @@ class MarketWorld:
         self._is_news = True
         self._take_wakes()
         self.operations += len(batch)
-        gone = {id(each) for each in batch}
-        self.pool = [each for each in self.pool if id(each) not in gone]
+        # What was ordered before its turn was skipped: its author submits it again.
+        next_nonce = self.state.next_nonce
+        self.pool = [each for each in self.pool if each.operation.nonce >= next_nonce(each.signer)]
         self.referee.check_batch(digest, ordered, facts)
         if batch:
             self.timeout_ms = TIMEOUT_MS
+        if self.state.position % ROTATION_BATCHES == 0:
+            self.view, self.view_ms = self.view + 1, self.now_ms
 
     def _change_view(self) -> None:
         self.view += 1
