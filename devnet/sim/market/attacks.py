@@ -32,6 +32,7 @@ from devnet.sim.market.cheats import (
     OpenReserve,
     PickyShill,
     Rejecter,
+    SecretSealer,
     SelfDealer,
     Shill,
     ShyLiar,
@@ -57,6 +58,8 @@ class Attack:
     leader: str | None = None
     modes: tuple[Verification, ...] = ("exact",)
     sells: bool = False
+    is_tried: bool = True
+    """Whether it is run beside its honest twin; else it only takes part in brawls."""
 
     def get_party(self, name: str, *, attacking: bool) -> type[Party]:
         """The class of the party called `name`."""
@@ -217,7 +220,20 @@ ATTACKS: dict[str, Attack] = {
             (("member", LyingInventory),),
             leader="censor",
         ),
-        Attack("hostile", "a party does anything", (("agent", Hostile),), leader="shuffler"),
+        Attack(
+            "secret_seal",
+            "a party shows its bids to Byzantine members alone",
+            (("agent", SecretSealer),),
+            leader="hasty",
+            is_tried=False,
+        ),
+        Attack(
+            "hostile",
+            "a party does anything",
+            (("agent", Hostile),),
+            leader="shuffler",
+            is_tried=False,
+        ),
     )
 }
 

@@ -373,22 +373,31 @@ class Flooder(Cheat):
 
 
 class LyingInventory(Cheat):
-    """Says of whom it dislikes that it holds nothing, and of its friends that it holds all; beside
-    that it seals late and shows it to Byzantine members alone."""
+    """Says of whom it dislikes that it holds nothing, and of its friends that it holds all."""
+
+    def alter(self, world: "MarketWorld", bodies: list[AnyBody]) -> list[AnyBody]:
+        return [
+            Inventory(tuple(self._lie(world, item) for item in body.held))
+            if isinstance(body, Inventory)
+            else body
+            for body in bodies
+        ]
+
+    def _lie(self, world: "MarketWorld", item: Held) -> Held:
+        return Held(item.task, item.round, item.phase, tuple(sorted(self.friends(world))))
+
+
+class SecretSealer(LyingInventory):
+    """Shows its sealed bids to Byzantine members alone, and lies in its inventories."""
 
     def alter(self, world: "MarketWorld", bodies: list[AnyBody]) -> list[AnyBody]:
         kept: list[AnyBody] = []
-        for body in bodies:
-            if isinstance(body, Inventory):
-                kept.append(Inventory(tuple(self._lie(world, item) for item in body.held)))
-            elif isinstance(body, CommitBids):
+        for body in super().alter(world, bodies):
+            if isinstance(body, CommitBids):
                 world.submit(self, body, is_secret=True)
             else:
                 kept.append(body)
         return kept
-
-    def _lie(self, world: "MarketWorld", item: Held) -> Held:
-        return Held(item.task, item.round, item.phase, tuple(sorted(self.friends(world))))
 
 
 class Hostile(Cheat):

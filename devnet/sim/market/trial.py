@@ -172,7 +172,7 @@ class MarketReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def choose_attack(seed: int) -> str:
     """The attack of a seed: all of them in turn."""
-    names = sorted(ATTACKS)
+    names = sorted(name for name, attack in ATTACKS.items() if attack.is_tried)
     return names[seed % len(names)]
 
 
@@ -257,7 +257,9 @@ def make_report(
         attacks=len(tried),
         attacks_paid=paid,
         paid_ppm=paid * 1_000_000 // max(1, len(tried)),
-        by_attack=tuple(_describe_attack(name, results) for name in sorted(ATTACKS)),
+        by_attack=tuple(
+            _describe_attack(name, results) for name in sorted(ATTACKS) if ATTACKS[name].is_tried
+        ),
         honest_parties=honest,
         honest_no_worse_ppm=sum(r.honest_no_worse for r in results) * 1_000_000 // honest,
         honest_no_worse_but_fees_ppm=(
