@@ -18,6 +18,7 @@ from crdt.facts import (
     BidCommitted,
     BidRevealed,
     BidsClosed,
+    EpochBegan,
     Fact,
     Minted,
     Offered,
@@ -79,6 +80,7 @@ class LogFold:
 
     def __init__(self) -> None:
         self.balances: defaultdict[tuple[bytes, str], int] = defaultdict(int)
+        self.members: tuple[bytes, ...] = ()
         self.offering: dict[bytes, bool] = {}
         self.paused: set[bytes] = set()
         self.banned: set[bytes] = set()
@@ -167,7 +169,16 @@ class LogFold:
 
     def _on_minted(self, fact: Minted) -> None:
         if fact.founder:
+            self.members += (fact.account,)
             self.scores[fact.account] = 4 * MILLION * MILLION // (5 * MILLION)
+
+    def _on_epochbegan(self, fact: EpochBegan) -> None:
+        self.members = fact.members
+
+    @property
+    def faults(self) -> int:
+        """f of the members that order the present batch."""
+        return (len(self.members) - 1) // 3
 
     def _on_offered(self, fact: Offered) -> None:
         self.offering[fact.agent] = bool(fact.capabilities)

@@ -93,6 +93,8 @@ class Party:
         self.worked: dict[bytes, int] = {}
         """When the run of a task ends or ended; each costs its agent once."""
         self.work_spent = 0
+        self.thoughts: dict[tuple[str, bytes], int] = {}
+        """Until when it thinks about what."""
         self.judged: set[tuple[bytes, str]] = set()
 
     # --- what an attack may change -----------------------------------------------------------
@@ -184,12 +186,25 @@ class Party:
             )
             bodies += modes.plan_answers(self, world, duties, self.pending)
         for body in self.alter(world, bodies) if bodies or not self.is_honest else ():
-            world.submit(self, body, delay_ms=self.compute_delay(body))
+            if not self.ponders(world, body):
+                world.submit(self, body)
 
-    def compute_delay(self, body: AnyBody) -> int:
-        """How long it thinks before it says this."""
+    def ponders(self, world: "MarketWorld", body: AnyBody) -> bool:
+        """Whether it still thinks about this bid, or about opening it."""
         kinds = (CommitBids, RevealBids, CommitAuctionBid, RevealAuctionBid)
-        return self.trader.think_ms if self.trader and isinstance(body, kinds) else 0
+        if self.trader is None or not self.trader.think_ms or not isinstance(body, kinds):
+            return False
+        about = [b""]
+        if isinstance(body, CommitBids | RevealBids):
+            about = [item.task + bytes([item.round]) for item in body.bids]
+        elif isinstance(body, CommitAuctionBid | RevealAuctionBid):
+            about = [body.auction]
+        end_ms = world.now_ms + self.trader.think_ms
+        until_ms = min(
+            self.thoughts.setdefault((type(body).__name__, each), end_ms) for each in about
+        )
+        world.wake(until_ms)
+        return world.now_ms < until_ms
 
     def run_work(self, world: "MarketWorld", duties: list[Duty]) -> dict[bytes, Output | Failure]:
         """Start the runs that duties ask for; the outcomes of those that have ended."""

@@ -8,6 +8,7 @@ from crdt.facts import (
     Awarded,
     Fact,
     Judged,
+    OutputHeld,
     ScoreRevealed,
     Settled,
     Slashed,
@@ -43,6 +44,8 @@ class Results:
         self._shown: dict[Place, dict[bytes, tuple[bytes, int]]] = {}
         self._scores: dict[Place, dict[bytes, int]] = {}
         self._paid: dict[Place, tuple[bytes, ...]] = {}
+        self._held: dict[Place, tuple[bytes, ...]] = {}
+        """Who held a delivered output, when that was shown; they may leave later."""
         self._answers: dict[Place, int] = {}
         self._shows: dict[tuple[bytes, int, bytes], list[tuple[bytes, int, bytes]]] = {}
         self._failed: dict[bytes, set[bytes]] = {}
@@ -89,6 +92,11 @@ class Results:
                 self._check_work(fact)
             case ScoreRevealed():
                 self._check_score(fact)
+            case OutputHeld():
+                is_enough = len(set(fact.holders)) > self.fold.faults
+                if not is_enough or not set(fact.holders) <= set(self.fold.members):
+                    raise Breach("A2 recomputed", "held by somebody else than members")
+                self._held[fact.task, fact.round] = fact.holders
             case Judged():
                 self._check_median(fact)
             case WorkAnswered():
@@ -109,7 +117,7 @@ class Results:
     def _check_draw(self, fact: VerifiersDrawn, digest: bytes) -> None:
         """A2 of the draw: those members whose digest under the batch's is least."""
         job, rules = self.fold.jobs[fact.task], self.world.state.parameters
-        place, is_exact = self.world.state.committee, job.mode == "exact"
+        members, is_exact = set(self.fold.members), job.mode == "exact"
         round_ = self.get_round(fact.task, fact.round)
         seals = self._seals.get((fact.task, fact.round), {})
         if fact.seed != digest or round_.executor not in seals:
@@ -118,14 +126,14 @@ class Results:
         pool = [
             key
             for key in self.fold.list_eligible(rules.bond_min, job.requester)
-            if (key in place.members or not is_exact)
+            if (key in members or not is_exact)
             and key not in (round_.executor, *round_.verifiers)
             and (is_exact or key not in failed)
         ]
         subject = fact.task + fact.round.to_bytes(2, "big")
         pool.sort(
             key=lambda key: (
-                not is_exact and key not in place.members,
+                not is_exact and key not in members,
                 key in failed,
                 key in self.fold.paused,
                 digest_of(digest, subject, key),
@@ -135,9 +143,9 @@ class Results:
             sorted(pool[: len(fact.verifiers)]) != sorted(fact.verifiers)
         ):
             raise Breach("A2 recomputed", "other verifiers are drawn")
-        needed = max(2, place.f + 1) - (round_.executor in place.members)
+        needed = max(2, self.fold.faults + 1) - (round_.executor in members)
         if not is_exact:
-            needed = make_terms("judged", place.n).panel
+            needed = make_terms("judged", self.world.plan.n).panel
         if not fact.escalated and len(fact.verifiers) < min(needed, len(pool)):
             raise Breach("A2 recomputed", "too few verifiers are drawn")
         round_.verifiers += fact.verifiers
@@ -181,15 +189,15 @@ class Results:
         self._paid[fact.task, fact.round] = tuple(sorted(near))
 
     def _check_result(self, fact: Accepted) -> None:
-        place, job = self.world.state.committee, self.fold.jobs[fact.task]
+        job = self.fold.jobs[fact.task]
         shown = self._shown.get((fact.task, fact.round), {})
         result, right = (fact.output, fact.output_bytes), make_output(job.input)
-        members = set(place.members)
+        members = set(self._held.get((fact.task, fact.round), self.fold.members))
         if job.mode == "exact":
             members &= {key for key, each in shown.items() if each == result}
         elif job.round.executor is None or shown.get(job.round.executor) != result:
             raise Breach("A2 recomputed", "a result that the executor did not open")
-        least = max(2, place.f + 1) if job.mode == "exact" else place.f + 1
+        least = max(2, self.fold.faults + 1) if job.mode == "exact" else 1
         if not set(fact.holders) <= members or len(set(fact.holders)) < least:
             raise Breach("A2 recomputed", "a result that too few hold")
         is_right = result == (right.digest, right.size_bytes)
@@ -256,7 +264,7 @@ class Results:
             due = {
                 key for key, (output, _) in self._shown.get(place, {}).items() if output == right
             }
-            due &= set(job.round.verifiers) & set(self.world.state.committee.members)
+            due &= set(job.round.verifiers) & set(self.fold.members)
         paid = {m.target: m.amount for m in fact.moves if m.target != job.requester}
         if any(amount != fee or key not in due for key, amount in paid.items()):
             raise Breach("A2 recomputed", "a verifier is paid otherwise")
