@@ -164,7 +164,7 @@ class AuctionEnded(Fact, frozen=True, tag="auction_ended"):
     """The result with everything it follows from: anybody computes `awards` again from this fact
     alone (`protocols/auction/verify.py`).
 
-    `silent` did not open what they had sealed: their deposits go to the opener. `gap_ppm`: how far
+    `silent` did not open what they had sealed: their deposits burn. `gap_ppm`: how far
     from the best the chosen bundles may be; 0 when they are proven to be the best. `deadline_ms`
     is when everything must be delivered, None when nothing is. `work_max` is what the search for
     bundles could do, `proof` what was submitted where that did not suffice.

@@ -210,6 +210,26 @@ def combinatorial(
     _show(report, json)
 
 
+@app.command("market")
+def market(
+    seconds: Annotated[
+        float, typer.Option(min=0.5, max=3600.0, help="About how long, in all.")
+    ] = 10.0,
+    json: JsonOption = False,
+) -> None:
+    """Auctions and tasks a second that one core settles, signatures aside.
+
+    What a committee of processes takes for an auction is measured by `econode bench auctions`.
+
+    \b
+    Example:
+      econode bench market --seconds 20
+    """
+    from devnet.bench.market import measure_market
+
+    _show(measure_market(seconds), json)
+
+
 def _show(report: "Report", as_json: bool) -> None:
     from devnet.bench.report import render
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from devnet.sim.market.command import market
 from node.commands.common import JsonOption, make_app, render_pairs, render_table, show
 
 if TYPE_CHECKING:  # these take long to import, and `econode --help` needs none of them
@@ -50,7 +51,7 @@ def run(
     from devnet.sim.run import run_seeds
 
     hashes: list[str] = []
-    with _open_progress("seeds", seeds, json) as advance:
+    with open_progress("seeds", seeds, json) as advance:
 
         def on_done(result: "SeedResult") -> None:
             hashes.append(result.trace_hash)
@@ -146,7 +147,7 @@ def twins(
         chosen = tuple(runner.make_scenario(number, nodes) for number in numbers)
     if write is not None:
         write.write_bytes(runner.dump_scenarios(chosen))
-    with _open_progress("scenarios", len(chosen), json) as advance:
+    with open_progress("scenarios", len(chosen), json) as advance:
         report = runner.run_scenarios(iter(chosen), jobs, advance)
     show(report, json, lambda: _render_twins(report))
     raise typer.Exit(1 if report.violations else 0)
@@ -174,13 +175,16 @@ def defects(
     if unknown:
         raise typer.BadParameter(f"no such defect: {', '.join(sorted(unknown))}")
     total = len(names or known)
-    with _open_progress("defects", total, json) as advance:
+    with open_progress("defects", total, json) as advance:
         report = find_defects(tuple(names or ()), seeds, jobs, advance)
     show(report, json, lambda: _render_defects(report))
     raise typer.Exit(1 if report.missed else 0)
 
 
-class _open_progress:
+app.command("market")(market)
+
+
+class open_progress:
     """A progress bar on standard error; none with --json or without a terminal."""
 
     def __init__(self, what: str, total: int, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from crdt.facts import COMMON
 from crdt.facts_auctions import AuctionAward, AuctionBid, AuctionEnded
 from protocols.auction.clearing import Contest, NeedsSolution, Outcome, clear
 from protocols.auction.several_lots import Candidate
@@ -17,7 +18,8 @@ Deposits = Mapping[bytes, int]
 
 
 def end_sealed(books: Books, auction: Auction) -> None:
-    """The bids that will ever be opened are. Deposits of those that were not go to the opener."""
+    """The bids that will ever be opened are. Deposits of those that were not burn: the opener's own
+    sybils would lose nothing by keeping silent, and could choose which bids to open."""
     end_auction(books, auction, list_opened(auction))
 
 
@@ -81,7 +83,7 @@ def settle_outcome(
         for key, bid in sorted(auction.bids.items())
         if bid.commitment is not None and bid.bundles is None
     )
-    parts: list[Part] = [(key, "locked", auction.opener, "free", deposits[key]) for key in silent]
+    parts: list[Part] = [(key, "locked", COMMON, "burned", deposits[key]) for key in silent]
     won = {award.winner: award for award in outcome.awards}
     for key in sorted(deposits):
         if key not in won and key not in silent:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from crdt.facts import (
+    COMMON,
     ROUND_MAX,
     AuctionOpened,
     Awarded,
@@ -324,7 +325,9 @@ def close_bids(books: Books, task: Task) -> None:
 
 
 def award(books: Books, task: Task) -> None:
-    """The auction's result. Deposits of those that did not reveal go to the requester."""
+    """The auction's result. Deposits of those that did not reveal burn: were they the requester's,
+    its sybils could seal many bids, open those that lower the price, and lose nothing by the
+    others."""
     silent = tuple(task.waiting)
     for key in silent:
         pause(books, key)
@@ -339,9 +342,7 @@ def award(books: Books, task: Task) -> None:
         else:
             bids.append(mechanisms.Bid(key, bid.price, task.invited[key]))
     result = mechanisms.award_reverse(bids, task.budget, task.seed, task.id)
-    moves = compute_moves(
-        *((key, "locked", task.requester, "free", task.deposit) for key in silent)
-    )
+    moves = compute_moves(*((key, "locked", COMMON, "burned", task.deposit) for key in silent))
     if not result:
         moves += return_deposits(task, (key for key in task.bids if key not in silent))
         books.emit(Unsold(task=task.id, round=task.round, moves=moves))

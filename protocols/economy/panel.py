@@ -93,14 +93,20 @@ def evaluate(books: Books, task: Task) -> None:
 
 
 def _list_candidates(books: Books, task: Task) -> list[bytes]:
-    """Agents that may still be drawn, in the order of the draw; paused ones come last."""
+    """Agents that may still be drawn, in the order of the draw. Members come first: a stranger may
+    be as many agents as it has bonds for, and an opinion costs none of them. Who failed this task
+    does not judge it: that would be paid better than doing it."""
     candidates = [
         key
         for key in books.list_eligible(task.capability, task.requester, task.terms.verification)
-        if key != task.executor and key not in task.verifiers
+        if key not in (task.executor, *task.verifiers, *task.excluded)
     ]
     subject = task.id + task.round.to_bytes(2)
     candidates.sort(
-        key=lambda key: (books.agents[key].paused, compute_draw(books.seed, subject, key))
+        key=lambda key: (
+            not books.committee.is_member(key),
+            books.agents[key].paused,
+            compute_draw(books.seed, subject, key),
+        )
     )
     return candidates

@@ -31,6 +31,7 @@ class Verdict:
     paid_ppm: int = PPM
     burned_ppm: int = 0
     slash_ppm: int = 0
+    burns_bonus: bool = False
 
     def degrade(self, rules: Parameters) -> "Verdict":
         """Poor, and of some use."""
@@ -38,12 +39,17 @@ class Verdict:
 
     def dispute(self, paid_ppm: int) -> "Verdict":
         """The requester pays this share only, and proves nothing: the rest burns, and no deposit
-        does."""
+        does. The bonus of an excellent result burns too, or rejecting it would save that."""
         if paid_ppm == PPM:
             return self
         paid = compute_share(self.paid_ppm, paid_ppm)
         return replace(
-            self, grade="poor", paid_ppm=paid, burned_ppm=self.paid_ppm - paid, slash_ppm=0
+            self,
+            grade="poor",
+            paid_ppm=paid,
+            burned_ppm=self.paid_ppm - paid,
+            slash_ppm=0,
+            burns_bonus=self.grade == "excellent",
         )
 
 
@@ -70,7 +76,9 @@ def fail_round(books: Books, task: Task, slash_ppm: int) -> None:
 
 
 def fail_judged(books: Books, task: Task, judges: tuple[bytes, ...]) -> None:
-    """The panel found no use in the result. The judges are paid; later rounds have as much less."""
+    """The panel found no use in the result. The judges are paid; later rounds have as much less.
+    It costs as much as silence, and more than saying that one failed: the seat of a failed member
+    may go to a stranger, and what a judge is paid must not make up for delivering junk."""
     executor = task.executor
     fee = compute_share(task.budget, books.parameters.verifier_fee_ppm)
     fees = compute_moves(*((task.requester, "escrow", judge, "free", fee) for judge in judges))
@@ -79,7 +87,7 @@ def fail_judged(books: Books, task: Task, judges: tuple[bytes, ...]) -> None:
     _pay(
         books,
         task,
-        Verdict("poor", paid_ppm=0, slash_ppm=books.parameters.failure_slash_ppm),
+        Verdict("poor", paid_ppm=0, slash_ppm=books.parameters.timeout_slash_ppm),
         fees,
     )
     retry_task(books, task, executor)
@@ -152,6 +160,8 @@ def _pay(books: Books, task: Task, verdict: Verdict, moves: tuple[Move, ...] = (
     bonus = 0
     if verdict.grade == "excellent":
         bonus = compute_bonus(books.parameters, task.terms, task.price)
+    if verdict.burns_bonus:
+        burned += compute_bonus(books.parameters, task.terms, task.price)
     slashed = compute_share(task.deposit, verdict.slash_ppm)
     task.escrow -= paid + bonus + burned
     bond = books.get_standing_bond(task.requester)

@@ -186,14 +186,21 @@ def _is_audited(books: Books, task: Task) -> bool:
 
 
 def _list_pool(books: Books, task: Task) -> list[bytes]:
-    """Members that may still be drawn, in the order of the draw; paused ones come last."""
+    """Members that may still be drawn, in the order of the draw. Who failed this task, or is
+    paused, comes last: a fee for verifying others must not make up for failing."""
     pool = [
         key
         for key in books.list_eligible(task.capability, task.requester)
         if books.committee.is_member(key) and key != task.executor and key not in task.verifiers
     ]
     subject = task.id + task.round.to_bytes(2)
-    pool.sort(key=lambda key: (books.agents[key].paused, compute_draw(books.seed, subject, key)))
+    pool.sort(
+        key=lambda key: (
+            key in task.excluded,
+            books.agents[key].paused,
+            compute_draw(books.seed, subject, key),
+        )
+    )
     return pool
 
 

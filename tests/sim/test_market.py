@@ -1,0 +1,152 @@
+"""The market on trial: worlds hold every invariant, attacks do not pay, mistakes are found.
+
+`make test` runs 24 seeds, each attack once, and the quick defects here, within about 25 seconds;
+`make test-full` 1,000 seeds and every defect.
+"""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from crdt.facts import (
+    AgreementCancelled,
+    BidRevealed,
+    Judged,
+    Paused,
+    Rejected,
+    Settled,
+    Slashed,
+    TaskEnded,
+    WorkAnswered,
+)
+from crdt.facts_auctions import AuctionEnded
+from devnet.sim.cli import app
+from devnet.sim.defects.patch import applied, find_function
+from devnet.sim.market.attacks import ATTACKS, KNOWN
+from devnet.sim.market.defects import DEFECTS, find_market_defects
+from devnet.sim.market.purse import compute_gain
+from devnet.sim.market.trial import make_plan, run_market_seed, run_pair
+from devnet.sim.market.world import MarketWorld
+
+SCENARIO_SEED = 5
+QUICK = (
+    *("deposit_returned_twice", "price_off_by_one", "tie_by_key", "commit_without_key"),
+    *("seed_before_the_close", "rejection_pays_back"),
+)
+SHOWS = {
+    "censoring_leader": lambda w, f: w.view_changes,
+    "never_reveals": lambda w, f: f(Paused),
+    "copied_seal": lambda w, f: [x for x in f(Rejected) if x.reason == "commitment_mismatch"],
+    "late_reveal": lambda w, f: f(BidRevealed),
+    "lying_executor": lambda w, f: f(Slashed),
+    "lying_verifier": lambda w, f: f(Slashed),
+    "withheld_output": lambda w, f: [x for x in f(Settled) if x.grade == "poor"],
+    "withheld_delivery": lambda w, f: [x for x in f(Settled) if x.grade == "poor"],
+    "missed_lease": lambda w, f: [x for x in f(Settled) if x.grade == "poor"],
+    "silent_executor": lambda w, f: [x for x in f(Settled) if x.grade == "poor"],
+    "slow_executor": lambda w, f: [x for x in f(Settled) if x.grade == "satisfactory"],
+    "rejects_everything": lambda w, f: [x for x in f(WorkAnswered) if x.paid_ppm == 0],
+    "cancels_late": lambda w, f: f(AgreementCancelled),
+    "off_the_median": lambda w, f: f(Judged),
+    "junk_delivery": lambda w, f: [x for x in f(Judged) if x.score < 20],
+    "buyer_never_opens": lambda w, f: [x for x in f(AuctionEnded) if x.silent],
+}
+"""What must be seen in the scenario of an attack, so that it is one: of the world, and its facts
+of a kind."""
+
+
+def list_facts(world, kind):
+    return [fact for fact in world.log if isinstance(fact, kind)]
+
+
+@pytest.mark.parametrize("name", sorted(n for n, a in ATTACKS.items() if a.is_tried))
+def test_an_attack_does_not_pay(name):
+    """One world of each attack, beside the same one with the attackers honest."""
+    twin, world, gain = run_pair(make_plan(SCENARIO_SEED, name))
+    assert twin.referee.violations == world.referee.violations == []
+    assert gain <= 0 or name in KNOWN
+    if name in SHOWS:
+        assert SHOWS[name](world, lambda kind: list_facts(world, kind))
+    for each in (twin, world):
+        assert len(list_facts(each, TaskEnded)) >= 10
+
+
+def test_seeds_hold_every_invariant():
+    for seed in range(100, 124):
+        assert MarketWorld(make_plan(seed, None)).run().referee.violations == []
+
+
+def test_a_seed_gives_the_same_verdict_again():
+    assert run_market_seed(3) == run_market_seed(3)
+
+
+def test_gains_and_losses_add_up():
+    """Credits that are nobody's gain went to the treasury, or burned; nothing comes of nothing."""
+    world = MarketWorld(make_plan(11, None)).run()
+    balances = world.state.stake.totals()
+    gains = compute_gain(world, world.parties)
+    spent = sum(party.work_spent for party in world.parties.values())
+    worth = sum(world.referee.sales.gains.values()) + sum(
+        errand.value
+        for party in world.parties.values()
+        for blob, errand in party.opened.items()
+        if blob in world.referee.accepted
+    )
+    assert gains == worth - spent - balances["treasury"] - balances["burned"]
+
+
+def test_there_are_enough_defects():
+    names = [defect.name for defect in DEFECTS]
+    assert len(names) == len(set(names)) >= 12
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+def test_a_defect_fits_and_leaves_no_trace(defect):
+    functions = [find_function(edit.target) for edit in defect.edits]
+    before = [function.__code__ for function in functions]
+    with applied(defect):
+        assert all(f.__code__ is not code for f, code in zip(functions, before, strict=True))
+    assert [function.__code__ for function in functions] == before
+
+
+def test_defects_are_found():
+    report = find_market_defects(3, 1, lambda _: None, QUICK)
+    assert [found.name for found in report.defects if found.first_seed is None] == []
+
+
+def test_the_command_prints_one_document():
+    done = CliRunner().invoke(app, ["market", "--seeds", "2", "--start", "7", "--json"])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert (report["seeds"], report["violations"], report["attacks"]) == (2, 0, 2)
+    assert {"attacks_paid", "paid_ppm", "honest_parties", "honest_no_worse_ppm"} <= set(report)
+
+
+def test_a_failure_prints_how_to_see_it_again():
+    defect = next(each for each in DEFECTS if each.name == "seed_before_the_close")
+    with applied(defect):
+        done = CliRunner().invoke(app, ["market", "--seeds", "1"])
+        assert done.exit_code == 1
+        assert "econode sim market --replay 0" in done.stdout
+        again = CliRunner().invoke(app, ["market", "--replay", "0"])
+    assert again.exit_code == 1
+    assert "VIOLATION A2" in again.stdout
+    assert "auction_opened" in again.stdout
+
+
+@pytest.mark.full
+@pytest.mark.timeout(7_200)
+def test_many_seeds_hold_every_invariant():
+    for seed in range(10_000, 11_000):
+        verdict = run_market_seed(seed)
+        assert verdict.violations == ()
+        assert verdict.gain <= 0 or verdict.attack in KNOWN, seed
+
+
+@pytest.mark.full
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+def test_every_defect_is_found(defect):
+    report = find_market_defects(1_000, 1, lambda _: None, (defect.name,))
+    assert report.missed == 0
