@@ -432,7 +432,7 @@ class Miser(Cheat):
         return False
 
     def list_holders(self, world: "MarketWorld", output: Output) -> list[bytes]:
-        return [self.key] if world.committee.is_member(self.key) else []
+        return [self.key] if world.state.committee.is_member(self.key) else []
 
 
 class JunkDealer(Cheat):

@@ -170,7 +170,8 @@ class Party:
 
     def list_holders(self, world: "MarketWorld", output: Output) -> list[bytes]:
         """Members that hold its output: whoever it gave the bytes to."""
-        return list(world.committee.members[: world.committee.f + 1])
+        present = world.state.committee
+        return list(present.members[: present.f + 1])
 
     # --- acting ------------------------------------------------------------------------------
 
@@ -261,5 +262,6 @@ class Party:
             )
             for blob, (errand, budget) in zip(blobs, wanted, strict=True)
         )
-        holders = world.committee.members[: world.committee.f + 1]
+        present = world.state.committee
+        holders = present.members[: present.f + 1]
         return OpenTasks(specs, tuple(cbor.encode([key, blobs]) for key in holders))
