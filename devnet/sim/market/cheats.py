@@ -349,15 +349,19 @@ class SlowExecutor(Cheat):
     def alter(self, world: "MarketWorld", bodies: list[AnyBody]) -> list[AnyBody]:
         kept: list[AnyBody] = []
         for body in bodies:
-            task = (
-                self.find_task(world, body.works[0].task) if isinstance(body, CommitWork) else None
-            )
-            if task is None or task.stage != "lease":
+            if not isinstance(body, CommitWork):
                 kept.append(body)
-            else:
-                wait_ms = task.stage_deadline_ms - self.latency_ms - 100 - world.now_ms
-                self.submit_later(world, body, wait_ms)
+            elif works := tuple(item for item in body.works if self._is_time(world, item.task)):
+                kept.append(CommitWork(works))
         return kept
+
+    def _is_time(self, world: "MarketWorld", id_: bytes) -> bool:
+        task = world.state.get_task(id_)
+        if task is None or task.stage != "lease":
+            return True
+        due_ms = task.stage_deadline_ms - self.latency_ms - 100
+        world.wake(due_ms)
+        return world.now_ms >= due_ms
 
 
 class Flooder(Cheat):
