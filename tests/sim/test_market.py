@@ -1,7 +1,7 @@
 """The market on trial: worlds hold every invariant, attacks do not pay, mistakes are found.
 
-`make test` runs 12 brawls, each attack once, and the quick defects here, within about 30 seconds of one core;
-`make test-full` 1,000 seeds and every defect.
+`make test` runs 12 brawls, each attack once, and the quick defects here, within about 30 seconds of
+one core; `make test-full` 1,000 seeds and every defect.
 """
 
 import json

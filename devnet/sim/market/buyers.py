@@ -59,5 +59,5 @@ class EnglishSniper(Cheat):
                 kept.append(body)
                 continue
             wait_ms = view.stage_deadline_ms - LAST_MS - self.latency_ms - world.now_ms
-            world.submit(self, body, delay_ms=max(0, wait_ms))
+            self.submit_later(world, body, wait_ms)
         return kept

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from crdt.facts import BidRevealed, WorkRevealed
-from devnet.sim.market.modes import GOOD_SCORE
 from devnet.sim.market.party import OUTPUT_BYTES, Party, make_input
 from devnet.sim.market.plan import Errand, Trader
 from protocols.agents.plan import Failure, Output
@@ -21,7 +20,6 @@ from protocols.economy.operations import (
     RevealWork,
     Transfer,
 )
-from protocols.economy.operations_tasks import CancelTask
 
 if TYPE_CHECKING:
     from devnet.sim.market.world import MarketWorld
@@ -41,6 +39,13 @@ class Cheat(Party):
     def friends(self, world: "MarketWorld") -> set[bytes]:
         names = (name for name, _ in world.plan.cheats)
         return {world.parties[name].key for name in names}
+
+    def submit_later(self, world: "MarketWorld", body: AnyBody, wait_ms: int) -> None:
+        """Submit it once `wait_ms` have gone by; until then the planner proposes it again."""
+        if wait_ms <= 0:
+            world.submit(self, body)
+        else:
+            world.wake(world.now_ms + wait_ms)
 
     def find_task(self, world: "MarketWorld", id_: bytes) -> TaskView | None:
         return world.state.get_task(id_)
@@ -76,7 +81,7 @@ class LateReveal(Cheat):
                 kept.append(body)
             else:
                 wait_ms = task.stage_deadline_ms + 1 - world.now_ms
-                world.submit(self, body, delay_ms=max(0, wait_ms))
+                self.submit_later(world, body, wait_ms)
         return kept
 
 
@@ -93,7 +98,7 @@ class Sniper(Cheat):
                 kept.append(body)
             else:
                 wait_ms = task.stage_deadline_ms - self.latency_ms - 60 - world.now_ms
-                world.submit(self, body, delay_ms=max(0, wait_ms))
+                self.submit_later(world, body, wait_ms)
         return kept
 
 
@@ -344,15 +349,19 @@ class SlowExecutor(Cheat):
     def alter(self, world: "MarketWorld", bodies: list[AnyBody]) -> list[AnyBody]:
         kept: list[AnyBody] = []
         for body in bodies:
-            task = (
-                self.find_task(world, body.works[0].task) if isinstance(body, CommitWork) else None
-            )
-            if task is None or task.stage != "lease":
+            if not isinstance(body, CommitWork):
                 kept.append(body)
-            else:
-                wait_ms = task.stage_deadline_ms - self.latency_ms - 100 - world.now_ms
-                world.submit(self, body, delay_ms=max(0, wait_ms))
+            elif works := tuple(item for item in body.works if self._is_time(world, item.task)):
+                kept.append(CommitWork(works))
         return kept
+
+    def _is_time(self, world: "MarketWorld", id_: bytes) -> bool:
+        task = world.state.get_task(id_)
+        if task is None or task.stage != "lease":
+            return True
+        due_ms = task.stage_deadline_ms - self.latency_ms - 100
+        world.wake(due_ms)
+        return world.now_ms >= due_ms
 
 
 class Flooder(Cheat):
@@ -420,79 +429,3 @@ class Hostile(Cheat):
         if dice == 1:
             return Output(b"\x03" * 32, OUTPUT_BYTES)
         return super().find_outcome(world, duty)
-
-
-class Miser(Cheat):
-    """Seals something that it never made, and gives nobody the bytes."""
-
-    def price(self, duty: Duty, costs: Costs) -> int | None:
-        return 1
-
-    def works(self, world: "MarketWorld", duty: Duty) -> bool:
-        return False
-
-    def list_holders(self, world: "MarketWorld", output: Output) -> list[bytes]:
-        return [self.key] if world.state.committee.is_member(self.key) else []
-
-
-class JunkDealer(Cheat):
-    """Delivers something at once instead of working."""
-
-    def works(self, world: "MarketWorld", duty: Duty) -> bool:
-        return False
-
-    def find_outcome(self, world: "MarketWorld", duty: Duty) -> Output | Failure | None:
-        return Output(b"\x04" * 32, OUTPUT_BYTES)
-
-
-class Rejecter(Cheat):
-    """Pays nothing for what it gets."""
-
-    def answer(self, world: "MarketWorld", duty: Duty) -> int | None:
-        return 0
-
-
-class Miserly(Cheat):
-    def answer(self, world: "MarketWorld", duty: Duty) -> int | None:
-        return 10_000
-
-
-class LateCanceller(Cheat):
-    """Cancels once the executor has worked for half of its lease, or is about to deliver."""
-
-    def act(self, world: "MarketWorld") -> None:
-        super().act(world)
-        for task in world.state.tasks():
-            if task.requester != self.key or task.stage != "lease":
-                continue
-            due_ms = task.lease_ms - world.state.parameters.work_phase_ms * 9 // 10
-            if due_ms <= world.now_ms and world.once(self, task.task):
-                world.submit(self, CancelTask(task.task))
-            else:
-                world.wake(due_ms)
-
-
-class HarshJudge(Cheat):
-    """Gives the lowest score, so that its rivals are not paid and the task comes back."""
-
-    def judge(self, world: "MarketWorld", duty: Duty) -> int:
-        return 0
-
-
-class LazyJudge(Cheat):
-    """Says what most results are worth, and looks at none."""
-
-    def judge(self, world: "MarketWorld", duty: Duty) -> int:
-        return GOOD_SCORE
-
-
-class FriendlyJudge(CoverBidder):
-    """A sybil that passes in auctions and praises what its friend delivered."""
-
-    def price(self, duty: Duty, costs: Costs) -> int | None:
-        return None
-
-    def judge(self, world: "MarketWorld", duty: Duty) -> int:
-        task = world.state.get_task(duty.task)
-        is_friend = task is not None and task.executor in self.friends(world)
-        return 100 if is_friend else GOOD_SCORE

@@ -170,8 +170,7 @@ class Party:
 
     def list_holders(self, world: "MarketWorld", output: Output) -> list[bytes]:
         """Members that hold its output: whoever it gave the bytes to."""
-        present = world.state.committee
-        return list(present.members[: present.f + 1])
+        return list(world.state.committee.members[: world.state.committee.f + 1])
 
     # --- acting ------------------------------------------------------------------------------
 
@@ -262,6 +261,5 @@ class Party:
             )
             for blob, (errand, budget) in zip(blobs, wanted, strict=True)
         )
-        present = world.state.committee
-        holders = present.members[: present.f + 1]
+        holders = world.state.committee.members[: world.state.committee.f + 1]
         return OpenTasks(specs, tuple(cbor.encode([key, blobs]) for key in holders))
