@@ -90,7 +90,7 @@ def test_agents_that_rate_each_other_gain_what_their_bonds_say(runs: dict[str, R
 
 def test_a_rater_without_a_bond_moves_no_score(runs: dict[str, Run]) -> None:
     wash, control = runs["wash-0"], runs["control-40"]
-    assert wash.sybils["product"][-1] <= control.sybils["product"][-1]
+    assert wash.sybils["product"][-1] < control.sybils["product"][-1] + 0.01 * PPM
     assert wash.sybils["unweighted"][-1] > control.sybils["unweighted"][-1] + 0.3 * PPM
     assert wash.sybils["average"][-1] > control.sybils["average"][-1]
     slander = runs["slander-0"]
