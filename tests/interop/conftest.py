@@ -22,6 +22,19 @@ def fail_or_skip(reason: str) -> None:
     pytest.skip(reason)
 
 
+def install_packages(npm: str, folder: Path, s_max: float) -> None:
+    """Install the locked packages of `folder`, or skip: there may be no registry in reach."""
+    command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
+    try:
+        made = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=s_max, check=False
+        )
+    except subprocess.TimeoutExpired:
+        fail_or_skip(f"npm did not install the locked packages within {s_max:.0f} s")
+    if made.returncode:
+        fail_or_skip(f"npm could not install the locked packages: {made.stderr[-300:]}")
+
+
 @pytest.fixture(scope="session")
 def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the verifier with its locked packages installed."""
@@ -32,12 +45,7 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in HERE.iterdir():
         if path.is_file():
             shutil.copy(path, folder)
-    command = [str(npm), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    made = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False
-    )
-    if made.returncode:
-        fail_or_skip(f"npm could not install the locked packages: {made.stderr[-300:]}")
+    install_packages(str(npm), folder, INSTALL_S)
     return folder
 
 

@@ -13,7 +13,7 @@ import pytest
 from identity import keys
 from identity.keys import PrivateKey, parse_peer_id
 from protocols.genesis import MAIN_COMMITTEE, compute_committee_id
-from tests.interop.conftest import HERE, INSTALL_S, fail_or_skip
+from tests.interop.conftest import HERE, INSTALL_S, fail_or_skip, install_packages
 from tests.system.network import FREE, Network, wait_until
 
 PEER = Path(__file__).resolve().parent / "peer"
@@ -31,12 +31,7 @@ def peer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in (*PEER.iterdir(), HERE / "cbor.mjs", HERE / "statement.mjs"):
         if path.is_file():
             shutil.copy(path, folder)
-    command = [str(npm), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    made = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=2 * INSTALL_S, check=False
-    )
-    if made.returncode:
-        fail_or_skip(f"npm could not install the locked packages: {made.stderr[-300:]}")
+    install_packages(npm, folder, 2 * INSTALL_S)
     return folder
 
 

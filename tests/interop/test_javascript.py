@@ -25,6 +25,7 @@ BYTES_MAX = 1_200
 """Of an envelope that is mutated: longer ones only hold more of the same."""
 DIFFERENCES = (0x01, 0x80, 0xFF)
 MUTATION_S = 600
+pytestmark = pytest.mark.timeout(300)  # the first test installs packages, too
 """Half a minute on a quiet machine: some 80,000 signatures each are checked."""
 
 
