@@ -73,6 +73,7 @@ def test_nobody_outlives_a_devnet_that_was_killed(tmp_path):
     wait_until(lambda: not find_nodes(folder), "the nodes are gone", WAIT_S_MAX)
 
 
+@pytest.mark.full
 def test_a_liar_and_a_restart(tmp_path):
     """Four nodes, one of which lies; a backup is killed and comes back. Then its ledger is bent."""
     folder, job = tmp_path / "net", make_job(tmp_path / "job", files=24)

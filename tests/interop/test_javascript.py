@@ -86,6 +86,7 @@ def test_no_changed_byte_of_200_envelopes_is_taken_here(envelopes: list[VectorFi
     assert total > 100 * MUTATED_ENVELOPES
 
 
+@pytest.mark.full
 @pytest.mark.timeout(MUTATION_S)
 def test_nor_in_javascript(verify_in_js: Verify, envelopes: list[VectorFile], tmp_path: Path):
     for file in envelopes:

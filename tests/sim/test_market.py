@@ -1,6 +1,6 @@
 """The market on trial: worlds hold every invariant, attacks do not pay, mistakes are found.
 
-`make test` runs 12 brawls, each attack once, and the quick defects here, within about 30 seconds of
+`make test` runs 6 brawls, each attack once, and the quick defects here, within about 30 seconds of
 one core; `make test-full` 1,000 seeds and every defect.
 """
 
@@ -73,7 +73,7 @@ def test_an_attack_does_not_pay(name):
 
 
 def test_seeds_hold_every_invariant():
-    for seed in range(100, 112):
+    for seed in range(100, 106):
         assert MarketWorld(make_plan(seed, None)).run().referee.violations == []
 
 

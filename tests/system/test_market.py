@@ -73,6 +73,7 @@ def test_prices_are_posted_and_the_same_at_every_node(network, tmp_path):
     assert fail(first, "market", "prices", "nothing") == "not-found"
 
 
+@pytest.mark.full
 def test_variable_is_opened_won_set_and_rewarded(network):
     sponsor, holder, *others = network.nodes
     flags = ["--initial", "10", "--low", "10", "--high", "50", "--step", "10", "--pool", "1000"]

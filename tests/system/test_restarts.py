@@ -132,6 +132,7 @@ class Load(threading.Thread):
                 self._stop_asked.wait(POLL_S)
 
 
+@pytest.mark.full
 def test_kill_at_random_moments_loses_and_doubles_nothing(four):
     """Any node, the primary too, while all of them pay: afterwards one head everywhere, every
     acknowledged transfer is there once, and all four ledgers are sound."""
