@@ -62,6 +62,7 @@ def test_a_real_committee_orders_the_load(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.full
 def test_a_killed_primary_is_replaced_and_all_agree_again(tmp_path):
     report = measure_failover(4, 2, tmp_path, rest_seconds=0.0)
     check_figures(report)

@@ -72,6 +72,7 @@ def test_a_node_that_was_down_fetches_the_state_and_serves_on(network):
     assert [len(report["held"]) for report in reports] == [1, 1, 1, 2]
 
 
+@pytest.mark.full
 def test_a_new_follower_begins_with_the_state(network):
     """A node without a ledger that is far behind: its log has the genesis and what follows the
     state."""
