@@ -79,6 +79,8 @@ class Books(Stages):
         self.position = 0
         self.seed = bytes(32)
         """Digest of the batch under execution."""
+        self.has_searched = False
+        """True once it has searched the winners of an auction of several lots; see `lifecycle`."""
         self.opened_count = 0
         self.nonces: dict[bytes, int] = {}
         self.agents: dict[bytes, Agent] = {}

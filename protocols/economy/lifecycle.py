@@ -23,6 +23,7 @@ from protocols.economy import (
     verification,
 )
 from protocols.economy.auction_model import Auction
+from protocols.economy.auction_terms import LOTS_KINDS
 from protocols.economy.books import Books
 from protocols.economy.model import OrderedOperation, Refused, Task
 from protocols.economy.operations import Held, Inventory
@@ -126,13 +127,20 @@ def _may_close(books: Books, task: Task) -> bool:
 
 
 def _pass_auction(books: Books, auction: Auction) -> None:
-    if auction.overdue:
+    if auction.overdue or auctions.is_complete(books, auction):
         _close_auction(books, auction)
     else:
         auctions.set_overdue(books, auction)
 
 
 def _close_auction(books: Books, auction: Auction) -> None:
+    """Winners among several lots are searched once a batch, so that many auctions that end at one
+    time cannot stop the committee: the others wait for the next batches."""
+    if auction.terms.kind in LOTS_KINDS and auction.stage in ("auction_reveal", "auction_solution"):
+        if books.has_searched:
+            books.schedule(auction, books.time_ms + 1)
+            return
+        books.has_searched = True
     match auction.stage:
         case "auction_commit":
             auction_bids.close_commits(books, auction)

@@ -176,6 +176,7 @@ class EconomyState:
         books.position = position
         books.time_ms = max(books.time_ms, time_ms)
         books.seed = batch_digest
+        books.has_searched = False
         lifecycle.pass_time(books)
         for ordered in operations:
             if accounts.take_nonce(books, ordered.signer, ordered.operation):
