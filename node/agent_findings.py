@@ -44,7 +44,8 @@ class Finder:
         self._judges = judges
         self._wake = wake
         self._scores: dict[tuple[bytes, int], int | Failure] = {}
-        self._receipts: dict[bytes, tuple[bytes, ...]] = {}
+        self._receipts: dict[tuple[bytes, int], tuple[bytes, ...]] = {}
+        """By task and epoch: who has left since does not count as a holder."""
         self._judging: set[tuple[bytes, int]] = set()
         self._delivering: set[bytes] = set()
         self._beaten: dict[tuple[bytes, int], float] = {}
@@ -59,13 +60,18 @@ class Finder:
             for (task, round_), score in self._scores.items()
             if (view := state.get_task(task)) is not None and view.round == round_
         }
-        self._receipts = {task: r for task, r in self._receipts.items() if state.get_task(task)}
+        epoch = self._place.committee.epoch
+        self._receipts = {
+            (task, of): found
+            for (task, of), found in self._receipts.items()
+            if of == epoch and state.get_task(task)
+        }
         for duty in duties:
             outcome = outcomes.get(duty.task)
             if (
                 duty.kind == "deliver"
                 and isinstance(outcome, Output)
-                and duty.task not in self._receipts
+                and (duty.task, epoch) not in self._receipts
                 and duty.task not in self._delivering
                 and len(self._delivering) < DELIVERIES_MAX
             ):
@@ -88,7 +94,9 @@ class Finder:
             for (task, round_), at in self._beaten.items()
             if now >= at + self._get_pause_s(task)
         }
-        return Findings(scores=self._scores, receipts=self._receipts, beats=beats)
+        epoch = self._place.committee.epoch
+        receipts = {task: found for (task, of), found in self._receipts.items() if of == epoch}
+        return Findings(scores=self._scores, receipts=receipts, beats=beats)
 
     def mark_submitted(self, body: AnyBody) -> None:
         if isinstance(body, Heartbeat):
@@ -113,10 +121,11 @@ class Finder:
 
     async def _gather(self, task: bytes, outcome: Output) -> None:
         place = self._place
-        others = [key for key in place.committee.members if key != place.node.key.public]
+        committee = place.committee
+        others = [key for key in committee.members if key != place.node.key.public]
         try:
             found = await place.receipts.gather({outcome.digest: outcome.size_bytes}, others)
-            self._receipts[task] = tuple(found)
+            self._receipts[task, committee.epoch] = tuple(found)
             self._wake()
         except NotHeld as error:  # it is tried again, as long as the duty stays
             logger.warning("task %s: %s", task.hex()[:8], error)
