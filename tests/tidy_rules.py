@@ -23,10 +23,7 @@ BANNED_IN_PURE = frozenset(
     ]
 )
 # Where one thing of a banned module is allowed, and nothing else of it.
-PURE_EXCEPTIONS = {
-    "identity/keys.py": frozenset({"os.urandom"}),
-    "protocols/agents/strategies.py": frozenset({"random.Random"}),  # seeded
-}
+PURE_EXCEPTIONS = {"identity/keys.py": frozenset({"os.urandom"})}
 
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60

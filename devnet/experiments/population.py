@@ -16,7 +16,7 @@ from crdt.facts_auctions import BundleBid
 from devnet.experiments.baselines import Rating
 from identity import envelope, keys, schema
 from protocols.agents.plan import Failure, Output, Planner
-from protocols.agents.strategies import PASS, Cost, Decision, View
+from protocols.agents.strategies import PASS, Chance, Cost, Decision, View
 from protocols.economy.model import TaskView
 from protocols.economy.operations import (
     ITEMS_MAX,
@@ -103,7 +103,7 @@ class _Told:
     def __init__(self, population: "Population", key: bytes) -> None:
         self._population, self._key = population, key
 
-    def decide(self, view: View, rng: random.Random) -> Decision:
+    def decide(self, view: View, rng: Chance) -> Decision:
         task = self._population.state.get_task(view.auction)
         price = self._population.choose_price(task, self._key) if task else None
         if price is None or price > view.worth[0].limit:

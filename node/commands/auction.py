@@ -9,9 +9,12 @@ from node.commands import auction_files, auction_watch
 from node.commands.auction_text import render_auction, render_summaries, render_task
 from node.commands.common import (
     MAIN,
+    PAGE_DEFAULT,
     CommitteeOption,
+    CursorOption,
     HomeOption,
     JsonOption,
+    LimitOption,
     hint,
     make_app,
     open_client,
@@ -206,10 +209,8 @@ def list_auctions(
     tasks: Annotated[
         bool, typer.Option("--tasks", help="Instead: the auctions of tasks (reverse vickrey).")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 100,
-    cursor: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on where a page ended.")
-    ] = None,
+    limit: LimitOption = PAGE_DEFAULT,
+    cursor: CursorOption = None,
     committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,

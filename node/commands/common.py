@@ -34,6 +34,10 @@ CommitteeOption = Annotated[
     str,
     typer.Option("--committee", metavar="NAME", help="The committee that is meant, or its id."),
 ]
+PAGE_DEFAULT = 100
+LimitOption = Annotated[int, typer.Option(min=1, max=500, help="At most so many.")]
+"""Of pages of tasks and auctions: `node.service.TASKS_PER_PAGE_MAX`."""
+CursorOption = Annotated[str | None, typer.Option(metavar="ID", help="Go on where a page ended.")]
 MAIN = "main"
 """`protocols.genesis.MAIN_COMMITTEE`, which takes long to import."""
 DURATION = re.compile(r"(\d{1,9})(ms|s|m|h)")

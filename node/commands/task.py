@@ -10,9 +10,12 @@ import typer
 from node.commands import task_plan
 from node.commands.common import (
     MAIN,
+    PAGE_DEFAULT,
     CommitteeOption,
+    CursorOption,
     HomeOption,
     JsonOption,
+    LimitOption,
     hint,
     make_app,
     open_client,
@@ -278,10 +281,8 @@ def list_tasks(
     state: Annotated[
         str | None, typer.Option(metavar="STATE", help="Only tasks in this state.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 100,
-    cursor: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on where a page ended.")
-    ] = None,
+    limit: LimitOption = PAGE_DEFAULT,
+    cursor: CursorOption = None,
     committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,

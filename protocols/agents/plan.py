@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from crdt.facts import AnyPhase, OfferedCapability, Phase
 from protocols.agents import inventories
-from protocols.agents.strategies import Costs, Strategy, get_price, make_rng, view_duty
+from protocols.agents.strategies import Costs, SeededChance, Strategy, get_price, view_duty
 from protocols.auction.commit_reveal import (
     compute_bid_commitment,
     compute_score_commitment,
@@ -154,7 +154,7 @@ class Planner:
         if cost is None:
             return None
         strategy = self.strategies.get(duty.capability, self.strategy)
-        rng = make_rng(self.derive_salt(duty.task, duty.round, "rng"))
+        rng = SeededChance(self.derive_salt(duty.task, duty.round, "rng"))
         return get_price(strategy.decide(view_duty(duty, cost), rng))
 
     def _seal_bids(

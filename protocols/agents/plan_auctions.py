@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from crdt.facts_auctions import AuctionPhase, BundleBid
 from protocols.agents.inventories import find_word
-from protocols.agents.strategies import Decision, View, Worth, make_rng
+from protocols.agents.strategies import Decision, SeededChance, View, Worth
 from protocols.agents.wants import Want, find_want
 from protocols.auction.commit_reveal import compute_auction_commitment
 from protocols.committee import Committee
@@ -179,7 +179,7 @@ class Trader:
             leads=seen.standing == self.me,
             free=free,
         )
-        return want.strategy.decide(view, make_rng(self.derive(seen.auction, "rng")))
+        return want.strategy.decide(view, SeededChance(self.derive(seen.auction, "rng")))
 
     def _make_act(
         self,

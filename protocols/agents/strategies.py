@@ -11,9 +11,9 @@ between the limit and the best possible one (Vickrey 1961; Krishna, Auction Theo
 of the distance from the limit to the own value or cost it gives away (n-1)/n with n bidders.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from random import Random
 from typing import Protocol
 
 from crdt.facts_auctions import AuctionKind, BundleBid, Direction, Pricing
@@ -92,18 +92,24 @@ class Decision:
 PASS = Decision(())
 
 
+class Chance(Protocol):
+    """What a strategy may draw from, and nothing else."""
+
+    def randrange(self, stop: int, /) -> int: ...
+
+
 class Strategy(Protocol):
     """How an agent bids. One that learns keeps what it learnt in itself; it must decide the same
     again for the same view and rng until a seal of that auction was opened."""
 
-    def decide(self, view: View, rng: Random) -> Decision: ...
+    def decide(self, view: View, rng: Chance) -> Decision: ...
 
 
 class CostPlus:
     """Asks for the own cost plus the margin, offers the own value less the margin; in open
     auctions goes no further than that."""
 
-    def decide(self, view: View, rng: Random) -> Decision:
+    def decide(self, view: View, rng: Chance) -> Decision:
         return _bid(view, lambda worth: _add_margin(view, worth))
 
 
@@ -111,7 +117,7 @@ class Truthful:
     """The own cost or value where no other price earns more, else the shaded one; in an english
     auction by the increment, up to the own value or down to the own cost."""
 
-    def decide(self, view: View, rng: Random) -> Decision:
+    def decide(self, view: View, rng: Chance) -> Decision:
         if _pays_own_price(view):
             return _bid(view, lambda worth: _shade(view, worth))
         return _bid(view, lambda worth: worth.amount)
@@ -121,7 +127,7 @@ class Underbid:
     """Asks for the least there is, whatever the work costs: wins every reverse auction it can.
     Buys nothing."""
 
-    def decide(self, view: View, rng: Random) -> Decision:
+    def decide(self, view: View, rng: Chance) -> Decision:
         return PASS if view.direction == "forward" else _bid(view, lambda worth: 1)
 
 
@@ -149,9 +155,18 @@ def view_duty(duty: Duty, cost: Cost) -> View:
     )
 
 
-def make_rng(seed: bytes) -> Random:
-    """Chance that is the same wherever the seed is."""
-    return Random(seed)
+class SeededChance:
+    """Chance that is the same wherever the seed is: the SHA-256 of the seed and a counter."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._count = 0
+
+    def randrange(self, stop: int, /) -> int:
+        """An integer from 0 to `stop` - 1; `stop` is far below 2^256."""
+        self._count += 1
+        digest = hashlib.sha256(self._seed + self._count.to_bytes(8)).digest()
+        return int.from_bytes(digest) % stop
 
 
 def get_price(decision: Decision) -> int | None:

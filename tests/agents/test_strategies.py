@@ -1,6 +1,6 @@
 """What strategies bid, in each kind of auction; and what an agent wants of an auction's lots."""
 
-from random import Random
+from collections import Counter
 
 import pytest
 
@@ -8,6 +8,7 @@ from crdt.facts_auctions import AuctionTerms, BundleBid, Lot
 from protocols.agents.strategies import (
     PASS,
     STRATEGIES,
+    SeededChance,
     View,
     Worth,
     cost_plus,
@@ -19,13 +20,15 @@ from protocols.agents.wants import Want, find_want
 
 SEALED = ("first_price", "vickrey", "multi_unit", "combinatorial", "call")
 
+CHANCE = SeededChance(b"chance")
+
 
 def view(kind, direction="forward", amount=100, limit=20, **more):
     return View(kind=kind, direction=direction, worth=(Worth(b"\0", amount, limit),), **more)
 
 
 def price(strategy, seen):
-    return get_price(strategy.decide(seen, Random(0)))
+    return get_price(strategy.decide(seen, CHANCE))
 
 
 @pytest.mark.parametrize("kind", ["vickrey", "multi_unit", "combinatorial", "call"])
@@ -53,8 +56,8 @@ def test_a_margin():
 @pytest.mark.parametrize("kind", SEALED)
 def test_no_bid_that_does_not_count_or_costs_more_than_it_is_worth(kind):
     for strategy in (cost_plus, truthful):
-        assert strategy.decide(view(kind, amount=19), Random(0)) == PASS
-        assert strategy.decide(view(kind, "reverse", 301, 300), Random(0)) == PASS
+        assert strategy.decide(view(kind, amount=19), CHANCE) == PASS
+        assert strategy.decide(view(kind, "reverse", 301, 300), CHANCE) == PASS
     assert price(truthful, view("vickrey", amount=900, cap=500)) == 500
 
 
@@ -72,13 +75,28 @@ def test_english_by_the_increment():
 def test_underbidding_sells_at_any_price_and_buys_nothing():
     assert price(underbid, view("vickrey", "reverse", 900, 300)) == 1
     assert price(underbid, view("english", "reverse", 900, 300, price=7)) == 7
-    assert underbid.decide(view("vickrey"), Random(0)) == PASS
+    assert underbid.decide(view("vickrey"), CHANCE) == PASS
+
+
+def test_chance_follows_from_its_seed_alone():
+    draws = [SeededChance(b"seed").randrange(6) for _ in range(2)]
+    assert draws[0] == draws[1]
+    chance = SeededChance(b"seed")
+    counts = Counter(chance.randrange(6) for _ in range(600))
+    assert set(counts) == set(range(6))
+    assert max(counts.values()) < 2 * min(counts.values())
+    other = SeededChance(b"other")
+    assert [chance.randrange(1 << 64) for _ in range(4)] != [
+        other.randrange(1 << 64) for _ in range(4)
+    ]
 
 
 def test_all_are_pure():
     seen = view("first_price", "reverse", 100, 300, rivals=2, free=7, posted=9)
     for strategy in STRATEGIES.values():
-        assert strategy.decide(seen, Random(1)) == strategy.decide(seen, Random(1))
+        assert strategy.decide(seen, SeededChance(b"1")) == strategy.decide(
+            seen, SeededChance(b"1")
+        )
 
 
 # --- what an agent wants ------------------------------------------------------------------------
@@ -122,4 +140,7 @@ def test_a_bundle_bid_is_what_operations_take():
     found = find_want([want("gpu-*", units_max=1)], terms("combinatorial", "gpu-1", "gpu-2"), {})
     assert found is not None
     seen = View(kind="combinatorial", direction="forward", worth=found[1])
-    assert truthful.decide(seen, Random(0)).bundles == (BundleBid(b"\0", 50), BundleBid(b"\1", 50))
+    assert truthful.decide(seen, CHANCE).bundles == (
+        BundleBid(b"\0", 50),
+        BundleBid(b"\1", 50),
+    )

@@ -1,11 +1,10 @@
 """Agents: what they submit follows from the state and their secret alone."""
 
-from random import Random
-
 from crdt.facts import Awarded, BidCommitted, Paused
 from protocols.agents.plan import Failure, Output, Planner, list_work, plan_offer
 from protocols.agents.strategies import (
     Cost,
+    SeededChance,
     Strategy,
     cost_plus,
     get_price,
@@ -29,7 +28,7 @@ def test_a_tasks_price() -> None:
     duty = world.state.duties(world.keys["m1"])[0]
 
     def ask(strategy: Strategy, cost: Cost) -> int | None:
-        return get_price(strategy.decide(view_duty(duty, cost), Random(0)))
+        return get_price(strategy.decide(view_duty(duty, cost), SeededChance(b"0")))
 
     assert ask(cost_plus, Cost(100)) == 100
     assert ask(cost_plus, Cost(100, per_kib=7, margin_ppm=100_000)) == 125
