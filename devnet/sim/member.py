@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from crdt.facts import EpochBegan
 from devnet.sim.byzantine import Sender
 from devnet.sim.disk import Disk, DiskFull
+from devnet.sim.plan import BEFORE_LOAD
 from identity import schema
 from identity.certificate import Certificate
 from identity.errors import EconodeError, InvalidBytes
@@ -68,7 +69,7 @@ class Member:
         self.is_up = False
         self.is_paused = False
         self.ends_at: str | None = None
-        """The kind of power loss that waits for the next synced write."""
+        """The kind of power loss that waits for the next synced write, or for a fetched state."""
         self.life = 0
         self._random = Random(world.plan.seed * 1_009 + id_)
         self._inbox: deque[tuple[bytes, bytes]] = deque()
@@ -290,6 +291,9 @@ class Member:
             self._send_all(pack_votes(step))
         try:
             for event in step.get_history() if step.states else step.executed:
+                if isinstance(event, Transferred) and self.ends_at == BEFORE_LOAD:
+                    self._lose_before_load()
+                    return
                 is_synced = self._random.random() < LEDGER_SYNC_SHARE
                 self._report(event)
                 self.disk.append(event, sync=is_synced)
@@ -314,6 +318,12 @@ class Member:
             self.world.on_executed(self)
             self.world.at(self.world.now_ms + LEDGER_SYNC_MS, self._on_ledger, self.life)
         self._confirm()
+
+    def _lose_before_load(self) -> None:
+        """Lose power when all chunks of a state are synced, but not that it was loaded."""
+        self.disk.sync_ledger()
+        self.world.note_fault(self, f"power_loss_{BEFORE_LOAD}")
+        self.lose_power()
 
     def _report(self, event: History) -> None:
         if isinstance(event, Executed):

@@ -36,6 +36,8 @@ Habit = Literal[ViewLie, "boast", "restless", "another_batch", "weak_proofs", "f
 VIEW_LIES: tuple[ViewLie, ...] = get_args(ViewLie)
 HABITS: tuple[Habit, ...] = get_args(Habit)
 POWER_LOSSES: tuple[PowerLoss, ...] = get_args(PowerLoss)
+BEFORE_LOAD = "before_load"
+"""A power loss after the last chunk of a fetched state is on disk, and before it is loaded."""
 BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
 LostKind = Literal[
     "prepare",
@@ -199,7 +201,9 @@ def _send_away(random: Random, plan: Plan) -> Plan:
         nodes=(random.choice(honest),),
         detail="idle",
     )
-    faults = tuple(sorted((away, *plan.faults), key=lambda f: (f.at_ms, f.until_ms, f.kind)))
+    again = (_interrupt_load(random, plan, away),) if random.random() < 0.3 else ()
+    faults = (away, *again, *plan.faults)
+    faults = tuple(sorted(faults, key=lambda f: (f.at_ms, f.until_ms, f.kind)))
     liars = plan.byzantine
     if liars and liars[0].behaviour == "mutate" and random.random() < 0.7:
         liars = (msgspec.structs.replace(liars[0], habit="false_state"), *liars[1:])
@@ -210,6 +214,19 @@ def _send_away(random: Random, plan: Plan) -> Plan:
         checkpoint_batches=random.choice((5, 10)),
         transfer_batches_min=1,
         chunk_bytes=random.choice((256, 1_024)),
+    )
+
+
+def _interrupt_load(random: Random, plan: Plan, away: Fault) -> Fault:
+    """Who came back loses power once more, with all that it fetched; back soon enough to find the
+    same state offered."""
+    until_ms = away.until_ms + random.choice((800, 1_500, 4_000))
+    return Fault(
+        kind="power_loss",
+        at_ms=away.until_ms + 1,
+        until_ms=min(plan.safety_ms, until_ms),
+        nodes=away.nodes,
+        detail=BEFORE_LOAD,
     )
 
 

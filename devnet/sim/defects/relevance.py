@@ -6,7 +6,7 @@ beside a liar. Passing over the rest changes no seed that is found, only the tim
 
 from collections.abc import Callable
 
-from devnet.sim.plan import PRIMARY, Behaviour, FaultKind, Habit, Plan
+from devnet.sim.plan import BEFORE_LOAD, PRIMARY, Behaviour, FaultKind, Habit, Plan
 
 Relevance = Callable[[Plan], bool]
 
@@ -63,6 +63,11 @@ def changes_members(plan: Plan) -> bool:
 def transfers(plan: Plan) -> bool:
     """A member that was away for long fetches a state in many chunks."""
     return plan.chunk_bytes > 0
+
+
+def interrupts_loads(plan: Plan) -> bool:
+    """A member loses power when it has fetched a state and not yet loaded it."""
+    return any(fault.detail == BEFORE_LOAD for fault in plan.faults)
 
 
 def seeks_states(plan: Plan) -> bool:

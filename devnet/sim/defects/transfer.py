@@ -1,7 +1,7 @@
 """Defects of state transfer."""
 
 from devnet.sim.defects.patch import make
-from devnet.sim.defects.relevance import both, habit, seeks_states, starts_again, transfers
+from devnet.sim.defects.relevance import both, habit, interrupts_loads, seeks_states, transfers
 
 _TRANSFER = "protocols.pbft.state_transfer:StateTransfer"
 _LIES = both(habit("false_state"), transfers)
@@ -43,7 +43,7 @@ DEFECTS = (
             "self._go_on(now_ms, step)",
             "self._request(now_ms, step)",
         ),
-        shows=both(starts_again, seeks_states),
+        shows=interrupts_loads,
     ),
     make(
         "transferred_backwards",
