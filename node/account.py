@@ -175,6 +175,8 @@ class Account:
 
     def _send(self, requests: Iterable[Request], now_ms: int) -> Step:
         committee = self._seat.core.committee.id
+        if self._seat.is_halted:
+            return Step()
         requests = list(requests)
         step = self._seat.on_own_requests(requests, now_ms)
         step.sends += [Send(None, submit) for submit in pack_submits(committee, requests)]

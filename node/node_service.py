@@ -26,6 +26,7 @@ from node.refusals import explain_refusal
 from node.service import TaskRequest, TaskState
 from node.task_options import PLAIN, TaskOptions, TaskScore
 from node.task_specs import make_specs
+from node.upgrades import explain_outdated, list_outdated
 from node.version import get_version
 from protocols.economy.model import compute_task_id
 from protocols.economy.operations import (
@@ -38,6 +39,7 @@ from protocols.economy.operations import (
     Unbond,
 )
 from protocols.economy.operations_tasks import AcceptWork, CancelTask
+from protocols.economy.semantics import SUPPORTED
 from protocols.messages import Submit
 from protocols.requests import parse_request
 from protocols.step import Send, Step
@@ -115,7 +117,8 @@ class PlaceService(PlaceViews):
             uptime_s=(read_clock_ms() - node.started_ms) / 1000,
             frozen_borders=tuple(b.committee for b in list_borders(place) if b.frozen),
             roles=tuple(roles),
-            alarms=tuple(node.docket.list_alarms()),
+            alarms=(*node.docket.list_alarms(), *list_outdated(node.places.values())),
+            semantics=place.committee.semantics,
         )
 
     # --- tasks --------------------------------------------------------------------------------
@@ -281,7 +284,7 @@ class PlaceService(PlaceViews):
         if bond is None:
             bonded = state.get_standing_bond(node.key.public)
             bond = max(0, state.parameters.member_bond_min - bonded)
-        ordered = await self.order(JoinCommittee(bond=bond))
+        ordered = await self.order(JoinCommittee(bond=bond, semantics=SUPPORTED))
         return self._describe_own(ordered, facts.MemberJoined)
 
     async def leave_committee(self) -> service.Executed:
@@ -372,6 +375,9 @@ class PlaceService(PlaceViews):
 
     async def order(self, body: AnyBody) -> Ordered:
         """Have an operation executed. Raises Problem for one that is refused."""
+        outdated = explain_outdated(self._place)
+        if outdated is not None:
+            raise outdated
         if self._place.seat.is_halted:
             raise Problem(
                 "committee-halted",

@@ -18,6 +18,7 @@ from node.place_auctions import PlaceAuctions
 from node.place_variables import PlaceVariables
 from node.problem import Problem, not_found
 from node.proofs import Proofs
+from node.upgrades import list_outdated
 from protocols.economy.model import Formed, Proposal
 from protocols.economy.operations import (
     Accuse,
@@ -114,6 +115,7 @@ class Service:
                 missing.append(f"{place.name}: catching up from position {seat.core.executed}")
             if seat.core.is_member and seat.core.memory.is_observing():
                 missing.append(f"{place.name}: observing until a quorum has passed it")
+        missing += list_outdated(self._node.places.values())
         return missing
 
     async def shutdown(self) -> None:

@@ -19,6 +19,7 @@ from node.receipts import Receipts, check_receipt
 from node.replay import Replayed, replay
 from node.router import Seat
 from node.solver import Solver
+from node.upgrades import Announcer
 from node.views import Views
 from protocols.committee import Committee
 from protocols.economy.chain import Chain
@@ -71,6 +72,7 @@ class Place:
         self.bidder = Bidder(self, compute_agent_secret(node.key))
         self.accuser = Accuser(self)
         self.solver = Solver(self)
+        self.announcer = Announcer(self)
 
     @property
     def committee(self) -> Committee:
@@ -94,6 +96,7 @@ class Place:
         driver.add_listener(self.id, self.solver)
         driver.add_listener(self.id, self.bidder)
         driver.add_listener(self.id, Journal(self))
+        driver.add_listener(self.id, self.announcer)
         driver.add_listener(self.id, self.node.telemetry.meter(self))
         driver.add_listener(self.id, Keeper(self.chain.state, store))
         driver.add_accuser(self.id, self.accuser.on_evidence)
@@ -123,6 +126,7 @@ class Place:
 
     async def run(self) -> None:
         """Repeat what was not ordered yet, and do the agent's work, until cancelled."""
+        self.announcer.announce()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.account.run)
             nursery.start_soon(self.agent.run)

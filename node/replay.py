@@ -45,7 +45,8 @@ async def replay(ledger: Ledger, path: Path, chain: Chain) -> Replayed:
             committee.id, position, count_max=REPLAY_BATCHES, bytes_max=REPLAY_BYTES
         )
         for batch in found:
-            requests = [parse_request(data, committee)[0] for data in batch.operations]
+            now = chain.get_committee()
+            requests = [parse_request(data, now)[0] for data in batch.operations]
             chain.execute(batch.position, batch.time_ms, batch.digest, requests)
             trail.note(chain)
         if not found or chain.get_position() < position:

@@ -84,6 +84,8 @@ class Status(Answer, frozen=True):
     """Neighbouring committees that were proven to contradict themselves: an alarm."""
     alarms: tuple[str, ...] = ()
     """What the owner must know at once, in words."""
+    semantics: int = 1
+    """The version by which the committee executes operations."""
 
 
 class Peer(Answer, frozen=True):

@@ -16,6 +16,7 @@ from protocols.committee import Committee
 from protocols.economy.market_model import Market, Variable
 from protocols.economy.model import (
     Agent,
+    Announced,
     Border,
     Duty,
     DutyKind,
@@ -70,6 +71,12 @@ class Books(Stages):
         self.leaving: set[bytes] = set()
         self.has_offender = False
         """What the batch under execution changes of the members; see `membership.end_batch`."""
+        self.announced: dict[bytes, Announced] = {}
+        """What members, and joiners, said of their programs; see `upgrades.py`."""
+        self.consents: dict[bytes, int] = {}
+        """The version of the semantics that a member consented to switch to."""
+        self.switches: list[tuple[int, int]] = []
+        """The first epoch of each version of the semantics but the first, and that version."""
         self.check_receipt = check_receipt
         self.stake = StakeView()
         self.reputation = ReputationView()
@@ -111,8 +118,15 @@ class Books(Stages):
         """t: identical results of distinct members that make a result."""
         return max(2, self.committee.f + 1)
 
+    @property
+    def semantics(self) -> int:
+        """The version by which the next operation is executed."""
+        return self.committee.semantics
+
     def set_committee(self, committee: Committee) -> None:
         """Begin an epoch."""
+        if committee.semantics > self.semantics:
+            self.switches.append((committee.epoch, committee.semantics))
         self.committee = committee
         self.epochs = [*self.epochs, committee][-EPOCHS_KEPT_MAX:]
 

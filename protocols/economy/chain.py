@@ -9,6 +9,7 @@ from crdt.tasks import TaskRow
 from protocols.committee import Committee
 from protocols.economy.committees import make_formed_fact
 from protocols.economy.operations import Operation, Receipt
+from protocols.economy.semantics import SUPPORTED, UnsupportedSemantics
 from protocols.economy.state import EconomyState, OrderedOperation
 from protocols.genesis import Founding
 from protocols.pbft.application import Outcome
@@ -63,6 +64,10 @@ class Chain:
     def execute(
         self, seq: int, time_ms: int, digest: bytes, requests: Sequence[Request]
     ) -> Outcome:
+        """Raises UnsupportedSemantics where another program is needed."""
+        semantics = self.state.committee.semantics
+        if semantics > SUPPORTED:
+            raise UnsupportedSemantics(semantics, self.state.position)
         operations = [OrderedOperation(r.digest, r.signer, r.operation) for r in requests]
         facts = self.state.execute(seq, time_ms, digest, operations)
         items = [encode_fact(fact) for fact in facts]

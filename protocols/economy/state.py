@@ -30,6 +30,7 @@ from protocols.economy import (
     reports,
     slashing,
     statefile,
+    upgrades,
     variables,
     verification,
 )
@@ -45,6 +46,7 @@ from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.market_model import Market, Variable
 from protocols.economy.model import (
     AgentView,
+    Announced,
     Border,
     Duty,
     Formed,
@@ -83,6 +85,7 @@ from protocols.economy.operations_market import (
     SetVariable,
 )
 from protocols.economy.operations_tasks import AcceptWork, CancelTask, Heartbeat, RevealScores
+from protocols.economy.operations_upgrades import AnnounceSemantics, ConsentUpgrade
 from protocols.economy.task_rows import make_task_row
 from protocols.economy.unbondings import Unbonding
 from protocols.genesis import Founding, Parameters
@@ -296,6 +299,18 @@ class EconomyState:
         """Variables under way, in the order they were opened."""
         return iter(self._books.variables.values())
 
+    def announced(self) -> dict[bytes, Announced]:
+        """What members said that their programs execute; who said nothing executes version 1."""
+        return dict(self._books.announced)
+
+    def consents(self) -> dict[bytes, int]:
+        """The version of the semantics that each member consented to, while it does not hold."""
+        return dict(self._books.consents)
+
+    def switches(self) -> list[tuple[int, int]]:
+        """The first epoch of each version of the semantics but the first, and that version."""
+        return list(self._books.switches)
+
     def borders(self) -> Iterator[Border]:
         """Committees that credits cross to and from, in ascending order of their ids."""
         return (border for _, border in sorted(self._books.borders.items()))
@@ -385,6 +400,10 @@ class EconomyState:
                 membership.join(books, ordered, body)
             case LeaveCommittee():
                 membership.leave(books, ordered)
+            case AnnounceSemantics() as body:
+                upgrades.announce(books, ordered, body)
+            case ConsentUpgrade() as body:
+                upgrades.consent(books, ordered, body)
             case Offer() as body:
                 accounts.offer(books, ordered, body)
             case OpenTasks() as body:

@@ -31,7 +31,7 @@ commit it. The commands:
     reload                                   go on with load(dump(state))
 
 General auctions: auction_commands.py. Prices, halts, variables: market_commands.py. Tasks that
-nobody runs again: task_commands.py.
+nobody runs again: task_commands.py. Versions of the semantics: upgrade_commands.py.
 """
 
 import os
@@ -47,6 +47,7 @@ from crdt.facts import (
     Awarded,
     BidCommitted,
     CommitteeProposed,
+    EpochBegan,
     Fact,
     Move,
     OfferedCapability,
@@ -84,6 +85,7 @@ from protocols.economy.state import EconomyState
 from tests.economy.auction_commands import AuctionCommands
 from tests.economy.market_commands import MarketCommands
 from tests.economy.task_commands import PLAIN, TaskCommands, tell_terms
+from tests.economy.upgrade_commands import UpgradeCommands
 from tests.economy.world import START_MS, World, check_receipt, digest
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -91,7 +93,7 @@ REWRITE = os.environ.get("ECONODE_REWRITE_SCENARIOS") == "1"
 OUTPUTS = ("right", "wrong", "other", "good")
 
 
-class Runner(AuctionCommands, MarketCommands, TaskCommands):
+class Runner(AuctionCommands, MarketCommands, TaskCommands, UpgradeCommands):
     """Executes commands on a world and tells what followed."""
 
     def __init__(self) -> None:
@@ -321,6 +323,8 @@ class Runner(AuctionCommands, MarketCommands, TaskCommands):
             hidden.add("commitment")
         if isinstance(fact, Awarded):
             hidden |= {"bids", "budget"}
+        if isinstance(fact, EpochBegan) and fact.semantics == 1:
+            hidden.add("semantics")
         parts = [fact.__struct_config__.tag]
         for field in msgspec.structs.fields(fact):
             if (field.name, getattr(fact, field.name)) in PLAIN:
