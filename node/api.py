@@ -36,6 +36,7 @@ from node.api_json import answer, parse
 from node.api_market import MarketRoutes
 from node.api_tasks import TaskRoutes
 from node.api_telemetry import TelemetryRoutes
+from node.api_upgrades import UpgradeRoutes
 from node.api_views import ViewRoutes
 from node.event_stream import EventStream, ReadEvents, parse_position
 from node.feeds import feed_entries
@@ -189,6 +190,7 @@ class Api:
         AuctionRoutes(self._node).add(route)
         MarketRoutes(self._node).add(route)
         TaskRoutes(self._node).add(route)
+        UpgradeRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
         ViewRoutes(self._node, self._open_stream).add(route)

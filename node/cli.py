@@ -35,6 +35,7 @@ from node.commands import (
     stake,
     task,
     trace,
+    upgrade,
     variable,
 )
 from node.commands.common import make_app, make_printable
@@ -115,6 +116,7 @@ app.add_typer(reputation.app, name="reputation")
 app.add_typer(directory.app, name="directory")
 app.add_typer(data.app, name="data")
 app.add_typer(member.app, name="member")
+app.add_typer(upgrade.app, name="upgrade")
 app.add_typer(care.debug_app, name="debug")
 
 

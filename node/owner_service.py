@@ -15,6 +15,7 @@ from node.node_service import PlaceService
 from node.opener import PLACES_MAX
 from node.place import Place
 from node.place_auctions import PlaceAuctions
+from node.place_upgrades import PlaceUpgrades
 from node.place_variables import PlaceVariables
 from node.problem import Problem, not_found
 from node.proofs import Proofs
@@ -58,6 +59,9 @@ class Service:
 
     def market_of(self, committee: str) -> PlaceVariables:
         return PlaceVariables(self._find(committee), self.at(committee).order)
+
+    def upgrades_of(self, committee: str) -> PlaceUpgrades:
+        return PlaceUpgrades(self._find(committee), self.at(committee).order)
 
     def _find(self, committee: str) -> Place:
         for place in self._node.places.values():

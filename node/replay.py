@@ -10,6 +10,7 @@ from node.ledger import Ledger
 from node.ledger_rows import LedgerError, make_genesis_batch
 from node.ledger_states import StoredState, read_checkpoint
 from protocols.economy.chain import Chain
+from protocols.economy.semantics import UnsupportedSemantics
 from protocols.pbft.trail import Passed, Trail
 from protocols.requests import parse_request
 
@@ -71,6 +72,8 @@ async def _load_newest(ledger: Ledger, path: Path, chain: Chain) -> StoredState 
             head = read_checkpoint(state.certificate).head
             chain.load_state(data, state.position, head)
             state.check(chain.find_committee(state.read_epoch()))
+        except UnsupportedSemantics:
+            raise
         except (InvalidBytes, LedgerError) as error:
             if state.kind == "begin":
                 raise EconodeError(

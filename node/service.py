@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from node.service_auctions import AuctionService
     from node.service_evidence import EvidenceService
     from node.service_market import MarketService
+    from node.service_upgrades import UpgradeService
 
 ENTRIES_PER_PAGE_MAX = 256
 TASKS_PER_PAGE_MAX = 500
@@ -417,6 +418,10 @@ class NodeService(Protocol):
 
     def market_of(self, committee: str) -> "MarketService":
         """Markets and variables in the committee of that name or id. Problem: not-found."""
+        ...
+
+    def upgrades_of(self, committee: str) -> "UpgradeService":
+        """Versions of the semantics of the committee of that name or id. Problem: not-found."""
         ...
 
     @property

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from node.account import Ordered
 from node.problem import Problem
 from node.version import get_version
 from protocols.economy.operations_upgrades import AnnounceSemantics
@@ -26,8 +27,8 @@ class Announcer:
 
     def __init__(self, place: "Place") -> None:
         self._place = place
-        self._epoch: int | None = None
-        """The epoch in which it announced last: once in each is enough, and bounds the fees."""
+        self._ordered: Ordered | None = None
+        """The last announcement. One is under way at a time, and none after it was executed."""
         self._is_outdated = False
 
     def announce(self) -> None:
@@ -41,14 +42,18 @@ class Announcer:
                 self._is_outdated = True
                 logger.error("%s. %s", outdated.detail, outdated.remedy)
             return
-        if not state.committee.is_member(me) or self._epoch == state.committee.epoch:
+        if not state.committee.is_member(me) or self._is_under_way():
             return
         told = state.announced().get(me)
         if (FIRST if told is None else told.semantics) == SUPPORTED or not place.accuser.can_pay():
             return
         body = AnnounceSemantics(SUPPORTED, get_version()[:PROGRAM_CHARS_MAX])
-        if place.account.try_submit(body) is not None:
-            self._epoch = state.committee.epoch
+        self._ordered = place.account.try_submit(body)
+
+    def _is_under_way(self) -> bool:
+        """False, too, once another operation took its nonce: it was signed behind the log."""
+        pending = self._place.account.get_pending()
+        return self._ordered is not None and self._ordered.request.operation in pending
 
     def on_executed(self, executed: Executed) -> None:
         self.announce()

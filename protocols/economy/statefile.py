@@ -27,7 +27,7 @@ from protocols.economy.model import (
     Task,
     Work,
 )
-from protocols.economy.semantics import FIRST
+from protocols.economy.semantics import FIRST, SUPPORTED, UnsupportedSemantics
 from protocols.economy.statefile_auctions import AuctionRecord, dump_auction, load_auction
 from protocols.economy.unbondings import Unbonding, Unbondings
 from protocols.state_tree import STATE_BYTES_MAX
@@ -175,7 +175,7 @@ def dump(books: Books) -> bytes:
 
 def load(data: bytes, books: Books) -> None:
     """Fill new `books`. Raises InvalidCbor or InvalidSchema."""
-    record = schema.convert(cbor.decode(data, size_max=STATE_BYTES_MAX), StateRecord)
+    record = _read_record(cbor.decode(data, size_max=STATE_BYTES_MAX))
     if record.version != VERSION:
         raise InvalidSchema(f"a state of version {record.version}, this program reads {VERSION}")
     books.position, books.time_ms = record.position, record.time_ms
@@ -210,6 +210,19 @@ def load(data: bytes, books: Books) -> None:
         books.restore_indexes(record.queued)
     except KeyError as error:
         raise InvalidSchema(f"the state names {error}, which it does not hold") from None
+
+
+def _read_record(value: Any) -> StateRecord:
+    """Raises UnsupportedSemantics where a newer version explains why the form is not known."""
+    try:
+        return schema.convert(value, StateRecord)
+    except InvalidSchema:
+        match value:
+            case {"switches": [*_, [int(), int(needed)]], "position": int(position)} if (
+                needed > SUPPORTED
+            ):
+                raise UnsupportedSemantics(needed, position) from None
+        raise
 
 
 def _load_epoch(record: EpochRecord, books: Books) -> Committee:

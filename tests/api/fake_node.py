@@ -17,6 +17,7 @@ import trio
 from fake_auctions import FakeAuctions
 from fake_market import FakeMarket
 from fake_proofs import FakeProofs
+from fake_upgrades import FakeUpgrades
 from fake_views import CAPABILITY, FakeViews, parse_peer
 
 from crdt import facts
@@ -78,6 +79,7 @@ class FakeNode(FakeViews):
         self.proofs = FakeProofs()
         self.missing: list[str] = []
         self._market = FakeMarket(peer_id)
+        self._upgrades = FakeUpgrades([peer_id])
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []
@@ -143,6 +145,10 @@ class FakeNode(FakeViews):
     def market_of(self, committee: str) -> FakeMarket:
         self.at(committee)
         return self._market
+
+    def upgrades_of(self, committee: str) -> FakeUpgrades:
+        self.at(committee)
+        return self._upgrades
 
     async def committees(self) -> service.Committees:
         main = service.Committee(
