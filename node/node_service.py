@@ -118,7 +118,7 @@ class PlaceService(PlaceViews):
             frozen_borders=tuple(b.committee for b in list_borders(place) if b.frozen),
             roles=tuple(roles),
             alarms=(*node.docket.list_alarms(), *list_outdated(node.places.values())),
-            semantics=place.committee.semantics,
+            semantics=place.chain.state.committee.semantics,
         )
 
     # --- tasks --------------------------------------------------------------------------------

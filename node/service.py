@@ -86,7 +86,7 @@ class Status(Answer, frozen=True):
     alarms: tuple[str, ...] = ()
     """What the owner must know at once, in words."""
     semantics: int = 1
-    """The version by which the committee executes operations."""
+    """The version by which what follows `position` is executed."""
 
 
 class Peer(Answer, frozen=True):

@@ -396,14 +396,8 @@ class EconomyState:
                 borders.import_transfers(books, ordered, body)
             case AccuseCommittee() as body:
                 borders.accuse(books, ordered, body)
-            case JoinCommittee() as body:
-                membership.join(books, ordered, body)
-            case LeaveCommittee():
-                membership.leave(books, ordered)
-            case AnnounceSemantics() as body:
-                upgrades.announce(books, ordered, body)
-            case ConsentUpgrade() as body:
-                upgrades.consent(books, ordered, body)
+            case JoinCommittee() | LeaveCommittee() | AnnounceSemantics() | ConsentUpgrade():
+                _change_epoch(books, ordered)
             case Offer() as body:
                 accounts.offer(books, ordered, body)
             case OpenTasks() as body:
@@ -437,6 +431,19 @@ class EconomyState:
             case body:
                 auction_dispatch.execute(books, ordered, body)
         return []
+
+
+def _change_epoch(books: Books, ordered: OrderedOperation) -> None:
+    """Who the members are, and by which rules they execute."""
+    match ordered.operation.body:
+        case JoinCommittee() as body:
+            membership.join(books, ordered, body)
+        case LeaveCommittee():
+            membership.leave(books, ordered)
+        case AnnounceSemantics() as body:
+            upgrades.announce(books, ordered, body)
+        case ConsentUpgrade() as body:
+            upgrades.consent(books, ordered, body)
 
 
 def _each(

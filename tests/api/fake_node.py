@@ -68,7 +68,7 @@ class FakeCrossings:
         return Fundings(fundings=())
 
 
-class FakeNode(FakeViews):
+class FakeNode(FakeUpgrades, FakeViews):
     """Implements node.service.NodeService; its one capability is `upper`."""
 
     def __init__(self, peer_id: str, genesis: Genesis, time_ms: int = 1) -> None:
@@ -79,7 +79,6 @@ class FakeNode(FakeViews):
         self.proofs = FakeProofs()
         self.missing: list[str] = []
         self._market = FakeMarket(peer_id)
-        self._upgrades = FakeUpgrades([peer_id])
         self._time_ms = time_ms
         self._stake = StakeView()
         self._entries: list[service.LogEntry] = []
@@ -145,10 +144,6 @@ class FakeNode(FakeViews):
     def market_of(self, committee: str) -> FakeMarket:
         self.at(committee)
         return self._market
-
-    def upgrades_of(self, committee: str) -> FakeUpgrades:
-        self.at(committee)
-        return self._upgrades
 
     async def committees(self) -> service.Committees:
         main = service.Committee(

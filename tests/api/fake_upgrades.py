@@ -1,4 +1,6 @@
-"""Versions of the semantics of a fake node: one member of four, all of whose programs execute 2."""
+"""Versions of the semantics of a fake node: its only member executes 2."""
+
+from typing import Any
 
 import trio
 
@@ -11,9 +13,15 @@ NOW, NEXT = 1, 2
 
 
 class FakeUpgrades:
-    def __init__(self, peers: list[str]) -> None:
-        self._peers = peers
-        self._consents: set[str] = set()
+    """A part of the fake node, which has `peer_id` and `at`: its UpgradeService."""
+
+    peer_id: str
+    at: Any
+    _has_consented = False
+
+    def upgrades_of(self, committee: str) -> "FakeUpgrades":
+        self.at(committee)
+        return self
 
     async def upgrades(self) -> service_upgrades.Upgrades:
         await trio.lowlevel.checkpoint()
@@ -24,13 +32,12 @@ class FakeUpgrades:
             start=20,
             program="1.1.0",
             supported=NEXT,
-            n=len(self._peers),
-            q=3,
-            members=tuple(
+            n=1,
+            q=1,
+            members=(
                 service_upgrades.UpgradeMember(
-                    peer, NEXT, "1.1.0", NEXT if peer in self._consents else None
-                )
-                for peer in self._peers
+                    self.peer_id, NEXT, "1.1.0", NEXT if self._has_consented else None
+                ),
             ),
             versions=(
                 service_upgrades.Version(NOW, "what every log begins with", 0, 0),
@@ -44,8 +51,7 @@ class FakeUpgrades:
             raise explain_reason("semantics_passed")
         if semantics > NEXT:
             raise explain_reason("not_announced")
-        me = self._peers[0]
-        self._consents.add(me)
-        fact = facts.UpgradeConsented(account=parse_peer_id(me), semantics=semantics)
+        self._has_consented = True
+        fact = facts.UpgradeConsented(account=parse_peer_id(self.peer_id), semantics=semantics)
         described = service.describe_fact(fact)
         return service.Executed(operation="00" * 32, position=21, fact=described)

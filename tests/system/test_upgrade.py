@@ -11,9 +11,10 @@ from node.service import TaskRequest
 from node.service_upgrades import UpgradeMember
 from protocols.economy.operations import OPERATION_KIND, STATEMENT_EPOCH
 from tests.system.conftest import ACCOUNT, FAST
-from tests.system.network import Network, econode, read_place, wait_until
+from tests.system.network import Network, RealNode, econode, wait_until
 from tests.system.newer import RELEASE, make_newer
 
+pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
 CAPABILITY = Capability(name="count", kind="command", target=["wc", "-c"])
 
 
@@ -82,13 +83,11 @@ def read_fees(node) -> list[tuple[int, int]]:
     ]
 
 
-def test_members_of_two_versions_go_through_an_upgrade(network, newer, tmp_path):
-    first, second, third, last = network.nodes
+def test_one_newer_member_changes_nothing(network, newer):
+    first, *_, last = network.nodes
     with pytest.raises(Problem, match="unknown field `note`"):
         first.client.submit_operation(sign_noted(network, 1))
     fail(first, "not-announced", "consent", "2")
-
-    # One newer among three older ones: it says more in its messages than they know.
     replace(network, first, newer)
     wait_until(lambda: read_members(last)[first.peer_id].semantics == 2, "announced")
     assert read_members(last)[first.peer_id].program == RELEASE
@@ -99,57 +98,49 @@ def test_members_of_two_versions_go_through_an_upgrade(network, newer, tmp_path)
     fail(last, "not-announced", "consent", "2")
     network.check_alive([node.pid for node in network.nodes])
 
-    for node in (second, third):
-        replace(network, node, newer)
-    wait_until(lambda: sum(m.semantics == 2 for m in read_members(last).values()) == 3, "announced")
-    assert [node.client.status().faults for node in network.nodes] == [0, 0, 0, 0]
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_members_are_replaced_while_tasks_run(network, newer, number):
+    node, last = network.nodes[number], network.nodes[-1]
+    replace(network, node, newer)
+    wait_until(lambda: read_members(last)[node.peer_id].semantics == 2, "announced")
+    # The newer ones say more in their messages than the older ones know.
+    assert [each.client.status().faults for each in network.nodes] == [0, 0, 0, 0]
+
+
+def test_the_new_rule_holds_from_the_switch_on_everywhere(network):
+    first, second, third, last = network.nodes
     for node in (first, second):
         done = node.econode("upgrade", "consent", "2", "--json")
         assert done.document["fact"]["kind"] == "upgrade_consented"
     switch = third.client.consent_upgrade(2)
     assert (switch.fact["kind"], switch.fact["semantics"]) == ("epoch_began", 2)
-
-    # The one left behind stands still and says why; the others go on by the new rule.
-    wait_until(lambda: last.client.status().alarms, "an alarm")
-    network.nodes = [first, second, third]
+    network.nodes.remove(last)
     wait_until(lambda: {n.client.status().epoch for n in network.nodes} == {1}, "epoch 1")
     for node in network.nodes:
         node.client.transfer(last.peer_id, 1)
     first.client.submit_operation(sign_noted(network, 1))
-    count = len(network.nodes) + 1
-    wait_until(
-        lambda: len([at for at, _ in read_fees(second) if at > switch.position]) == count, "paid"
-    )
+
+    def is_noted():
+        return b"for the rent" in b"".join(second.read_operations())
+
+    wait_until(is_noted, "a transfer with a note")
     network.wait_equal()
-    position, *_ = read_place(first)
-    for node in network.nodes:
+    network.nodes.append(last)
+    for node in (first, second, third):
         fees = read_fees(node)
         assert {fee for at, fee in fees if at <= switch.position} == {1}
         assert {fee for at, fee in fees if at > switch.position} == {2}
-        assert b"for the rent" in b"".join(node.read_operations(position))
-        assert node.verify()["valid"]
-    check_left_behind(last, switch.position)
+    assert first.verify()["valid"]
     refused = econode("ledger", "verify", "--home", first.home.path)
     assert refused.code == 1
     assert f"from position {switch.position + 1} on the log follows version 2" in refused.err
 
-    # It comes back with the newer program, and nothing is lost.
-    assert last.stop() == 0
-    last.root = newer
-    last.start()
-    network.nodes.append(last)
-    network.wait_linked()
-    network.wait_equal()
-    wait_until(lambda: read_members(last)[last.peer_id].semantics == 2, "announced")
-    network.check_alive([node.pid for node in network.nodes])
-    assert last.verify()["valid"]
-    fail(last, "semantics-passed", "consent", "1")
-    check_no_way_back(network, newer)
 
-
-def check_left_behind(node, position: int) -> None:
-    assert node.is_running()
-    status = node.client.status()
+def test_the_one_left_behind_stands_still_and_says_why(network):
+    first, *_, node = network.nodes
+    wait_until(lambda: node.client.status().alarms, "an alarm")
+    status, position = node.client.status(), first.client.upgrades().start
     assert (status.position, status.semantics) == (position, 2)
     assert (
         f"install a release of Econode that supports version 2 (members run {RELEASE})"
@@ -165,12 +156,29 @@ def check_left_behind(node, position: int) -> None:
     assert node.read_log().count("it keeps and serves what it has") == 1
     assert node.client.facts(position).entries[0].facts[-1]["kind"] == "epoch_began"
     assert node.verify()["valid"]
+    # A restart changes nothing: it stands where it stood.
+    assert node.stop() == 0
+    node.start()
+    wait_until(lambda: node.client.status().alarms, "an alarm again")
+    assert node.client.status().position == position
 
 
-def check_no_way_back(network: Network, newer) -> None:
-    """An older program does not start on what a newer one went on with, and harms nothing."""
+def test_it_comes_back_with_the_newer_program(network, newer):
     node = network.nodes[-1]
-    older = type(node)(node.home.path)
+    assert node.stop() == 0
+    node.root = newer
+    node.start()
+    network.wait_linked()
+    network.wait_equal()
+    wait_until(lambda: read_members(network.nodes[0])[node.peer_id].semantics == 2, "announced")
+    network.check_alive([each.pid for each in network.nodes])
+    assert node.verify()["valid"]
+    fail(node, "semantics-passed", "consent", "1")
+
+
+def test_there_is_no_way_back(network):
+    node = network.nodes[-1]
+    older = RealNode(node.home.path)
     assert node.stop() == 0
     older.start()
     wait_until(lambda: not older.is_running(), "it ends")
