@@ -43,6 +43,8 @@ SUPPORTED = VERSIONS[-1].number
 class UnsupportedSemantics(InvalidSchema):
     """What follows in a log is executed by rules that this program does not know."""
 
+    layer = "semantics"
+
     def __init__(self, needed: int, position: int) -> None:
         super().__init__(
             f"from position {position + 1} on the log follows version {needed} of the semantics, "

@@ -181,7 +181,7 @@ def test_there_is_no_way_back(network):
     older = RealNode(node.home.path)
     assert node.stop() == 0
     older.start()
-    wait_until(lambda: not older.is_running(), "it ends")
+    wait_until(lambda: not older.is_running(), "it ends", s_max=120)
     assert "install a release of Econode that supports version 2" in older.read_log()
     node.start()
     network.wait_linked()
