@@ -131,7 +131,7 @@ class NonceApplication:
     def begin_epoch(self, members: tuple[bytes, ...]) -> EpochBegan:
         epoch = len(self.committees)
         self.committees.append(Committee(NETWORK, COMMITTEE, epoch, members, self.position))
-        return EpochBegan(epoch=epoch, members=members, joined=(), left=(), expelled=())
+        return EpochBegan(epoch=epoch, members=members, joined=(), left=(), expelled=(), moves=())
 
     def dump_state(self) -> bytes:
         nonces = [[account, nonce] for account, nonce in sorted(self.nonces.items())]

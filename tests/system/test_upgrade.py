@@ -23,9 +23,11 @@ def network(tmp_path_factory):
     found = Network(tmp_path_factory.mktemp("upgrade"), 4, accounts=[ACCOUNT], parameters=FAST)
     for node in found.nodes:
         found.configure(node, {}, [CAPABILITY])
-    found.start()
-    yield found
-    found.end()
+    try:
+        found.start()
+        yield found
+    finally:
+        found.end()
 
 
 @pytest.fixture(scope="module")
