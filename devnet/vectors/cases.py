@@ -13,10 +13,12 @@ from crdt.log import Entry
 from identity.schema import U63, Amount, CommitteeId, Digest, Key, Name, Positive, Salt, TimeMs
 from protocols.archive import CertificateBytes, StatementBytes
 from protocols.auction.mechanisms import Award, Bid, award_forward, award_reverse
+from protocols.messages import QUORUM_MAX, VIEW_CHANGE_BYTES_MAX
 
 CASE_BYTES_MAX = 1 << 20
 ITEMS_MAX = 1_024
 STATE_BYTES_MAX = 256 * 1024
+ChangeBytes = Annotated[bytes, msgspec.Meta(max_length=VIEW_CHANGE_BYTES_MAX)]
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +142,15 @@ class EntryCase(Case, frozen=True):
 
     entry: Entry
     proof: CertificateBytes
+
+
+class NewViewCase(Case, frozen=True):
+    """`new_view` begins its view for who has heard these `view_changes` in epoch 0 of the network
+    with this genesis, and has executed nothing."""
+
+    genesis: bytes
+    view_changes: Annotated[tuple[ChangeBytes, ...], msgspec.Meta(max_length=QUORUM_MAX)]
+    new_view: ChangeBytes
 
 
 class StepCase(Case, frozen=True):

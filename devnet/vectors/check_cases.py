@@ -27,6 +27,7 @@ from devnet.vectors.form import Setting
 from identity import schema
 from identity.errors import InvalidBytes, InvalidKey
 from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
+from protocols.committee import Committee
 from protocols.economy.chain import Chain
 from protocols.economy.receipts import check_receipt
 from protocols.genesis import Genesis, compute_committee_id
@@ -103,13 +104,18 @@ def check_reputation(_: Setting, data: bytes) -> None:
     _compare(case.scores, view.scores())
 
 
-def run_step(case: StepCase) -> tuple[Chain, bytes]:
-    """The chain after a step's batch, and the entry's hash. Raises InvalidBytes."""
-    genesis = schema.decode(case.genesis, Genesis, size_max=CASE_BYTES_MAX)
+def read_genesis(data: bytes) -> tuple[Genesis, Committee]:
+    """A network's genesis and its founding committee. Raises InvalidBytes."""
+    genesis = schema.decode(data, Genesis, size_max=CASE_BYTES_MAX)
     try:
-        committee = genesis.make_committee()
+        return genesis, genesis.make_committee()
     except (InvalidKey, ValueError) as error:
         raise WrongResult(f"the genesis: {error}") from None
+
+
+def run_step(case: StepCase) -> tuple[Chain, bytes]:
+    """The chain after a step's batch, and the entry's hash. Raises InvalidBytes."""
+    genesis, committee = read_genesis(case.genesis)
     chain = Chain(genesis, committee, partial(check_receipt, committee))
     chain.load_state(case.state, case.position, case.head)
     requests = [load_request(data, chain) for data in case.operations]

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from devnet.vectors import (
+    auction_results,
     consensus_traces,
     contradictions,
     economy_traces,
@@ -16,6 +17,7 @@ from devnet.vectors import (
     rules,
     statements,
     steps,
+    view_changes,
 )
 from devnet.vectors.form import FORMAT, VERSION, InvalidVectors, VectorFile, encode_file
 from devnet.vectors.trace_form import TRACE_PREFIX, Trace, encode_trace
@@ -29,6 +31,8 @@ MAKERS = (
     epoch_changes.make_files,
     rules.make_files,
     steps.make_files,
+    view_changes.make_files,
+    auction_results.make_files,
 )
 
 
