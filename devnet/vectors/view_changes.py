@@ -24,7 +24,6 @@ from devnet.vectors.places import (
     digest,
 )
 from devnet.vectors.proofs import KNOWN, QUORUM, certify
-from devnet.vectors.rules import draft_case
 from identity import schema
 from identity.keys import PrivateKey
 from protocols.committee import Committee
@@ -239,6 +238,11 @@ def _here(view: int, seq: int, **changes: Any) -> PreparedProof:
     return _prove(view, seq, PLACE, **changes)
 
 
+def _draft_case(flag: str, comment: str, case: NewViewCase, layer: Layer | None = None) -> Draft:
+    """Without the notation: what is said stands in the statements."""
+    return Draft(flag, comment, schema.encode(case), layer)
+
+
 NOTHING = tuple(_leave(index) for index in (1, 2, 3))
 PREPARED = (_leave(1), _leave(2, _here(0, 1)), _leave(3, _here(0, 1), _here(0, 3)))
 """The batch at 1 was prepared by two, that at 3 by one."""
@@ -269,12 +273,12 @@ def _list_new_views() -> Iterator[Draft]:
         ("from the highest base on", BASED, FOLLOWING[2:], 1),
     ):
         case = _case(changes, _begin(changes, proposals, view))
-        yield draft_case("Valid", comment, case)
+        yield _draft_case("Valid", comment, case)
     everybody = (_leave(0), *PREPARED)
     case = _case(everybody, _begin(everybody, FOLLOWING))
-    yield draft_case("EdgeOfBounds", "VIEW-CHANGEs of all four", case)
+    yield _draft_case("EdgeOfBounds", "VIEW-CHANGEs of all four", case)
     case = _case(everybody, _begin(PREPARED, FOLLOWING))
-    yield draft_case("EdgeOfBounds", "one VIEW-CHANGE more than it names", case)
+    yield _draft_case("EdgeOfBounds", "one VIEW-CHANGE more than it names", case)
     yield from _list_outcomes()
     yield from _list_supports()
     yield from _list_signers()
@@ -301,22 +305,22 @@ def _list_outcomes() -> Iterator[Draft]:
         ("WrongResult", "from a lower base on", BASED, FOLLOWING, 1),
     ):
         case = _case(changes, _begin(changes, proposals, view))
-        yield draft_case(flag, comment, case, "schema")
+        yield _draft_case(flag, comment, case, "schema")
 
 
 def _list_supports() -> Iterator[Draft]:
     """The VIEW-CHANGEs are too few, or others."""
     few = NOTHING[:2]
-    yield draft_case("TooFewSigners", "two VIEW-CHANGEs", _case(few, _begin(few)), "schema")
-    yield draft_case("TooFewSigners", "none", _case(NOTHING, _begin(())), "schema")
+    yield _draft_case("TooFewSigners", "two VIEW-CHANGEs", _case(few, _begin(few)), "schema")
+    yield _draft_case("TooFewSigners", "none", _case(NOTHING, _begin(())), "schema")
     twice = (*NOTHING[:2], NOTHING[0])
     case = _case(NOTHING, _begin(twice))
-    yield draft_case("RepeatedSigner", "one VIEW-CHANGE named twice", case, "schema")
+    yield _draft_case("RepeatedSigner", "one VIEW-CHANGE named twice", case, "schema")
     for flag, comment, changes in (
         ("MissingProof", "a VIEW-CHANGE that is not there", few),
         ("MissingProof", "no VIEW-CHANGE is there", ()),
     ):
-        yield draft_case(flag, comment, _case(changes, _begin(NOTHING)), "semantics")
+        yield _draft_case(flag, comment, _case(changes, _begin(NOTHING)), "semantics")
     for flag, comment, third, layer in (
         ("WrongView", "a VIEW-CHANGE for another view", _leave(3, view=2), "semantics"),
         ("WrongEpoch", "a VIEW-CHANGE of another epoch", _leave(3, epoch=1), "semantics"),
@@ -353,7 +357,7 @@ def _list_supports() -> Iterator[Draft]:
         ("NotAMember", "a stranger's VIEW-CHANGE", _leave(3, key=STRANGER), "semantics"),
     ):
         changes = (*few, third)
-        yield draft_case(flag, comment, _case(changes, _begin(changes)), layer)  # type: ignore[arg-type]
+        yield _draft_case(flag, comment, _case(changes, _begin(changes)), layer)  # type: ignore[arg-type]
 
 
 def _list_signers() -> Iterator[Draft]:
@@ -370,4 +374,4 @@ def _list_signers() -> Iterator[Draft]:
         ("NoSignature", "a signature of zeros", {"signature": bytes(64)}, "cose"),
     ):
         case = _case(NOTHING, _begin(NOTHING, **wrong))  # type: ignore[arg-type]
-        yield draft_case(flag, comment, case, layer)  # type: ignore[arg-type]
+        yield _draft_case(flag, comment, case, layer)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from crdt.facts import AnyFact
+from crdt.facts_auctions import AuctionKind
 from devnet.vectors.flags import FLAGS
 from devnet.vectors.form import CELL_TESTS_MAX, InvalidVectors, decode_file
 from devnet.vectors.generate import MANIFEST, README, find_folder
@@ -216,12 +217,57 @@ def test_the_traces_tell_what_they_are_for():
     assert max(step.view for step in traces["view-change"].steps) > 0
     assert len([pair for step in traces["equivocation"].steps for pair in step.evidence]) == 3
     assert len([step for step in traces["faults"].steps if step.refused]) == 7
+    refused = [step.refused for step in traces["lying-primary"].steps if step.refused]
+    assert refused == ["schema"] * 3
+    assert traces["lying-primary"].steps[-1].view == 2
     assert traces["checkpoint"].steps[-1].position_after >= 10
     assert any("stable" in step.durable for step in traces["checkpoint"].steps)
     for name in ("commit-reveal", "verification", "lying-executor", "missed-lease", "membership"):
         assert [step.refused for step in traces[name].steps[-2:]] == ["cose", "cbor"]
+    told = {
+        name: [f for step in trace.steps for f in facts_of(step)] for name, trace in traces.items()
+    }
+    assert "rejected" in told["wrong-reveal"]
+    assert told["settlement"].count("settled") >= 4
+    assert "auction_ended" in told["sale"]
+    assert "delivery_ended" in told["delivery"]
     graded = {fact for trace in traces.values() for step in trace.steps for fact in facts_of(step)}
     assert graded >= {"awarded", "accepted", "settled", "slashed", "epoch_began", "snapshot"}
+
+
+NAMED = {
+    *("view-change", "checkpoint", "equivocation", "commit-reveal", "verification", "settlement"),
+}
+
+
+def test_each_kind_of_case_has_a_trace_and_steps_that_must_fail():
+    traces = {trace.name: trace for trace in read_traces(FOLDER)}
+    assert traces.keys() >= NAMED
+    failing = {name for name, trace in traces.items() if any(s.refused for s in trace.steps)}
+    assert failing >= {"lying-primary", "faults", "commit-reveal", "verification", "settlement"}
+
+
+def test_every_kind_of_auction_has_certified_results(files, tmp_path, capfd):
+    """The valid ones are files that `econode auction verify` takes; the others are not."""
+    by_kind = {file.kind: file for file in files}
+    for kind in (*get_args(AuctionKind), "task"):
+        file = by_kind[f"auction-result-{kind.replace('_', '-')}"]
+        assert {"Valid", "WrongInput", "WrongResult", "WrongHash", "TooFewSigners"} <= set(
+            file.flags
+        )
+        said = [test.comment for test in file.tests if test.verdict == "valid"]
+        assert kind == "task" or {text.split(":")[0].split(",")[0] for text in said} >= {
+            "forward",
+            "reverse",
+        }
+    for test in by_kind["auction-result-vickrey"].tests:
+        path = tmp_path / "result.econode"
+        path.write_bytes(bytes.fromhex(test.data))
+        genesis = ["--home", str(tmp_path / "none")]
+        if test.flags[0] in ("Valid", "WrongInput", "WrongResult", "TooFewSigners", "Truncated"):
+            code = run(["auction", "verify", str(path), *genesis])
+            assert code == (0 if test.verdict == "valid" else 1), test.id
+    capfd.readouterr()
 
 
 def facts_of(step) -> tuple[str, ...]:
