@@ -11,12 +11,14 @@ from typing import get_args
 
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 
 from crdt.facts import AnyFact
 from crdt.facts_auctions import AuctionKind
+from devnet.vectors.coverage import count_cells, render_cells
 from devnet.vectors.flags import FLAGS
 from devnet.vectors.form import CELL_TESTS_MAX, InvalidVectors, decode_file
-from devnet.vectors.generate import MANIFEST, README, find_folder
+from devnet.vectors.generate import MANIFEST, README, SCHEMA, find_folder, write
 from devnet.vectors.kinds import list_kinds
 from devnet.vectors.verify import find_vector, read_folder, read_traces, replay, verify
 from node.cli import run
@@ -105,6 +107,57 @@ def test_the_manifest_names_every_file():
     assert README in there
     for name, digest in manifest["sha256"].items():
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.fixture(scope="module")
+def json_schema():
+    document = json.loads((FOLDER / SCHEMA).read_text())
+    Draft202012Validator.check_schema(document)
+    return Draft202012Validator(document)
+
+
+def test_every_file_is_of_the_json_schema(json_schema):
+    """The largest ones are checked by one vector of each flag: the others have the same form."""
+    checked = 0
+    for path in sorted(FOLDER.glob("*.json")):
+        if path.name in (MANIFEST, SCHEMA):
+            continue
+        document = json.loads(path.read_text())
+        if "tests" in document:
+            document["tests"] = list(
+                {test["flags"][0]: test for test in document["tests"]}.values()
+            )
+        assert json_schema.is_valid(document), path.name
+        checked += 1
+    assert checked == len(list(FOLDER.glob("*.json"))) - 2
+
+
+def test_the_json_schema_refuses_what_the_program_refuses(json_schema):
+    good = json.loads((FOLDER / "commit.json").read_text())
+    good["tests"] = good["tests"][:1]
+    assert json_schema.is_valid(good)
+    (test,) = good["tests"]
+    wrong = (
+        good | {"version": 2},
+        good | {"format": "econode/other"},
+        good | {"zz_extra": 0},
+        {name: value for name, value in good.items() if name != "setting"},
+        *(
+            good | {"tests": [test | change]}
+            for change in (
+                {"verdict": "perhaps"},
+                {"layer": "network"},
+                {"data": "0g"},
+                {"flags": []},
+                {"id": ""},
+                {"zz_extra": 0},
+            )
+        ),
+    )
+    for document in wrong:
+        assert not json_schema.is_valid(document)
+        with pytest.raises(InvalidVectors):
+            decode_file(json.dumps(document).encode(), "wrong")
 
 
 def write_own(folder: Path, file, **changes) -> None:
@@ -204,6 +257,27 @@ def test_generating_writes_only_what_differs(tmp_path, capfd):
     assert run(["vectors", "generate", str(tmp_path), "--json"]) == 0
     assert json.loads(capfd.readouterr().out) == {"changed": ["commit.json"]}
     assert (tmp_path / MANIFEST).read_bytes() == (FOLDER / MANIFEST).read_bytes()
+
+
+def test_generating_leaves_the_files_of_others_alone(tmp_path):
+    """What the manifest does not know was not written by the program."""
+    stale, own = tmp_path / "of-a-kind-that-was.json", tmp_path / "own.json"
+    for path in (stale, own):
+        path.write_bytes((FOLDER / "commit.json").read_bytes())
+    (tmp_path / MANIFEST).write_text(json.dumps({"sha256": {stale.name: "00"}}))
+    write(tmp_path)
+    assert own.exists()
+    assert not stale.exists()
+
+
+def test_the_table_fits_the_terminal(files):
+    cells = count_cells(files)
+    flags = sorted(FLAGS)
+    for columns in (80, 200):
+        lines = list(render_cells(cells, flags, columns))
+        assert max(map(len, lines)) <= columns
+        assert "fact-* (" in "".join(lines)
+    assert sum("..... ....." in line for line in render_cells(cells, flags, 200)) > 10
 
 
 def test_every_file_reads_back_as_it_was_written(files):
