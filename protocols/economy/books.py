@@ -173,14 +173,14 @@ class Books(Stages):
             self._offering[capability.id] = dict(sorted(agents.items()))
 
     def list_eligible(
-        self, capability: bytes, requester: bytes, verification: Verification = "exact"
+        self, capability: bytes, requester: bytes, verification: Verification | None = "exact"
     ) -> list[bytes]:
         """Agents that may take part in a task, ascending: bonded, not banned, not its requester,
-        and they offer the capability to be verified like this."""
+        and they offer the capability to be verified like this (None: in any way)."""
         return [
             key
             for key, offered in self._offering.get(capability, {}).items()
-            if offered == verification
+            if verification in (None, offered)
             and key != requester
             and not self.agents[key].banned
             and self.get_standing_bond(key) >= self.parameters.bond_min

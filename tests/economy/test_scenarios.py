@@ -11,7 +11,7 @@ commit it. The commands:
     transfer FROM TO AMOUNT [nonce=N]
     bid NAME TASK PRICE|pass|broke           sealed; `broke` seals with a wrong salt
     show_bid NAME TASK PRICE [salt=TEXT]
-    work NAME TASK OUTPUT|fail               sealed result or failure
+    work NAME TASK OUTPUT|fail [of=NAME]     sealed result or failure; `of`: another's, copied
     show_work NAME TASK OUTPUT
     inventory NAME TASK PHASE [HELD ...]
     form PROPOSER NAME MEMBER,... [bond=5000 free=100 duration_ms=60000]
@@ -160,11 +160,11 @@ class Runner(AuctionCommands, MarketCommands, TaskCommands, UpgradeCommands):
         id_, round_ = self.find(task)
         return self.submit(name, RevealBids((BidOpening(id_, round_, int(price), digest(salt)),)))
 
-    def do_work(self, name: str, task: str, output: str) -> list[str]:
+    def do_work(self, name: str, task: str, output: str, of: str = "") -> list[str]:
         id_, round_ = self.find(task)
         if output == "fail":
             return self.submit(name, CommitWork((WorkCommitment(id_, round_, None, "crashed"),)))
-        place, key = self.world.committee, self.world.keys[name]
+        place, key = self.world.committee, self.world.keys[of or name]
         seal = compute_work_commitment(
             place.network, place.id, id_, round_, key, digest(output), 7, digest("salt")
         )
