@@ -16,6 +16,7 @@ from node.bidder import Bidder
 from node.journal import Journal
 from node.keeper import Keeper
 from node.receipts import Receipts, check_receipt
+from node.reporter import Reporter
 from node.replay import Replayed, replay
 from node.router import Seat
 from node.solver import Solver
@@ -71,6 +72,7 @@ class Place:
         self.bidder = Bidder(self, compute_agent_secret(node.key))
         self.accuser = Accuser(self)
         self.solver = Solver(self)
+        self.reporter = Reporter(self)
 
     @property
     def committee(self) -> Committee:
@@ -93,6 +95,7 @@ class Place:
         driver.add_listener(self.id, self.agent)
         driver.add_listener(self.id, self.solver)
         driver.add_listener(self.id, self.bidder)
+        driver.add_listener(self.id, self.reporter)
         driver.add_listener(self.id, Journal(self))
         driver.add_listener(self.id, self.node.telemetry.meter(self))
         driver.add_listener(self.id, Keeper(self.chain.state, store))
@@ -128,6 +131,7 @@ class Place:
             nursery.start_soon(self.agent.run)
             nursery.start_soon(self.solver.run)
             nursery.start_soon(self.bidder.run)
+            nursery.start_soon(self.reporter.run)
 
 
 async def open_place(node: "Node", name: str, founding: Founding, committee: Committee) -> Place:

@@ -1,6 +1,5 @@
 """Variables of one committee behind the local API: `MarketService` over chain, ledger, account."""
 
-import hashlib
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -10,20 +9,17 @@ from crdt.facts_market import VariableTerms
 from identity.keys import compute_peer_id
 from node import service_market as service
 from node.account import Ordered
-from node.agent import compute_agent_secret
 from node.describe import describe_fact
 from node.ledger_rows import FactRow
 from node.place import Place
 from node.place_market import PREFIX_MIN, PlaceMarket
 from node.problem import Problem, not_found
 from node.refusals import explain_reason
-from protocols.auction.commit_reveal import compute_report_commitment
 from protocols.economy import market_model as model
 from protocols.economy.operations import AnyBody
 from protocols.economy.operations_market import (
     CommitReport,
     OpenVariable,
-    RevealReport,
     SetVariable,
 )
 
@@ -106,36 +102,29 @@ class PlaceVariables(PlaceMarket):
 
     async def report(self, variable: str, objective_ppm: int) -> service.VariableDone:
         found = await self._get_open(variable)
+        reporter = self._place.reporter
         mine = next((each for each in found.reports if each.member == self._me), None)
-        salt = self._compute_salt(found, objective_ppm)
-        place = self._place.committee
-        seal = compute_report_commitment(
-            place.network, place.id, found.id, found.round, self._me, objective_ppm, salt
-        )
-        if mine is not None and mine.commitment != seal:
+        if mine is not None and mine.commitment != reporter.compute_seal(found, objective_ppm):
             raise Problem(
                 "another-report",
                 "this node sealed another number for that term",
-                remedy="give the same one again: nothing else opens what was sealed",
+                remedy="nothing is left to do: the node opens what it sealed",
                 status=409,
             )
-        shown, done = str(objective_ppm), (found.id, found.terms)
-        if found.stage == "report_reveal" and mine is not None:
-            reveal = RevealReport(found.id, found.round, objective_ppm, salt)
-            ordered = await self._order(reveal)
-            return _describe_done(ordered.position, *done, "reported", found.round, shown)
-        if found.stage != "report":
-            raise explain_reason("too_late" if found.stage == "report_reveal" else "too_early")
-        position = self._place.chain.get_position()
+        if found.stage not in ("report", "report_reveal"):
+            raise explain_reason("too_early")
+        if mine is None and found.stage == "report_reveal":
+            raise explain_reason("too_late")
+        await reporter.keep(found, objective_ppm)
+        position, said = self._place.chain.get_position(), "sealed"
         if mine is None:
+            seal = reporter.compute_seal(found, objective_ppm)
             position = (await self._order(CommitReport(found.id, found.round, seal))).position
-        return _describe_done(position, *done, "sealed", found.round, shown)
-
-    def _compute_salt(self, variable: model.Variable, objective_ppm: int) -> bytes:
-        """The same after a restart, and nobody else's guess."""
-        secret = compute_agent_secret(self._node.key)
-        said = variable.round.to_bytes(4) + objective_ppm.to_bytes(4)
-        return hashlib.sha256(b"econode/report-salt" + secret + variable.id + said).digest()
+        elif mine.objective_ppm is not None:
+            said = "reported"
+        return _describe_done(
+            position, found.id, found.terms, said, found.round, str(objective_ppm)
+        )
 
     # --- small ones -----------------------------------------------------------------------------
 
