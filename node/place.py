@@ -16,8 +16,8 @@ from node.bidder import Bidder
 from node.journal import Journal
 from node.keeper import Keeper
 from node.receipts import Receipts, check_receipt
-from node.reporter import Reporter
 from node.replay import Replayed, replay
+from node.reporter import Reporter
 from node.router import Seat
 from node.solver import Solver
 from node.views import Views

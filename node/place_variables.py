@@ -16,12 +16,14 @@ from node.place_market import PREFIX_MIN, PlaceMarket
 from node.problem import Problem, not_found
 from node.refusals import explain_reason
 from protocols.economy import market_model as model
+from protocols.economy.model import Refused
 from protocols.economy.operations import AnyBody
 from protocols.economy.operations_market import (
     CommitReport,
     OpenVariable,
     SetVariable,
 )
+from protocols.economy.variables import check_terms
 
 Order = Callable[[AnyBody], Awaitable[Ordered]]
 
@@ -78,6 +80,7 @@ class PlaceVariables(PlaceMarket):
     # --- changing -------------------------------------------------------------------------------
 
     async def open_variable(self, terms: VariableTerms) -> service.VariableDone:
+        self._check_opening(terms)
         ordered = await self._order(OpenVariable(terms))
         nonce, place = ordered.request.operation.nonce, self._place
         id_ = model.compute_variable_id(self._node.network, place.id, self._me, nonce)
@@ -95,6 +98,8 @@ class PlaceVariables(PlaceMarket):
         found = await self._get_open(variable)
         if found.stage != "term" or found.holder != self._me:
             raise explain_reason("not_the_holder")
+        if found.changes >= found.terms.changes_max:
+            raise explain_reason("too_many_changes")
         number = parse_value(found.terms, value)
         ordered = await self._order(SetVariable(found.id, found.round, number))
         shown = render_value(found.terms, number)
@@ -113,8 +118,11 @@ class PlaceVariables(PlaceMarket):
             )
         if found.stage not in ("report", "report_reveal"):
             raise explain_reason("too_early")
-        if mine is None and found.stage == "report_reveal":
-            raise explain_reason("too_late")
+        if mine is None:
+            if found.stage == "report_reveal":
+                raise explain_reason("too_late")
+            if not self._place.committee.is_member(self._me) or found.holder == self._me:
+                raise explain_reason("not_asked")
         await reporter.keep(found, objective_ppm)
         position, said = self._place.chain.get_position(), "sealed"
         if mine is None:
@@ -127,6 +135,18 @@ class PlaceVariables(PlaceMarket):
         )
 
     # --- small ones -----------------------------------------------------------------------------
+
+    def _check_opening(self, terms: VariableTerms) -> None:
+        """What the committee would refuse, for a fee, as far as it is known. Raises Problem."""
+        state = self._place.chain.state
+        try:
+            check_terms(state.parameters, terms)
+        except Refused as refused:
+            raise explain_reason(refused.reason) from None
+        if any(other.terms.name == terms.name for other in state.variables()):
+            raise explain_reason("name_taken")
+        if state.stake.get(self._me, "free") < terms.pool + state.parameters.operation_fee:
+            raise explain_reason("insufficient_credits", f"the pool takes {terms.pool} credits")
 
     async def _get_open(self, named: str) -> model.Variable:
         _, under_way = await self._find(named)

@@ -72,12 +72,12 @@ def wait_known(node, auction):
     return wait_until(lambda: node.client.auctions.show(auction), "an auction is known")
 
 
-def wait_ended(node, auction):
+def wait_ended(node, auction, **limit):
     def look():
         found = node.client.auctions.show(auction)
         return found if found.summary.ended_ms is not None else None
 
-    return wait_until(look, f"the end of {auction[:8]}")
+    return wait_until(look, f"the end of {auction[:8]}", **limit)
 
 
 def list_awards(found):
