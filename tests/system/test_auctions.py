@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from tests.system.network import FREE, wait_until
+from tests.system.network import wait_until
 from tests.system.trading import (
     FEE,
     SEALED,
@@ -159,56 +159,6 @@ def test_an_auction_without_a_bid_is_cancelled_or_unsold(market):
     auction = open_auction(opener, "english", "--sell", *terms, "--bid-for", "1s")
     assert wait_ended(opener, auction).summary.state == "unsold"
     assert run(opener, "auction", "watch", auction, "--json")[0] == 1
-
-
-# --- bad input ------------------------------------------------------------------------------------
-
-
-def test_bad_input_changes_nothing(market):
-    opener, other, _, _ = market.nodes
-    sell = ("auction", "open", "vickrey", "--sell")
-    for arguments in (
-        (*sell, "--lot", "a:-1", "--cap", 10),
-        (*sell, "--lot", f"a:{1 << 63}", "--cap", 10),
-        (*sell, "--lot", "a:1", "--cap", -5),
-        (*sell, "--lot", "a:1", "--cap", 1 << 64),
-        (*sell, "--lot", "a:1x", "--cap", 10),
-        (*sell, "--lot", ":1", "--cap", 10),
-        (*sell, "--cap", 10),
-        ("auction", "open", "swiss", "--sell", "--lot", "a:1"),
-        ("auction", "open", "vickrey", "--lot", "a:1"),
-        (*sell, "--lot", "a:1", "--cap", 10, "--bid-for", "soon"),
-        ("auction", "bid", "abcd"),
-        ("auction", "bid", "abcd", "--price", 0),
-        ("auction", "bid", "abcd", "--price", -3),
-        ("auction", "bid", "abcd", "--price", 1 << 63),
-        ("auction", "bid", "abcd", "--bundle", "a,b"),
-        ("auction", "bid", "abcd", "--bundle", "a:-4"),
-        ("auction", "accept", "abcd", "--paid-ppm", 1_000_001),
-    ):
-        fail(opener, "usage", *arguments, code=2)
-    fail(opener, "cap-below-reserve", *sell, "--lot", "a:20", "--cap", 10)
-    fail(opener, "one-lot-only", *sell, "--lot", "a:1", "--lot", "b:2", "--cap", 10)
-    fail(opener, "budget-and-no-cap", "auction", "open", "vickrey", "--buy", "--lot", "a")
-    fail(opener, "insufficient-credits", "auction", "open", "vickrey", "--buy", "--lot",
-         f"a:{FREE * 2}")  # fmt: skip
-    fail(opener, "phase-too-short", *sell, "--lot", "a:1", "--cap", 10, "--bid-for", "1ms")
-    fail(opener, "not-found", "auction", "show", "ffff0000ffff")
-    fail(opener, "not-found", "auction", "bid", "ffff0000ffff", "--price", 5)
-    fail(opener, "invalid-request", "auction", "show", "../x")
-    fail(opener, "invalid-request", "auction", "list", "--state", "sleeping")
-    auction = open_auction(opener, "vickrey", "--sell", "--lot", "hand:10", "--cap", 100,
-                           "--bidder", other.peer_id)  # fmt: skip
-    wait_known(other, auction)
-    wait_known(market.nodes[2], auction)
-    fail(opener, "own-auction", "auction", "bid", auction, "--price", 50)
-    fail(market.nodes[2], "not-listed", "auction", "bid", auction, "--price", 50)
-    fail(other, "above-cap", "auction", "bid", auction, "--price", 101)
-    fail(other, "price-out-of-range", "auction", "bid", auction, "--price", 9)
-    fail(other, "unknown-lots", "auction", "bid", auction, "--bundle", "ghost:50")
-    fail(other, "no-agreement", "auction", "accept", auction)
-    do(other, "auction", "bid", auction, "--pass")
-    assert wait_ended(other, auction).summary.state == "unsold"
 
 
 # --- by agents ------------------------------------------------------------------------------------
