@@ -175,7 +175,7 @@ def test_who_may_not_speak(network, tmp_path):
         (listed, "no-agreement", "auction", "accept", auction),
         (listed, "not-yours", "auction", "deliver", auction, "--note", "x"),
         (listed, "not-yours", "auction", "cancel", auction),
-        (listed, "no-result", "auction", "certificate", auction, "--out", tmp_path / "none"),
+        (listed, "not-found", "auction", "certificate", auction, "--out", tmp_path / "none"),
         (opener, "right-to-a-variable", "auction", "cancel", right),
         (listed, "not-the-holder", "variable", "set", "rate", "5"),
         (listed, "too-early", "variable", "report", "rate", "5"),
@@ -210,7 +210,7 @@ def test_a_task_that_has_ended(network, tmp_path):
     text = tmp_path / "text"
     text.write_text("some words")
     submit = ("task", "submit", "--capability", "count", "--input", text, "--budget", 200)
-    task = do(node, *submit)["tasks"][0]
+    task = do(node, *submit)["tasks"][0]["id"]
     wait_until(lambda: node.client.task(task).ended_ms, "the end of the task")
     network.wait_equal()
     before = [read_place(each) for each in network.nodes]
