@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("econode.bids")
 
-OPEN_MAX = 1_024
+OPEN_MAX = 1_000
 """Bids of one node in auctions that have not ended."""
 BIDS_PER_AUCTION_MAX = 64
 """Different bids of one node in one auction, where it seals another before the first is known to

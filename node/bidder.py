@@ -8,6 +8,7 @@ import trio
 
 from crdt.facts import AuctionCancelled, AuctionEnded, Fact, decode_fact
 from crdt.facts_auctions import Bundles
+from identity.errors import EconodeError
 from node import config
 from node.account import Ordered, Refused
 from node.driver import read_clock_ms
@@ -139,6 +140,9 @@ class Bidder:
         except Refused as refused:
             logger.info("auction %s: refused: %s", auction.hex()[:8], refused)
             self._pause(auction)
+        except EconodeError as error:  # its nonce went to another operation: `_act` looks again
+            logger.info("auction %s: %s", auction.hex()[:8], error)
+            self._news.set()
 
     def _is_paused(self, auction: bytes) -> bool:
         return trio.current_time() < self._tried.get(auction, float("-inf"))

@@ -41,6 +41,8 @@ from node.ledger_rows import (
 )
 from node.ledger_states import Statements, build_begin, build_coming, build_snapshot
 from node.projections import project_auctions, project_tasks
+from node.report_notes import REPORT, ReportNote
+from node.report_notes import encode as encode_report
 from protocols.step import ChunkFetched, Snapshot, TransferBegun, Transferred
 
 __all__ = ["ExecutedBatch", "FactProof", "FactRow", "Ledger", "LedgerError", "LedgerFull"]
@@ -273,6 +275,18 @@ class Ledger(LedgerReader):
         """Queue what is known now of a bid, instead of what was known before."""
         data = encode_bid(note)
         row = (id_, int(note.is_open), note.want, note.won, data)
+
+        def build(rows: Rows) -> None:
+            rows.add("bids", row)
+            if not note.is_open:
+                rows.statements.append((_FORGET_BIDS, [(BIDS_KEPT_MAX,)]))
+
+        self._put(len(data), build)
+
+    def put_report(self, id_: bytes, note: ReportNote) -> None:
+        """Queue what is known now of a report, instead of what was known before."""
+        data = encode_report(note)
+        row = (id_, int(note.is_open), REPORT, 0, data)
 
         def build(rows: Rows) -> None:
             rows.add("bids", row)

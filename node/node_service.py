@@ -22,7 +22,7 @@ from node.place import Place
 from node.place_views import PlaceViews
 from node.problem import Problem, not_found
 from node.receipts import NotHeld
-from node.refusals import explain_refusal
+from node.refusals import explain_reason, explain_refusal
 from node.service import TaskRequest, TaskState
 from node.task_options import PLAIN, TaskOptions, TaskScore
 from node.task_specs import make_specs
@@ -189,13 +189,23 @@ class PlaceService(PlaceViews):
                 raise Problem("result-unavailable", str(error), status=503) from None
         raise Problem("result-unavailable", "no holder delivered it in time", status=503)
 
+    def _check_own_task(self, row: TaskRow) -> None:
+        """Raises Problem where the committee would refuse, for a fee, whatever is said of it."""
+        task = self._place.chain.state.get_task(row.task)
+        if task is None:
+            raise explain_reason("unknown_task", f"the task has ended: it is {row.state}")
+        if task.requester != self._node.key.public:
+            raise explain_reason("not_requester")
+
     async def answer_task(self, prefix: str, paid_ppm: int) -> service.Task:
         row = await self._find_task(prefix)
+        self._check_own_task(row)
         await self.order(AcceptWork(row.task, row.round, paid_ppm))
         return await self.task(row.task.hex())
 
     async def cancel_task(self, prefix: str) -> service.Task:
         row = await self._find_task(prefix)
+        self._check_own_task(row)
         await self.order(CancelTask(row.task))
         return await self.task(row.task.hex())
 

@@ -17,6 +17,7 @@ from node.journal import Journal
 from node.keeper import Keeper
 from node.receipts import Receipts, check_receipt
 from node.replay import Replayed, replay
+from node.reporter import Reporter
 from node.router import Seat
 from node.solver import Solver
 from node.upgrades import Announcer
@@ -73,6 +74,7 @@ class Place:
         self.accuser = Accuser(self)
         self.solver = Solver(self)
         self.announcer = Announcer(self)
+        self.reporter = Reporter(self)
 
     @property
     def committee(self) -> Committee:
@@ -95,6 +97,7 @@ class Place:
         driver.add_listener(self.id, self.agent)
         driver.add_listener(self.id, self.solver)
         driver.add_listener(self.id, self.bidder)
+        driver.add_listener(self.id, self.reporter)
         driver.add_listener(self.id, Journal(self))
         driver.add_listener(self.id, self.announcer)
         driver.add_listener(self.id, self.node.telemetry.meter(self))
@@ -132,6 +135,7 @@ class Place:
             nursery.start_soon(self.agent.run)
             nursery.start_soon(self.solver.run)
             nursery.start_soon(self.bidder.run)
+            nursery.start_soon(self.reporter.run)
 
 
 async def open_place(node: "Node", name: str, founding: Founding, committee: Committee) -> Place:

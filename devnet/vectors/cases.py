@@ -4,6 +4,7 @@ These maps are not messages of the protocol; they carry the arguments of one of 
 the result that an implementation must compute. A vector is invalid where the result is another.
 """
 
+from abc import abstractmethod
 from typing import Annotated
 
 import msgspec
@@ -34,9 +35,9 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SealCase(Case, frozen=True):
     """The last field is the digest of the others."""
 
+    @abstractmethod
     def compute(self) -> bytes:
         """The digest that follows from the other fields."""
-        raise NotImplementedError
 
 
 class BidSeal(SealCase, frozen=True):

@@ -72,7 +72,7 @@ def test_every_operation_and_fact_of_the_traces_is_of_it(schema):
                 operations.add(cbor.decode(statement.payload, size_max=len(data))["body"]["type"])
             entry = cbor.decode(bytes.fromhex(step.entry), size_max=FRAME_BYTES_MAX)
             for item in entry["items"]:
-                kind = cbor.decode(item, size_max=len(item))["type"]
+                kind = cbor.decode(item, size_max=len(item))["kind"]
                 assert schema.validate(item, rules[kind], require_deterministic=True), kind
                 facts.add(kind)
     assert operations >= {
