@@ -13,8 +13,10 @@ from node.account import Account
 from node.accuser import Accuser
 from node.agent import Agent, compute_agent_secret
 from node.bidder import Bidder
+from node.fact_lines import FactLines, tell_submitted
 from node.journal import Journal
 from node.keeper import Keeper
+from node.log_lines import about
 from node.receipts import Receipts, check_receipt
 from node.replay import Replayed, replay
 from node.router import Seat
@@ -24,6 +26,7 @@ from protocols.committee import Committee
 from protocols.economy.chain import Chain
 from protocols.genesis import MAIN_COMMITTEE, Founding
 from protocols.pbft.core import Core
+from protocols.pbft.pool import Request
 from protocols.submitter import Submitter
 
 if TYPE_CHECKING:
@@ -66,7 +69,7 @@ class Place:
         self.receipts = Receipts(lambda: self.committee, node.key, node.blobs, node.send_to)
         submitter = Submitter(self.committee, node.key, chain.get_next_nonce(node.key.public))
         observe = node.telemetry.observe_commit
-        self.account = Account(node.driver, self.seat, submitter, observe)
+        self.account = Account(node.driver, self.seat, submitter, observe, self._tell_submitted)
         self.agent = Agent(self)
         self.bidder = Bidder(self, compute_agent_secret(node.key))
         self.accuser = Accuser(self)
@@ -82,6 +85,9 @@ class Place:
         one forms needs no prefix."""
         return name if self.name == MAIN_COMMITTEE else f"{self.name}/{name}"
 
+    def _tell_submitted(self, request: Request) -> None:
+        tell_submitted(request, self.committee, self.name)
+
     def is_account(self, key: bytes) -> bool:
         """Members, and whoever ever held credits here."""
         return self.committee.is_member(key) or self.chain.state.stake.has(key)
@@ -95,6 +101,7 @@ class Place:
         driver.add_listener(self.id, self.bidder)
         driver.add_listener(self.id, Journal(self))
         driver.add_listener(self.id, self.node.telemetry.meter(self))
+        driver.add_listener(self.id, FactLines(self))
         driver.add_listener(self.id, Keeper(self.chain.state, store))
         driver.add_accuser(self.id, self.accuser.on_evidence)
         await self._resume_transfer()
@@ -109,7 +116,11 @@ class Place:
             try:
                 self.seat.catch_up.transfer.resume(*place, chunks)
             except InvalidBytes as error:
-                logger.warning("what was fetched of a state is damaged: %s", error)
+                logger.warning(
+                    "what was fetched of a state is damaged: %s",
+                    error,
+                    extra=about("fetched_state_damaged", committee=self.name),
+                )
 
     async def flush(self) -> None:
         """Until the ledger holds whatever the state has seen by now. Raises LedgerError."""
