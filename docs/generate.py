@@ -1,4 +1,4 @@
-"""Write the pages docs/reference-*.md from what the program itself knows.
+"""Write docs/reference-*.md and docs/anomalies.md from what the program itself knows.
 
 python docs/generate.py          write them
 python docs/generate.py --check  end with 1 if one is not current
@@ -148,11 +148,41 @@ def generate_logs() -> str:
     return LOGS_HEAD + "".join(f"| `{e}` | {lv} | {f} | {m} |\n" for e, lv, f, m in rows)
 
 
+ANOMALIES_HEAD = """\
+# Anomalies
+
+Written by `docs/generate.py` from `node/anomaly_rules.py`; do not edit.
+
+`econode anomalies` (`GET /v1/anomalies`) shows what is unlike the rest in a committee's log, with
+the numbers behind it: kind, subject, what is observed, what is usual, over how many observations,
+since when. Each node looks at what was ordered every 30 s, counts what it finds in the metric
+`econode_anomalies` and logs each new one as the event `anomaly`. **An anomaly is a reason to look,
+never a verdict**: no bid, payment, vote or reputation changes by it.
+
+Subjects are compared with their own past or with the median of the others, so what everybody does
+is usual, and one that lies about everybody else moves no median. Shares are tested by exact
+binomial tails, times and prices by the median absolute deviation; all in integers, so that nodes
+with the same log say the same (votes differ: each node keeps the first quorum that it heard).
+
+| kind | rule | honest subjects that look alike |
+|---|---|---|
+"""
+
+
+def generate_anomalies() -> str:
+    """The page of the anomalies."""
+    from node.anomaly_rules import RULES
+
+    rows = [f"| `{kind}` | {rule} | {alike} |" for kind, (rule, alike) in RULES.items()]
+    return ANOMALIES_HEAD + "\n".join(rows) + "\n"
+
+
 def main() -> int:
     pages = {
         "reference-cli.md": generate_commands(),
         "reference-metrics.md": generate_metrics(),
         "reference-logs.md": generate_logs(),
+        "anomalies.md": generate_anomalies(),
     }
     if "--check" in sys.argv[1:]:
         current = [(DOCS / name).exists() and (DOCS / name).read_text() for name in pages]

@@ -12,6 +12,7 @@ from identity.errors import InvalidBytes
 from node.account import Account
 from node.accuser import Accuser
 from node.agent import Agent, compute_agent_secret
+from node.anomaly_desk import AnomalyDesk
 from node.bidder import Bidder
 from node.fact_lines import FactLines, tell_submitted
 from node.journal import Journal
@@ -74,6 +75,7 @@ class Place:
         self.bidder = Bidder(self, compute_agent_secret(node.key))
         self.accuser = Accuser(self)
         self.solver = Solver(self)
+        self.anomalies = AnomalyDesk(self)
 
     @property
     def committee(self) -> Committee:
@@ -139,6 +141,7 @@ class Place:
             nursery.start_soon(self.agent.run)
             nursery.start_soon(self.solver.run)
             nursery.start_soon(self.bidder.run)
+            nursery.start_soon(self.anomalies.run)
 
 
 async def open_place(node: "Node", name: str, founding: Founding, committee: Committee) -> Place:
