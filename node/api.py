@@ -54,7 +54,7 @@ STOP_GRACE_S = 0.5
 """Time for answers under way once the server stops."""
 HEADER_BYTES_MAX = 16 * 1024
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("econode.api")
 
 
 def compute_body_bytes_max(method: str, path: str) -> int:

@@ -11,6 +11,7 @@ from identity.errors import InvalidBytes
 from node import bid_notes
 from node.bid_notes import BidNote
 from node.driver import read_clock_ms
+from node.log_lines import about
 from node.problem import Problem
 from protocols.agents.plan_auctions import count_units
 
@@ -40,7 +41,9 @@ class BidBook:
             try:
                 note = bid_notes.decode(data)
             except InvalidBytes as error:
-                logger.error("a note of a bid is damaged: %s", error)
+                logger.error(
+                    "a note of a bid is damaged: %s", error, extra=about("bid_note_damaged")
+                )
             else:
                 self._open[note.compute_id()] = note
         self._won.update(await self._ledger.read_bids_won())

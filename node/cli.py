@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from identity.errors import EconodeError
 from node.commands import (
+    anomalies,
     auction,
     backup,
     care,
@@ -103,6 +104,7 @@ network.register(app)
 care.register(app)
 app.add_typer(config.app, name="config")
 trace.register(app)
+anomalies.register(app)
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")

@@ -7,6 +7,7 @@ drift apart. Flags win over the environment (ECONODE_SECTION_KEY), which wins ov
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -246,6 +247,34 @@ class Consensus(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = False
 
 
+class Log(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What this node writes down: on standard error, and the newest lines in node.log."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(
+            description="The least level that is written. info follows each task and auction, one"
+            " line a step; warning keeps what its owner should look at."
+        ),
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"],
+        Meta(
+            description="text is for people. json is one object a line for programs, with the same"
+            " names."
+        ),
+    ] = "text"
+    lines_per_minute_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Of each event; what is over it is counted, and said with its next line, so"
+            " that work in bulk does not push everything else out of node.log. 0: no bound.",
+        ),
+    ] = 600
+
+
 class Committees(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Further committees of the network."""
 
@@ -379,13 +408,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ledger: LedgerSection = msgspec.field(default_factory=LedgerSection)
     consensus: Consensus = msgspec.field(default_factory=Consensus)
     committees: Committees = msgspec.field(default_factory=Committees)
+    log: Log = msgspec.field(default_factory=Log)
     capability: Annotated[tuple[Capability, ...], Meta(max_length=CAPABILITIES_MAX)] = ()
     want: Annotated[tuple[Want, ...], Meta(max_length=TRADES_MAX)] = ()
     sell: Annotated[tuple[Sell, ...], Meta(max_length=TRADES_MAX)] = ()
 
 
 Place = Callable[[tuple[str | int, ...]], str]
-"""From the way to a key ("network", "listen", 0) to where it stands, for messages."""
+"""From the way to a key ("network", "listen", 0) to where it stands, for messages. Ask it only for
+one: it parses the file again and again to find the line."""
 
 
 def check_config(config: Config, place: Place) -> None:
@@ -413,8 +444,8 @@ def check_config(config: Config, place: Place) -> None:
                 remedy="give each capability a name or a version of its own",
             )
         seen.add(name)
-        _check_target(item, place(("capability", number, "target")))
-        _check_judge(item, place(("capability", number, "judge")))
+        _check_target(item, partial(place, ("capability", number, "target")))
+        _check_judge(item, partial(place, ("capability", number, "judge")))
 
 
 def _check_trades(name: str, items: "Sequence[Want | Sell]", place: Place) -> None:
@@ -428,7 +459,7 @@ def _check_trades(name: str, items: "Sequence[Want | Sell]", place: Place) -> No
             )
 
 
-def _check_target(item: Capability, where: str) -> None:
+def _check_target(item: Capability, find_place: Callable[[], str]) -> None:
     target = item.target
     if item.kind == "command":
         form = 'a list of texts such as ["wc", "-w"]'
@@ -443,12 +474,12 @@ def _check_target(item: Capability, where: str) -> None:
         raise Problem(
             "invalid-config",
             f"[[capability]] {item.name}: target {target!r} does not fit kind {item.kind!r}",
-            where=where,
+            where=find_place(),
             remedy=f"give as target {form}",
         )
 
 
-def _check_judge(item: Capability, where: str) -> None:
+def _check_judge(item: Capability, find_place: Callable[[], str]) -> None:
     judge = item.judge
     if judge is None:
         right = item.verification != "judged"
@@ -461,6 +492,6 @@ def _check_judge(item: Capability, where: str) -> None:
             "invalid-config",
             f"[[capability]] {item.name}: "
             + ("judged needs a judge" if judge is None else f"judge {judge!r} is no target"),
-            where=where,
+            where=find_place(),
             remedy='give as judge "module:function", ["program", "argument"] or an http:// URL',
         )

@@ -40,6 +40,7 @@ from node.ledger_rows import (
     build_log_entry_row,
 )
 from node.ledger_states import Statements, build_begin, build_coming, build_snapshot
+from node.log_lines import about
 from node.projections import project_auctions, project_tasks
 from node.report_notes import REPORT, ReportNote
 from node.report_notes import encode as encode_report
@@ -395,7 +396,12 @@ def _migrate(path: Path) -> None:
     except (sqlite3.Error, OSError) as error:
         raise LedgerError(f"{path} cannot be brought to schema {SCHEMA_VERSION}: {error}") from None
     if copy is not None:
-        logger.warning("the ledger has schema %d now; a copy is at %s", SCHEMA_VERSION, copy)
+        logger.warning(
+            "the ledger has schema %d now; a copy is at %s",
+            SCHEMA_VERSION,
+            copy,
+            extra=about("ledger_migrated", schema=SCHEMA_VERSION),
+        )
 
 
 async def _connect(path: Path | str, run_asyncio: RunAsyncio) -> aiosqlite.Connection:

@@ -9,6 +9,7 @@ from identity.errors import EconodeError, InvalidBytes
 from node.ledger import Ledger
 from node.ledger_rows import LedgerError, make_genesis_batch
 from node.ledger_states import StoredState, read_checkpoint
+from node.log_lines import about
 from protocols.economy.chain import Chain
 from protocols.economy.semantics import UnsupportedSemantics
 from protocols.pbft.trail import Passed, Trail
@@ -81,7 +82,12 @@ async def _load_newest(ledger: Ledger, path: Path, chain: Chain) -> StoredState 
                     f"damaged: {error}. Restore the file from a backup, or move it away: the node "
                     "fetches it anew from its peers."
                 ) from None
-            logger.warning("the state at %d in the ledger is damaged: %s", state.position, error)
+            logger.warning(
+                "the state at %d in the ledger is damaged: %s",
+                state.position,
+                error,
+                extra=about("state_damaged", position=state.position),
+            )
             chain.load_state(*genesis)
         else:
             return state

@@ -167,7 +167,7 @@ class RealNode:
     def find_times(self, text: str) -> list[float]:
         """When the lines of the log with `text` were written, in seconds since 1970."""
         return [
-            datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").timestamp()
+            datetime.fromisoformat(line.split(" ", 1)[0]).timestamp()
             for line in self.read_log().splitlines()
             if text in line
         ]
