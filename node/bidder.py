@@ -152,7 +152,12 @@ class Bidder:
             )
             self._pause(auction)
         except EconodeError as error:  # its nonce went to another operation: `_act` looks again
-            logger.info("auction %s: %s", auction.hex()[:8], error)
+            logger.info(
+                "auction %s: %s",
+                auction.hex()[:8],
+                error,
+                extra=about("bid_refused", auction=auction),
+            )
             self._news.set()
 
     def _is_paused(self, auction: bytes) -> bool:

@@ -14,6 +14,7 @@ from node import report_notes
 from node.account import Ordered, Refused
 from node.agent import compute_agent_secret
 from node.driver import read_clock_ms
+from node.log_lines import about
 from node.problem import Problem
 from node.report_notes import ReportNote
 from protocols.auction.commit_reveal import compute_report_commitment
@@ -113,7 +114,9 @@ class Reporter:
             try:
                 note = report_notes.decode(data)
             except InvalidBytes as error:
-                logger.error("a note of a report is damaged: %s", error)
+                logger.error(
+                    "a note of a report is damaged: %s", error, extra=about("report_note_damaged")
+                )
             else:
                 if note.committee == self._place.id:
                     self._notes[note.compute_id()] = note
@@ -153,10 +156,10 @@ class Reporter:
         try:
             await ordered.wait()
         except Refused as refused:
-            logger.warning("a report was not opened: %s", refused)
+            logger.warning("a report was not opened: %s", refused, extra=about("report_refused"))
             self._refused.add(id_)
         except EconodeError as error:  # its nonce went to another operation: `_act` looks again
-            logger.info("a report may not be opened: %s", error)
+            logger.info("a report may not be opened: %s", error, extra=about("report_refused"))
             self._news.set()
 
     async def _close(self, id_: bytes, note: ReportNote) -> None:

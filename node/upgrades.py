@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from node.account import Ordered
+from node.log_lines import about
 from node.problem import Problem
 from node.version import get_version
 from protocols.economy.operations_upgrades import AnnounceSemantics
@@ -40,7 +41,7 @@ class Announcer:
         if outdated is not None:
             if not self._is_outdated:
                 self._is_outdated = True
-                logger.error("%s. %s", outdated.detail, outdated.remedy)
+                logger.error("%s. %s", outdated.detail, outdated.remedy, extra=about("outdated"))
             return
         if not state.committee.is_member(me) or self._is_under_way():
             return
