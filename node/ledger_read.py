@@ -415,6 +415,13 @@ class LedgerReader:
         )
         return [row[0] for row in reversed(rows)]
 
+    async def read_answer(self, key: str) -> tuple[bytes, int, str, bytes] | None:
+        """Of an idempotency key: its request's digest; status, media type, body of its answer."""
+        rows = await self._fetch(
+            "SELECT request, status, media, body FROM answers WHERE key = ?", key
+        )
+        return tuple(rows[0]) if rows else None
+
     async def read_bids_open(self, *, count_max: int) -> list[bytes]:
         """Notes of bids in auctions that have not ended, the oldest first."""
         rows = await self._fetch(

@@ -2,13 +2,13 @@
 
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import trio
 
 from identity.errors import EconodeError
 from node import ledger_prove
-from node.answer import Answer
+from node.answer import Answer, FactDocument
 from node.light_files import describe
 from node.problem import Problem
 from protocols.genesis import Genesis
@@ -25,7 +25,7 @@ class ProofChecked(Answer, frozen=True):
     certified_position: int
     signers: int
     members: int
-    facts: tuple[dict[str, Any], ...]
+    facts: tuple[FactDocument, ...]
 
 
 class ProofService(Protocol):

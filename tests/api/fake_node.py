@@ -38,6 +38,8 @@ from node.crossing_answers import (
 )
 from node.data import LogData
 from node.home import Home, NodeInfo
+from node.idempotency import KeptAnswer
+from node.pages import cut_page
 from node.problem import Problem, not_found
 from node.task_options import PLAIN, TaskOptions
 from protocols.committee import compute_faults, compute_quorum
@@ -67,6 +69,22 @@ class FakeCrossings:
         return Fundings(fundings=())
 
 
+class FakeAnswers:
+    """Implements node.idempotency.AnswerStore, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, KeptAnswer] = {}
+
+    async def read(self, key: str) -> KeptAnswer | None:
+        return self.kept.get(key)
+
+    async def write(self, key: str, kept: KeptAnswer | None) -> None:
+        if kept is None:
+            del self.kept[key]
+        else:
+            self.kept[key] = kept
+
+
 class FakeNode(FakeViews):
     """Implements node.service.NodeService; its one capability is `upper`."""
 
@@ -76,6 +94,7 @@ class FakeNode(FakeViews):
         self._key = keys.parse_peer_id(peer_id)
         self.data = LogData(PeerLogs(self._key), self._key)
         self.proofs = FakeProofs()
+        self.kept_answers = FakeAnswers()
         self.missing: list[str] = []
         self._market = FakeMarket(peer_id)
         self._time_ms = time_ms
@@ -344,8 +363,11 @@ class FakeNode(FakeViews):
         assert output is not None
         return self._blobs[output]
 
-    async def stake(self, account: str | None) -> service.Stake:
-        chosen = self._stake.accounts() if account is None else [parse_peer(account)]
+    async def stake(
+        self, account: str | None, limit: int = 1_000, cursor: str | None = None
+    ) -> service.Stake:
+        known = list(self._stake.accounts()) if account is None else [parse_peer(account)]
+        chosen, following = cut_page(known, bytes.hex, limit, cursor)
         totals = self._stake.totals()
         return service.Stake(
             position=len(self._entries) - 1,
@@ -364,6 +386,7 @@ class FakeNode(FakeViews):
             burned=totals["burned"],
             minted=totals["minted"],
             conserved=self._stake.is_conserved(),
+            next=following,
         )
 
     async def transfer(self, to: str, amount: int) -> service.Executed:
