@@ -12,6 +12,11 @@ FactDocument = Annotated[
 """A fact as `node.describe.describe_fact` tells it; `node/fact_schema.py` has the schema."""
 
 
+KEY_HEADER = "Idempotency-Key"
+CHANGES = frozenset({"POST", "PUT", "DELETE"})
+"""Methods that change something, which a key makes repeatable: see node/idempotency.py."""
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all answers."""
 

@@ -11,16 +11,15 @@ import msgspec
 from fastapi import FastAPI, Response
 
 from crdt.facts_market import VariableTerms
-from node.answer import Answer, ProblemDocument
+from node.answer import CHANGES, KEY_HEADER, Answer, ProblemDocument
 from node.fact_schema import make_fact_schemas
-from node.idempotency import KEY_CHARS_MAX, KEY_HEADER
+from node.idempotency import KEY_CHARS_MAX
 
 BYTES = "application/octet-stream"
 EVENTS = "text/event-stream"
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 TEMPLATE = "#/components/schemas/{name}"
-CHANGES = frozenset({"POST", "PUT", "DELETE"})
 PROBLEMS = {
     400: "The query or the body is not what this route takes.",
     401: "The bearer token is absent or wrong.",

@@ -13,9 +13,9 @@ import msgspec
 import trio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from node.answer import CHANGES, KEY_HEADER
 from node.problem import Problem
 
-KEY_HEADER = "Idempotency-Key"
 KEY_CHARS_MAX = 128
 ANSWER_BYTES_MAX = 16 * 1024
 """An answer that is kept; those of routes that change something are smaller."""
@@ -25,7 +25,6 @@ TEMPORARY = frozenset({429, 503})
 """Statuses that are not kept: nothing was done, and the same request may work next time."""
 CONTENT_ADDRESSED = frozenset({"/v1/blobs"})
 """Here the answer follows from the body alone, so a repetition changes nothing without a key."""
-_KEYED_METHODS = frozenset({"POST", "PUT", "DELETE"})
 _KEY = re.compile(rf'"?([A-Za-z0-9._:-]{{1,{KEY_CHARS_MAX}}})"?', re.ASCII)
 
 
@@ -145,7 +144,7 @@ class _Answer:
 
 
 def _read_key(scope: Scope) -> str | None:
-    if scope["type"] != "http" or scope["method"] not in _KEYED_METHODS:
+    if scope["type"] != "http" or scope["method"] not in CHANGES:
         return None
     if scope["path"] in CONTENT_ADDRESSED:
         return None
