@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from node import service_auctions as service
-from node.api_checks import CommitteeName, HexCursor, Prefix
+from node.api_checks import CommitteeName, HexCursor, Prefix, Proof
 from node.api_json import AddRoute, answer, give_bytes, parse
 from node.service import NodeService
 from protocols.genesis import MAIN_COMMITTEE
@@ -65,9 +65,15 @@ class AuctionRoutes:
         found = await self._node.auctions_of(committee).list(state, mine, limit, cursor)
         return answer(found)
 
-    async def _show(self, prefix: Prefix, committee: CommitteeName = MAIN_COMMITTEE) -> Response:
-        """All of an auction."""
-        return answer(await self._node.auctions_of(committee).show(prefix.lower()))
+    async def _show(
+        self, prefix: Prefix, proof: Proof = False, committee: CommitteeName = MAIN_COMMITTEE
+    ) -> Response:
+        """All of an auction. With `proof`: the last facts about it."""
+        found = await self._node.auctions_of(committee).show(prefix.lower())
+        if proof:
+            place, id_ = self._node.at(committee).get_id(), found.summary.id
+            return answer(await self._node.proofs.prove(place, "auction", id_))
+        return answer(found)
 
     async def _bid(
         self, request: Request, prefix: Prefix, committee: CommitteeName = MAIN_COMMITTEE

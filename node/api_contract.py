@@ -14,6 +14,7 @@ from crdt.facts_market import VariableTerms
 from node.answer import CHANGES, KEY_HEADER, Answer, ProblemDocument
 from node.fact_schema import make_fact_schemas
 from node.idempotency import KEY_CHARS_MAX
+from node.proven import Proven
 
 BYTES = "application/octet-stream"
 EVENTS = "text/event-stream"
@@ -42,7 +43,7 @@ class AddRoute(Protocol):
     """Adds a route. `kind` is the struct of the answer, `bytes` where it is none; `media` is then
     its media type. `body` is the struct of the request's body, `bytes` where it is none.
     `problems` are statuses beyond those that follow from method and path; with those of `others`
-    the answer may also be a `kind`."""
+    the answer may also be a `kind`. With the query `proof` of a handler it is a Proven."""
 
     def __call__(
         self,
@@ -68,6 +69,8 @@ class _Route:
     def list_problems(self, more: Sequence[int]) -> list[int]:
         """Statuses of problem+json answers."""
         found = {*_EVERYWHERE, *more}
+        if "proof" in inspect.signature(self.handler).parameters:
+            found.add(409)
         if not self.is_open:
             found.add(401)
         if "{" in self.path or "committee" in inspect.signature(self.handler).parameters:
@@ -106,6 +109,8 @@ class Contract:
             for status in route.list_problems(problems)
         }
         responses[200] = _describe_answer(kind, media)
+        if "proof" in inspect.signature(handler).parameters:
+            _add_proof(responses[200]["content"])
         for status in others:
             responses[status]["content"] |= responses[200]["content"]
         extra: dict[str, Any] = {}
@@ -167,6 +172,12 @@ def _describe_answer(kind: type, media: str) -> dict[str, Any]:
         return {"description": text, "content": {JSON: {"schema": _refer(kind)}}}
     schema = {"type": "string"} if media.startswith("text/") else _BINARY
     return {"description": "As the route says.", "content": {media: {"schema": schema}}}
+
+
+def _add_proof(content: dict[str, Any]) -> None:
+    found = content.setdefault(JSON, {"schema": {"anyOf": []}})
+    kinds = found["schema"].get("anyOf", [found["schema"]])
+    found["schema"] = {"anyOf": [*kinds, _refer(Proven)]}
 
 
 def _refer(kind: type) -> dict[str, str]:

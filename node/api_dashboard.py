@@ -77,7 +77,7 @@ class DashboardRoutes:
         self, prefix: Prefix, committee: CommitteeName = MAIN_COMMITTEE
     ) -> Response:
         """A light proof of how a task ended, as `econode ledger prove` writes it."""
-        place = bytes.fromhex((await self._node.at(committee).status()).committee)
+        place = self._node.at(committee).get_id()
         data = await self._node.proofs.of_task(place, prefix.lower())
         return give_bytes(data)
 

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from node.api_checks import COMMITTEE_CHARS_MAX, Cursor, Prefix
+from node.api_checks import COMMITTEE_CHARS_MAX, Cursor, Prefix, Proof
 from node.api_json import AddRoute, answer, give_bytes
 from node.service import NodeService
 from node.service_evidence import CASES_PER_PAGE_MAX, EvidenceItem, EvidenceList
+from protocols.genesis import MAIN_COMMITTEE
 
 Order = Annotated[
     str | None,
@@ -35,9 +36,13 @@ class EvidenceRoutes:
         """Proven offences that this node knows of, the newest first."""
         return answer(await self._node.evidence.recent(limit, cursor))
 
-    async def _show(self, prefix: Prefix) -> Response:
-        """A proven offence."""
-        return answer(await self._node.evidence.show(prefix.lower()))
+    async def _show(self, prefix: Prefix, proof: Proof = False) -> Response:
+        """A proven offence. With `proof`: the fact that the founding committee punished it."""
+        found = await self._node.evidence.show(prefix.lower())
+        if proof:
+            place = self._node.at(MAIN_COMMITTEE).get_id()
+            return answer(await self._node.proofs.prove(place, "evidence", found.id))
+        return answer(found)
 
     async def _file(self, prefix: Prefix) -> Response:
         """The evidence as a file, for anybody to check."""

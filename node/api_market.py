@@ -7,7 +7,7 @@ from fastapi import Query, Request, Response
 
 from crdt.facts_market import VariableTerms
 from node import service_market as service
-from node.api_checks import PAGE_MAX, CommitteeName, Cursor, Limit, Name
+from node.api_checks import PAGE_MAX, CommitteeName, Cursor, Limit, Name, Proof, invalid
 from node.api_json import AddRoute, answer, parse
 from node.pages import cut_page
 from node.service import NodeService
@@ -74,10 +74,18 @@ class MarketRoutes:
         capability: Name | None = None,
         limit: Limit = 100,
         cursor: Cursor = None,
+        proof: Proof = False,
         committee: CommitteeName = MAIN_COMMITTEE,
     ) -> Response:
-        """Halts of all capabilities or of one, the newest first."""
-        return answer(await self._node.market_of(committee).halts(capability, limit, cursor))
+        """Halts of all capabilities or of one, the newest first. With `proof`: the last halt of
+        one."""
+        found = await self._node.market_of(committee).halts(capability, limit, cursor)
+        if proof:
+            if capability is None or not found.halts:
+                raise invalid("capability", "one that was halted, to prove its last halt")
+            place, id_ = self._node.at(committee).get_id(), found.halts[0].capability
+            return answer(await self._node.proofs.prove(place, "halt", id_))
+        return answer(found)
 
     async def _screens(
         self,
@@ -109,10 +117,15 @@ class MarketRoutes:
         terms = parse(await request.body(), VariableTerms)
         return answer(await self._node.market_of(committee).open_variable(terms))
 
-    async def _variable(self, name: Name, committee: CommitteeName = MAIN_COMMITTEE) -> Response:
-        """A variable by its name or id, also after its end."""
-        market = self._node.market_of(committee)
-        return answer(await market.variable(name))
+    async def _variable(
+        self, name: Name, proof: Proof = False, committee: CommitteeName = MAIN_COMMITTEE
+    ) -> Response:
+        """A variable by its name or id, also after its end. With `proof`: the last facts."""
+        found = await self._node.market_of(committee).variable(name)
+        if proof:
+            place, id_ = self._node.at(committee).get_id(), found.summary.id
+            return answer(await self._node.proofs.prove(place, "variable", id_))
+        return answer(found)
 
     async def _variable_history(
         self,

@@ -6,7 +6,16 @@ import msgspec
 from fastapi import Query, Request, Response
 
 from node import service, service_views
-from node.api_checks import PAGE_MAX, CommitteeName, Cursor, Limit, PeerId, check_peer
+from node.api_checks import (
+    PAGE_MAX,
+    CommitteeName,
+    Cursor,
+    Limit,
+    PeerId,
+    Proof,
+    check_peer,
+    invalid,
+)
 from node.api_json import AddRoute, answer, parse
 from node.pages import cut_page
 from node.service import NodeService
@@ -36,11 +45,18 @@ class StakeRoutes:
         account: PeerId | None = None,
         limit: Limit = PAGE_MAX,
         cursor: Cursor = None,
+        proof: Proof = False,
         committee: CommitteeName = MAIN_COMMITTEE,
     ) -> Response:
-        """Credits of all accounts, or of one; one that never held credits has zeros."""
+        """Credits of all accounts, or of one; one that never held credits has zeros. With `proof`:
+        those of one in the newest certified state."""
         if account is not None:
             check_peer("account", account)
+        if proof:
+            if account is None:
+                raise invalid("account", "given with proof")
+            place = self._node.at(committee).get_id()
+            return answer(await self._node.proofs.prove(place, "account", account))
         return answer(await self._node.at(committee).stake(account, limit, cursor))
 
     async def _facts(
@@ -79,9 +95,13 @@ class StakeRoutes:
         self,
         limit: Limit = PAGE_MAX,
         cursor: Cursor = None,
+        proof: Proof = False,
         committee: CommitteeName = MAIN_COMMITTEE,
     ) -> Response:
-        """The committee now."""
+        """The committee now. With `proof`: the members of the newest certified entry's epoch."""
+        if proof:
+            place = self._node.at(committee).get_id()
+            return answer(await self._node.proofs.prove(place, "members", ""))
         found = await self._node.at(committee).members()
         page, following = cut_page(found.members, lambda each: each.peer_id, limit, cursor)
         return answer(msgspec.structs.replace(found, members=page, next=following))

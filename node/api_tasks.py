@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from node import service
-from node.api_checks import CommitteeName, HexCursor, Prefix
+from node.api_checks import CommitteeName, HexCursor, Prefix, Proof
 from node.api_json import AddRoute, answer, give_bytes, parse
 from node.service import NodeService, TaskState
 from protocols.genesis import MAIN_COMMITTEE
@@ -47,12 +47,24 @@ class TaskRoutes:
         """Tasks, by id."""
         return answer(await self._node.at(committee).tasks(state, limit, cursor))
 
-    async def _show(self, prefix: Prefix, committee: CommitteeName = MAIN_COMMITTEE) -> Response:
-        """A task."""
-        return answer(await self._node.at(committee).task(prefix.lower()))
+    async def _show(
+        self, prefix: Prefix, proof: Proof = False, committee: CommitteeName = MAIN_COMMITTEE
+    ) -> Response:
+        """A task. With `proof`: the last facts about it."""
+        node = self._node.at(committee)
+        task = await node.task(prefix.lower())
+        if proof:
+            return answer(await self._node.proofs.prove(node.get_id(), "task", task.id))
+        return answer(task)
 
-    async def _result(self, prefix: Prefix, committee: CommitteeName = MAIN_COMMITTEE) -> Response:
-        """The output of a task, as raw bytes."""
+    async def _result(
+        self, prefix: Prefix, proof: Proof = False, committee: CommitteeName = MAIN_COMMITTEE
+    ) -> Response:
+        """The output of a task, as raw bytes. With `proof`: the fact that names its SHA-256."""
+        if proof:
+            node = self._node.at(committee)
+            task = await node.task(prefix.lower())
+            return answer(await self._node.proofs.prove(node.get_id(), "result", task.id))
         return give_bytes(await self._node.at(committee).result(prefix.lower()))
 
     async def _answer(

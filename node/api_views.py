@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from node import service_views as service
-from node.api_checks import Amount, CommitteeName, Cursor, Name, PeerId, check_peer
+from node.api_checks import Amount, CommitteeName, Cursor, Name, PeerId, Proof, check_peer, invalid
 from node.api_contract import EVENTS
 from node.api_json import AddRoute, answer
 from node.event_stream import OpenStream
@@ -45,11 +45,18 @@ class ViewRoutes:
         agent: PeerId | None = None,
         limit: Annotated[int, Query(ge=1, le=SCORES_MAX)] = SCORES_MAX,
         cursor: Cursor = None,
+        proof: Proof = False,
         committee: CommitteeName = MAIN_COMMITTEE,
     ) -> Response:
-        """Scores, the best first: of all agents, of one, or of the best `limit`."""
+        """Scores, the best first: of all agents, of one, or of the best `limit`. With `proof`: that
+        of one in the newest certified state."""
         if agent is not None:
             check_peer("agent", agent)
+        if proof:
+            if agent is None:
+                raise invalid("agent", "given with proof")
+            place = self._node.at(committee).get_id()
+            return answer(await self._node.proofs.prove(place, "reputation", agent))
         return answer(await self._node.at(committee).reputation(agent, limit, cursor))
 
     async def _explain(

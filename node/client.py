@@ -315,6 +315,22 @@ class NodeClient(HttpClient):
         response = self._send("POST", "/v1/operations", content=statement)
         return decode(response, service.Accepted)
 
+    def prove(self, about: str, name: str) -> bytes:
+        """What is certified of something, with its proof: the bytes of a `node.proven.Proven`."""
+        paths: dict[str, tuple[str, dict[str, str]]] = {
+            "variable": ("/v1/variables/show", {"name": name}),
+            "halt": ("/v1/market/halts", {"capability": name}),
+            "members": ("/v1/members", {}),
+            "account": ("/v1/stake", {"account": name}),
+            "reputation": ("/v1/reputation", {"agent": name}),
+        }
+        if about not in paths:
+            rest = {"task": "", "result": "/result", "auction": "", "evidence": ""}[about]
+            kind = {"auction": "auctions", "evidence": "evidence"}.get(about, "tasks")
+            paths[about] = (f"/v1/{kind}/{quote(name)}{rest}", {})
+        path, params = paths[about]
+        return self._get(path, {**params, "proof": True}).content
+
     def shutdown(self) -> None:
         self._send("POST", "/v1/shutdown")
 

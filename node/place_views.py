@@ -29,6 +29,9 @@ class PlaceViews:
         self._place = place
         self._committee = place.id
 
+    def get_id(self) -> bytes:
+        return self._committee
+
     async def reputation(
         self, agent: str | None, limit: int | None = None, cursor: str | None = None
     ) -> service.Reputation:

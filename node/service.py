@@ -322,6 +322,10 @@ class Health(Answer, frozen=True):
 class CommitteeService(ViewsService, Protocol):
     """A running node in one of its committees. See NodeService for what holds for all methods."""
 
+    def get_id(self) -> bytes:
+        """The committee's id."""
+        ...
+
     async def status(self) -> Status: ...
 
     async def submit_tasks(

@@ -212,6 +212,9 @@ class FakeNode(FakeViews):
             operation="00" * 32, position=position, fact=service.describe_fact(fact)
         )
 
+    def get_id(self) -> bytes:
+        return bytes(16)
+
     async def status(self) -> service.Status:
         n = len(self._genesis.members)
         return service.Status(
