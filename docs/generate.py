@@ -1,4 +1,5 @@
-"""Write docs/reference-cli.md and docs/reference-metrics.md from what the program itself knows.
+"""Write docs/reference-cli.md, reference-metrics.md and reference-api.md from what the program
+itself knows.
 
 python docs/generate.py          write them
 python docs/generate.py --check  end with 1 if one is not current
@@ -16,7 +17,7 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 COLUMNS = 80
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(DOCS)]
 
 HEAD = """\
 # Command reference
@@ -77,6 +78,15 @@ def generate_metrics() -> str:
     return METRICS_HEAD + "\n".join(lines) + "\n"
 
 
+def generate_api() -> str:
+    """The page of the local API."""
+    import api_page
+
+    from node.api import describe_api
+
+    return api_page.render(describe_api())
+
+
 def generate_commands() -> str:
     """The page of the commands; the same for the same tree."""
     from node.cli import app
@@ -96,7 +106,11 @@ def generate_commands() -> str:
 
 
 def main() -> int:
-    pages = {"reference-cli.md": generate_commands(), "reference-metrics.md": generate_metrics()}
+    pages = {
+        "reference-cli.md": generate_commands(),
+        "reference-metrics.md": generate_metrics(),
+        "reference-api.md": generate_api(),
+    }
     if "--check" in sys.argv[1:]:
         current = [(DOCS / name).exists() and (DOCS / name).read_text() for name in pages]
         return 0 if current == list(pages.values()) else 1

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 import trio
 from fastapi import FastAPI
@@ -34,11 +34,12 @@ from node.api_stake import StakeRoutes
 from node.api_tasks import TaskRoutes
 from node.api_telemetry import TelemetryRoutes
 from node.api_views import ViewRoutes
-from node.event_stream import EventStream, ReadEvents
+from node.event_stream import EventStream, OpenStream, ReadEvents
 from node.idempotency import Idempotent
 from node.problem import Problem
 from node.service import NodeService
 from node.service_evidence import EVIDENCE_BODY_BYTES_MAX
+from node.version import get_version
 from protocols.economy.operations import BLOB_BYTES_MAX, OPERATION_BYTES_MAX
 from protocols.light import BUNDLE_BYTES_MAX
 
@@ -88,23 +89,50 @@ def bind(address: str, port: int) -> socket.socket:
     return listener
 
 
+def make_app(node: NodeService, open_stream: OpenStream) -> FastAPI:
+    """The application with all routes, before the gate."""
+    app = FastAPI(
+        title="Econode",
+        version=get_version(),
+        description="The local API of a node. Send the content of api.token as bearer token.",
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+    )
+    answer_problems(app)
+    add = Contract(app, is_open).add
+    for routes in (
+        NodeRoutes(node),
+        TaskRoutes(node),
+        AuctionRoutes(node),
+        MarketRoutes(node),
+        StakeRoutes(node),
+        CrossingRoutes(node),
+        ViewRoutes(node, open_stream),
+        LogRoutes(node, open_stream),
+        DataRoutes(node, open_stream),
+        EvidenceRoutes(node),
+        DashboardRoutes(node),
+        TelemetryRoutes(node),
+    ):
+        routes.add(add)
+    return app
+
+
+def describe_api() -> dict[str, Any]:
+    """The OpenAPI document of this version, of no node: routes need one when they are asked."""
+    absent = cast(NodeService, None)
+    return make_app(absent, cast(OpenStream, None)).openapi()
+
+
 class Api:
     """The HTTP side of one node. `serve` runs until `stop` is called or it is cancelled."""
 
     def __init__(self, node: NodeService, token: str, limits: Limits = Limits()) -> None:  # noqa: B008
-        self._node = node
         self._stopping = trio.Event()
         self._streams: set[trio.CancelScope] = set()
         self._listener_fd = -1
-        self.app = FastAPI(
-            title="Econode",
-            description="The local API of a node. Send the content of api.token as bearer token.",
-            docs_url=None,  # its page loads scripts from elsewhere
-            redoc_url=None,
-        )
-        answer_problems(self.app)
-        self._add_routes()
-        keyed = Idempotent(self.app, self._node.kept_answers)
+        self.app = make_app(node, self._open_stream)
+        keyed = Idempotent(self.app, node.kept_answers)
         self._guarded = Guard(keyed, token, compute_body_bytes_max, limits)
 
     async def serve(
@@ -136,25 +164,6 @@ class Api:
         self._stopping.set()
         for scope in self._streams:
             scope.cancel()
-
-    def _add_routes(self) -> None:
-        node, open_stream = self._node, self._open_stream
-        add = Contract(self.app, is_open).add
-        for routes in (
-            NodeRoutes(node),
-            TaskRoutes(node),
-            AuctionRoutes(node),
-            MarketRoutes(node),
-            StakeRoutes(node),
-            CrossingRoutes(node),
-            ViewRoutes(node, open_stream),
-            LogRoutes(node, open_stream),
-            DataRoutes(node, open_stream),
-            EvidenceRoutes(node),
-            DashboardRoutes(node),
-            TelemetryRoutes(node),
-        ):
-            routes.add(add)
 
     def _open_stream(self, feed: AbstractContextManager[ReadEvents]) -> EventStream:
         if len(self._streams) >= STREAMS_MAX:

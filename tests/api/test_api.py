@@ -334,7 +334,7 @@ def _read_sources():
 def test_every_method_of_the_protocol_is_served():
     names = {name for name in vars(service.NodeService) if not name.startswith("_")}
     text = _read_sources()
-    assert {name for name in names if f"self._node.{name}" not in text} == set()
+    assert {name for name in names if f"node.{name}" not in text} == set()
 
 
 def test_every_method_of_a_committee_is_served():
