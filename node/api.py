@@ -8,6 +8,7 @@ the server would otherwise wait for them.
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -48,6 +49,9 @@ JSON_BYTES_MAX = 64 * 1024
 STOP_GRACE_S = 0.5
 """Time for answers under way once the server stops."""
 HEADER_BYTES_MAX = 16 * 1024
+STALLED_MS_MAX = 30_000
+"""A connection whose reader takes nothing for so long is closed by the kernel (tcp(7),
+TCP_USER_TIMEOUT): the server waits for it without an end, and an event stream holds its place."""
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +80,8 @@ def bind(address: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sys.platform == "linux":  # elsewhere a reader that stalls keeps its place
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS_MAX)
         listener.bind((address, port))
         listener.listen()  # so that a second process on this port is refused from now on
     except OSError as error:

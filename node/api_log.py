@@ -9,10 +9,15 @@ from node import service
 from node.api_checks import CommitteeName, Position, invalid
 from node.api_contract import EVENTS
 from node.api_json import AddRoute, answer
-from node.event_stream import OpenStream, parse_position
-from node.feeds import feed_entries
+from node.event_stream import OpenStream
+from node.feeds import TOPICS, Start, Topic, feed_topics, parse_event_id
 from node.service import NodeService
 from protocols.genesis import MAIN_COMMITTEE
+
+Topics = Annotated[
+    tuple[Topic, ...],
+    Query(min_length=1, max_length=len(TOPICS), description="Repeat it for more than one."),
+]
 
 
 class LogRoutes:
@@ -48,17 +53,21 @@ class LogRoutes:
         position: Annotated[
             int | None, Query(alias="from", ge=0, le=U63_MAX, description="A position.")
         ] = None,
+        topic: Topics = ("entries",),
         last_event_id: Annotated[str | None, Header(max_length=64)] = None,
         committee: CommitteeName = MAIN_COMMITTEE,
     ) -> Response:
-        """Entries as Server-Sent Events: id = position, data = LogEntry. Starts at `from`, or
-        after the header Last-Event-ID, or with what comes next."""
+        """Server-Sent Events of the topics asked for. From the ledger, with an id: `entry` (data:
+        LogEntry), `task` and `auction` (FactEvent); they start at `from`, or behind the event that
+        the header Last-Event-ID names, or with what comes next. Live, without an id: `peers`
+        (Peers, once) and `peer` (Peer) when its link changes, `views` (ViewsUpdate); they start
+        with the present state."""
         node = self._node.at(committee)
+        start = None if position is None else Start(position)
         if last_event_id is not None:
-            last = parse_position(last_event_id)
-            if last is None:
-                raise invalid("Last-Event-ID", "a position")
-            position = last + 1
-        elif position is None:
-            position = (await node.status()).position + 1
-        return self._open_stream(feed_entries(node, position))
+            start = parse_event_id(last_event_id)
+            if start is None:
+                raise invalid("Last-Event-ID", "the id of an event")
+        if start is None:
+            start = Start((await node.status()).position + 1)
+        return self._open_stream(feed_topics(self._node, node, frozenset(topic), start))

@@ -10,6 +10,7 @@ from crdt.facts import decode_fact, find_epoch_began
 from identity.certificate import Certificate
 from identity.errors import EconodeError
 from node.ledger_file import damaged, open_readonly
+from node.ledger_rows import compute_id_range
 from node.problem import Problem, not_found
 from protocols.light import (
     EPOCHS_MAX,
@@ -155,8 +156,8 @@ class ProofReader:
         marks = ", ".join("?" * len(kinds))
         rows = self._connection.execute(
             f"SELECT task, position, item FROM records WHERE committee = ? AND kind IN ({marks}) "
-            "AND hex(task) LIKE ? || '%' ORDER BY position DESC, item DESC",
-            (self._committee, *kinds, prefix),
+            "AND task BETWEEN ? AND ? ORDER BY position DESC, item DESC",
+            (self._committee, *kinds, *compute_id_range(prefix)),
         )
         found = rows.fetchone()
         if found is None:
@@ -188,8 +189,8 @@ class ProofReader:
         """The task, and the position of the last fact about it."""
         rows = self._connection.execute(
             "SELECT task, max(position) FROM records WHERE committee = ? AND task IS NOT NULL "
-            "AND hex(task) LIKE ? || '%' GROUP BY task LIMIT 2",
-            (self._committee, prefix),
+            "AND task BETWEEN ? AND ? GROUP BY task LIMIT 2",
+            (self._committee, *compute_id_range(prefix)),
         ).fetchall()
         if not rows:
             raise not_found("task", prefix, "`econode task list` shows those that are known here")

@@ -17,6 +17,7 @@ from node.ledger_rows import (
     FactProof,
     FactRow,
     LedgerError,
+    compute_id_range,
     decode_list,
 )
 from node.ledger_states import SELECT_GAPS, StoredState, read_checkpoint
@@ -301,8 +302,8 @@ class LedgerReader:
     async def find_tasks(self, committee: bytes, prefix: str) -> list[TaskRow]:
         """At most two tasks whose id in hex begins with `prefix`."""
         rows = await self._fetch(
-            "SELECT * FROM tasks WHERE committee = ? AND hex(task) LIKE ? || '%' LIMIT 2",
-            *(committee, prefix),
+            "SELECT * FROM tasks WHERE committee = ? AND task BETWEEN ? AND ? LIMIT 2",
+            *(committee, *compute_id_range(prefix)),
         )
         return [TaskRow(*row[1:]) for row in rows]
 
@@ -341,8 +342,8 @@ class LedgerReader:
     async def find_auctions(self, committee: bytes, prefix: str) -> list[AuctionRow]:
         """At most two general auctions whose id in hex begins with `prefix`."""
         rows = await self._fetch(
-            "SELECT * FROM auctions WHERE committee = ? AND hex(auction) LIKE ? || '%' LIMIT 2",
-            *(committee, prefix),
+            "SELECT * FROM auctions WHERE committee = ? AND auction BETWEEN ? AND ? LIMIT 2",
+            *(committee, *compute_id_range(prefix)),
         )
         return [AuctionRow(*row[1:]) for row in rows]
 

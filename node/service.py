@@ -280,6 +280,17 @@ class LogEntry(Answer, frozen=True):
     facts: tuple[FactDocument, ...]
 
 
+class FactEvent(Answer, frozen=True):
+    """One event about a task or an auction, by its id: the fact at `item` of the entry at
+    `position`."""
+
+    id: str
+    position: int
+    item: int
+    time_ms: int
+    fact: FactDocument
+
+
 class Gap(Answer, frozen=True):
     """Positions `start` to `end` of a log: this node fetched the state at `end` instead."""
 
