@@ -41,7 +41,7 @@ from protocols.economy.operations import (
 from protocols.economy.operations_tasks import AcceptWork, CancelTask
 from protocols.messages import Submit
 from protocols.requests import parse_request
-from protocols.step import Send, Step
+from protocols.step import Certified, Send, Step
 
 OwnFact = facts.MemberJoined | facts.MemberLeft | facts.Bonded | facts.UnbondingBegan
 RESULT_SECONDS_MAX = 60.0
@@ -56,6 +56,7 @@ class PlaceService(PlaceViews):
         super().__init__(place)
         self._executed = trio.Event()
         self._certified = trio.Event()
+        self._proven = place.seat.core.heads.certified
         place.node.driver.add_listener(place.id, self)
 
     # --- the driver's listener ----------------------------------------------------------------
@@ -68,13 +69,15 @@ class PlaceService(PlaceViews):
     def on_transferred(self, _: object) -> None:
         self.on_executed(_)
 
-    def on_certified(self, _: object) -> None:
+    def on_certified(self, certified: Certified) -> None:
+        self._proven = certified.position
         self._certified.set()
         self._certified = trio.Event()
 
     async def wait_certified(self, position: int) -> None:
-        """Until the entry at `position` is proven by a certificate that the ledger holds."""
-        while self._place.seat.core.heads.certified < position:
+        """Until the entry at `position` is proven by a certificate that the ledger holds: the core
+        knows it earlier."""
+        while self._proven < position:
             await self._certified.wait()
         await self._node.ledger.flush()
 

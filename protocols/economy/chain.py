@@ -1,6 +1,6 @@
 """The committee's log on top of its economy: what a consensus core executes batches on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from crdt import log
 from crdt.auctions import AuctionRow
@@ -59,6 +59,9 @@ class Chain:
 
     def admit(self, signer: bytes, operation: Operation) -> str | None:
         return self.state.admit(signer, operation)
+
+    def awaits_company(self, requests: Iterable[Request]) -> bool:
+        return self.state.awaits_company((r.signer, r.operation) for r in requests)
 
     def execute(
         self, seq: int, time_ms: int, digest: bytes, requests: Sequence[Request]

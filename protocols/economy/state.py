@@ -5,7 +5,7 @@ floats, no order of a set. Members that executed the same batches hold the same 
 digest is what a checkpoint certifies. The life of a task is told in docs/protocol-economy.md.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from crdt.auctions import AuctionRow
@@ -21,6 +21,7 @@ from protocols.economy import (
     bonds,
     borders,
     committees,
+    company,
     contracts,
     leases,
     lifecycle,
@@ -152,6 +153,10 @@ class EconomyState:
     def admit(self, signer: bytes, operation: Operation) -> str | None:
         """Why `operation` is not worth ordering now, in one word; None when it is."""
         return accounts.find_obstacle(self._books, signer, operation)
+
+    def awaits_company(self, operations: Iterable[tuple[bytes, Operation]]) -> bool:
+        """True while these are only a part of what several parties are about to say at once."""
+        return company.awaits_company(self._books, operations)
 
     def next_nonce(self, account: bytes) -> int:
         return self._books.nonces.get(account, 0) + 1
