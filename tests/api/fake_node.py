@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 import trio
+from fake_answers import FakeAnswers
 from fake_auctions import FakeAuctions
+from fake_crossings import FakeCrossings
 from fake_market import FakeMarket
 from fake_proofs import FakeProofs
 from fake_views import CAPABILITY, FakeViews, parse_peer
@@ -28,61 +30,14 @@ from node import service
 from node.api import Api, bind
 from node.config import Config
 from node.config_file import load_config
-from node.crossing_answers import (
-    Crossing,
-    CrossingRequest,
-    Crossings,
-    Funding,
-    FundingRequest,
-    Fundings,
-)
 from node.data import LogData
 from node.home import Home, NodeInfo
-from node.idempotency import KeptAnswer
 from node.pages import cut_page
 from node.problem import Problem, not_found
 from node.task_options import PLAIN, TaskOptions
 from protocols.committee import compute_faults, compute_quorum
 from protocols.genesis import Genesis
 from tests.ledger.peer_logs import PeerLogs
-
-
-class FakeCrossings:
-    """Implements node.crossing_answers.CrossingService: one committee has no neighbours."""
-
-    async def export(self, wanted: CrossingRequest) -> Crossing:
-        raise Problem("no-border", f"no border to {wanted.to_committee}", status=409)
-
-    async def crossing(self, operation: str) -> Crossing:
-        raise not_found("transfer", operation)
-
-    async def crossings(self) -> Crossings:
-        return Crossings(borders=(), crossings=())
-
-    async def fund_tasks(self, wanted: FundingRequest) -> Funding:
-        raise Problem("no-border", f"no border to {wanted.funded_by}", status=409)
-
-    async def funding(self, prefix: str) -> Funding:
-        raise not_found("funding", prefix)
-
-    async def fundings(self) -> Fundings:
-        return Fundings(fundings=())
-
-
-class FakeAnswers:
-    """Implements node.idempotency.AnswerStore, in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, KeptAnswer] = {}
-
-    async def read(self, key: str) -> KeptAnswer | None:
-        return self.kept.get(key)
-
-    async def write(self, key: str, kept: KeptAnswer | None) -> None:
-        if kept is None:
-            del self.kept[key]
-        else:
-            self.kept[key] = kept
 
 
 class FakeNode(FakeViews):
