@@ -1,7 +1,7 @@
 # Everything a person or CI does with Econode; `make` lists it. Needs Python 3.11 to 3.13 with venv.
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev setup-market test test-full lint types browser-test check devnet bench sim-nightly market-nightly fuzz-nightly lock debian-test image-test clean alerts-check
+.PHONY: help setup setup-dev setup-market test test-full lint types api-test browser-test check devnet bench sim-nightly market-nightly fuzz-nightly lock debian-test image-test clean alerts-check
 
 BIN = .venv/bin
 ARGS =
@@ -52,6 +52,9 @@ lint: setup-dev ## Check style and formatting
 
 browser-test: setup-dev .venv/browser.stamp ## Test the dashboard in a headless Chromium, if the system has one
 	@$(BIN)/python -m pytest tests/browser $(ARGS)
+
+api-test: setup-dev ## Ask the local API 2,000 made-up requests; ECONODE_API_CASES sets how many
+	@$(BIN)/python -m pytest -s tests/api/test_contract.py $(ARGS)
 
 types: setup-dev ## Check types
 	@$(BIN)/mypy

@@ -17,7 +17,7 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 COLUMNS = 80
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(DOCS)]
 
 HEAD = """\
 # Command reference
@@ -76,6 +76,15 @@ def generate_metrics() -> str:
     rows.append((COMMIT_LATENCY, "histogram", "", COMMIT_LATENCY_HELP))
     lines = [f"| `{name}` | {kind} | {labels} | {text} |" for name, kind, labels, text in rows]
     return METRICS_HEAD + "\n".join(lines) + "\n"
+
+
+def generate_api() -> str:
+    """The page of the local API."""
+    import api_page
+
+    from node.api import describe_api
+
+    return api_page.render(describe_api())
 
 
 def generate_commands() -> str:
@@ -183,6 +192,7 @@ def main() -> int:
         "reference-metrics.md": generate_metrics(),
         "reference-logs.md": generate_logs(),
         "anomalies.md": generate_anomalies(),
+        "reference-api.md": generate_api(),
     }
     if "--check" in sys.argv[1:]:
         current = [(DOCS / name).exists() and (DOCS / name).read_text() for name in pages]

@@ -10,8 +10,8 @@ from pathlib import Path
 from fastapi import Request, Response
 
 import node
-from node.api_checks import check_prefix
-from node.api_json import AddRoute, answer
+from node.api_checks import CommitteeName, Prefix
+from node.api_json import AddRoute, answer, give_bytes
 from node.problem import not_found
 from node.proofs import ProofChecked
 from node.service import NodeService
@@ -54,10 +54,10 @@ class DashboardRoutes:
         }
 
     def add(self, route: AddRoute) -> None:
-        route("GET", PAGE, self._page, bytes)
+        route("GET", PAGE, self._page, bytes, media=_TYPES[".html"])
         route("GET", FILES + "{name}", self._file, bytes)
-        route("GET", "/v1/tasks/{prefix}/proof", self._prove_task, bytes)
-        route("POST", "/v1/proofs/verify", self._check_proof, ProofChecked)
+        route("GET", "/v1/tasks/{prefix}/proof", self._prove_task, bytes, problems=(409,))
+        route("POST", "/v1/proofs/verify", self._check_proof, ProofChecked, body=bytes)
 
     async def _page(self) -> Response:
         """The dashboard, for a browser."""
@@ -73,11 +73,13 @@ class DashboardRoutes:
         data, kind = self._files[name]
         return Response(data, media_type=kind, headers=_HEADERS)
 
-    async def _prove_task(self, prefix: str, committee: str = MAIN_COMMITTEE) -> Response:
+    async def _prove_task(
+        self, prefix: Prefix, committee: CommitteeName = MAIN_COMMITTEE
+    ) -> Response:
         """A light proof of how a task ended, as `econode ledger prove` writes it."""
-        place = bytes.fromhex((await self._node.at(committee).status()).committee)
-        data = await self._node.proofs.of_task(place, check_prefix(prefix))
-        return Response(data, media_type="application/octet-stream")
+        place = self._node.at(committee).get_id()
+        data = await self._node.proofs.of_task(place, prefix.lower())
+        return give_bytes(data)
 
     async def _check_proof(self, request: Request) -> Response:
         """What a light proof (body: its bytes) proves to whoever trusts this node's genesis."""

@@ -1,26 +1,28 @@
-"""What all routes of the local API share: their kind, and structs to JSON and back."""
+"""What all routes of the local API share: structs to JSON and back."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from fastapi import Response
 
+from node.api_contract import AddRoute as AddRoute
 from node.problem import Problem
 
 T = TypeVar("T")
-AddRoute = Callable[[str, str, Callable[..., Any], type], None]
-"""Adds a route: method, path, handler, struct of the answer (`bytes` where it is none)."""
 
 
 def answer(value: msgspec.Struct) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
+def give_bytes(data: bytes) -> Response:
+    return Response(data, media_type="application/octet-stream")
+
+
 def parse(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         message, _, path = str(error).partition(" - at ")
         raise Problem(
             "invalid-request",

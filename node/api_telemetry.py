@@ -24,8 +24,8 @@ class TelemetryRoutes:
         self._node = node
 
     def add(self, route: AddRoute) -> None:
-        route("GET", "/metrics", self._metrics, bytes)
-        route("GET", "/ready", self._ready, Ready)
+        route("GET", "/metrics", self._metrics, bytes, media=CONTENT_TYPE_LATEST)
+        route("GET", "/ready", self._ready, Ready, others=(503,))
 
     async def _metrics(self) -> Response:
         """Metrics in the text format of Prometheus; docs/reference-metrics.md tells each."""

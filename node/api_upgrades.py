@@ -3,6 +3,7 @@
 from fastapi import Request, Response
 
 from node import service_upgrades as service
+from node.api_checks import CommitteeName
 from node.api_json import AddRoute, answer, parse
 from node.service import Executed, NodeService
 from protocols.genesis import MAIN_COMMITTEE
@@ -16,13 +17,15 @@ class UpgradeRoutes:
 
     def add(self, route: AddRoute) -> None:
         route("GET", "/v1/upgrades", self._upgrades, service.Upgrades)
-        route("POST", "/v1/upgrades/consents", self._consent, Executed)
+        route("POST", "/v1/upgrades/consents", self._consent, Executed, body=service.UpgradeRequest)
 
-    async def _upgrades(self, committee: str = MAIN_COMMITTEE) -> Response:
+    async def _upgrades(self, committee: CommitteeName = MAIN_COMMITTEE) -> Response:
         """Which version of the semantics holds, and which ones the members' programs execute."""
         return answer(await self._node.upgrades_of(committee).upgrades())
 
-    async def _consent(self, request: Request, committee: str = MAIN_COMMITTEE) -> Response:
+    async def _consent(
+        self, request: Request, committee: CommitteeName = MAIN_COMMITTEE
+    ) -> Response:
         """Consent to a version (body: UpgradeRequest); answers once it is executed."""
         wanted = parse(await request.body(), service.UpgradeRequest)
         return answer(await self._node.upgrades_of(committee).consent(wanted.semantics))

@@ -32,6 +32,7 @@ from node.commands import (
     market,
     member,
     network,
+    proof,
     reputation,
     stake,
     task,
@@ -110,6 +111,7 @@ app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
 app.add_typer(auction.app, name="auction")
 app.add_typer(market.app, name="market")
+app.add_typer(proof.app, name="proof")
 app.add_typer(variable.app, name="variable")
 app.add_typer(stake.stake_app, name="stake")
 app.add_typer(backup.app, name="ledger")

@@ -2,18 +2,16 @@
 
 import base64
 import contextlib
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from copy import copy
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
-import msgspec
 
 from node import service, service_data, service_upgrades, service_views
 from node.client_auctions import AuctionClient
+from node.client_http import CONNECT_S_MAX, HttpClient, decode, quote
 from node.client_market import MarketClient
 from node.crossing_answers import (
     Crossing,
@@ -23,16 +21,11 @@ from node.crossing_answers import (
     FundingRequest,
     Fundings,
 )
-from node.home import Home, NodeInfo
+from node.home import Home
 from node.problem import Problem
 from node.service_evidence import EvidenceItem, EvidenceList
 from node.task_options import PLAIN, TaskOptions
-from protocols.genesis import MAIN_COMMITTEE
 
-CONNECT_S_MAX = 3.0
-ANSWER_S_MAX = 60.0
-SILENCE_S_MAX = 60.0
-"""An event stream sends a heartbeat every 15 s; one that is silent longer is dead."""
 RECONNECT_S = 0.5
 
 T = TypeVar("T")
@@ -80,58 +73,29 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-class NodeClient:
-    """One method for each of the API's routes. Failures are Problems, as the API sent them.
-
-    What is asked of a committee is asked of `committee`, by name or id; `at` gives the client of
-    another one, with the same connection.
-    """
-
-    def __init__(self, info: NodeInfo, token: str, committee: str = MAIN_COMMITTEE) -> None:
-        self.info = info
-        self.committee = committee
-        host = f"[{info.api_address}]" if ":" in info.api_address else info.api_address
-        self._http = httpx.Client(
-            base_url=f"http://{host}:{info.api_port}",
-            timeout=httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX),
-            trust_env=False,  # a proxy variable must not carry the token away
-        )
-        self._headers = {"authorization": f"Bearer {token}"}
-
-    def at(self, committee: str) -> "NodeClient":
-        other = copy(self)
-        other.committee = committee
-        return other
-
-    def close(self) -> None:
-        self._http.close()
-
-    def __enter__(self) -> "NodeClient":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+class NodeClient(HttpClient):
+    """One method for each of the API's routes."""
 
     def health(self) -> service.Health:
         response = self._send("GET", "/health", timeout=CONNECT_S_MAX, headers={})
-        return _decode(response, service.Health)
+        return decode(response, service.Health)
 
     def status(self) -> service.Status:
-        return _decode(self._send("GET", "/v1/status"), service.Status)
+        return decode(self._send("GET", "/v1/status"), service.Status)
 
     def peers(self) -> service.Peers:
-        return _decode(self._send("GET", "/v1/peers"), service.Peers)
+        return decode(self._send("GET", "/v1/peers"), service.Peers)
 
     @property
     def auctions(self) -> AuctionClient:
-        return AuctionClient(self._get, self._post, _decode, _quote)
+        return AuctionClient(self._get, self._post, decode, quote)
 
     @property
     def market(self) -> MarketClient:
-        return MarketClient(self._get, self._post, _decode)
+        return MarketClient(self._get, self._post, decode)
 
     def put_blob(self, data: bytes) -> service.BlobStored:
-        return _decode(self._send("PUT", "/v1/blobs", content=data), service.BlobStored)
+        return decode(self._send("PUT", "/v1/blobs", content=data), service.BlobStored)
 
     def submit_tasks(
         self,
@@ -143,26 +107,26 @@ class NodeClient:
         batch = service.TaskBatch(
             tasks=tuple(tasks), budget=budget, duration_ms=duration_ms, options=options
         )
-        return _decode(self._post("/v1/tasks", batch), service.TasksSubmitted)
+        return decode(self._post("/v1/tasks", batch), service.TasksSubmitted)
 
     def tasks(
         self, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> service.TaskPage:
         params = {"state": state, "limit": limit, "cursor": cursor}
-        return _decode(self._get("/v1/tasks", params), service.TaskPage)
+        return decode(self._get("/v1/tasks", params), service.TaskPage)
 
     def answer_task(self, prefix: str, paid_ppm: int) -> service.Task:
         body = service.TaskAnswer(paid_ppm=paid_ppm)
-        return _decode(self._post(f"/v1/tasks/{_quote(prefix)}/answer", body), service.Task)
+        return decode(self._post(f"/v1/tasks/{quote(prefix)}/answer", body), service.Task)
 
     def cancel_task(self, prefix: str) -> service.Task:
-        return _decode(self._post(f"/v1/tasks/{_quote(prefix)}/cancel"), service.Task)
+        return decode(self._post(f"/v1/tasks/{quote(prefix)}/cancel"), service.Task)
 
     def task(self, prefix: str) -> service.Task:
-        return _decode(self._get(f"/v1/tasks/{_quote(prefix)}"), service.Task)
+        return decode(self._get(f"/v1/tasks/{quote(prefix)}"), service.Task)
 
     def result(self, prefix: str) -> bytes:
-        return self._get(f"/v1/tasks/{_quote(prefix)}/result").content
+        return self._get(f"/v1/tasks/{quote(prefix)}/result").content
 
     def views(self) -> tuple[int, bytes]:
         """(position, Yjs v1 update) of the views of the committee's log."""
@@ -180,18 +144,18 @@ class NodeClient:
             self.health()
 
     def stake(self, account: str | None = None) -> service.Stake:
-        return _decode(self._get("/v1/stake", {"account": account}), service.Stake)
+        return decode(self._get("/v1/stake", {"account": account}), service.Stake)
 
     def transfer(self, to: str, amount: int) -> service.Executed:
         body = service.Transfer(to=to, amount=amount)
-        return _decode(self._post("/v1/transfers", body), service.Executed)
+        return decode(self._post("/v1/transfers", body), service.Executed)
 
     def export(self, to: str, amount: int, to_committee: str) -> Crossing:
         body = CrossingRequest(to=to, amount=amount, to_committee=to_committee)
-        return _decode(self._post("/v1/crossings", body), Crossing)
+        return decode(self._post("/v1/crossings", body), Crossing)
 
     def crossing(self, operation: str) -> Crossing:
-        return _decode(self._get(f"/v1/crossings/{_quote(operation)}"), Crossing)
+        return decode(self._get(f"/v1/crossings/{quote(operation)}"), Crossing)
 
     def fund_tasks(
         self,
@@ -208,47 +172,47 @@ class NodeClient:
             funded_by=funded_by,
             options=options,
         )
-        return _decode(self._post("/v1/fundings", body), Funding)
+        return decode(self._post("/v1/fundings", body), Funding)
 
     def funding(self, prefix: str) -> Funding:
-        return _decode(self._get(f"/v1/fundings/{_quote(prefix)}"), Funding)
+        return decode(self._get(f"/v1/fundings/{quote(prefix)}"), Funding)
 
     def fundings(self) -> Fundings:
-        return _decode(self._get("/v1/fundings"), Fundings)
+        return decode(self._get("/v1/fundings"), Fundings)
 
     def crossings(self) -> Crossings:
-        return _decode(self._get("/v1/crossings"), Crossings)
+        return decode(self._get("/v1/crossings"), Crossings)
 
     def bond(self, amount: int) -> service.Executed:
-        return _decode(self._post("/v1/bonds", service.Bond(amount=amount)), service.Executed)
+        return decode(self._post("/v1/bonds", service.Bond(amount=amount)), service.Executed)
 
     def unbond(self, amount: int) -> service.Executed:
-        return _decode(self._post("/v1/unbondings", service.Bond(amount=amount)), service.Executed)
+        return decode(self._post("/v1/unbondings", service.Bond(amount=amount)), service.Executed)
 
     def members(self) -> service.Members:
-        return _decode(self._get("/v1/members"), service.Members)
+        return decode(self._get("/v1/members"), service.Members)
 
     def join_committee(self, bond: int | None = None) -> service.Executed:
-        return _decode(self._post("/v1/members/join", service.Join(bond=bond)), service.Executed)
+        return decode(self._post("/v1/members/join", service.Join(bond=bond)), service.Executed)
 
     def leave_committee(self) -> service.Executed:
-        return _decode(self._send("POST", "/v1/members/leave"), service.Executed)
+        return decode(self._send("POST", "/v1/members/leave"), service.Executed)
 
     def upgrades(self) -> service_upgrades.Upgrades:
-        return _decode(self._get("/v1/upgrades"), service_upgrades.Upgrades)
+        return decode(self._get("/v1/upgrades"), service_upgrades.Upgrades)
 
     def consent_upgrade(self, version: int) -> service.Executed:
         body = service_upgrades.UpgradeRequest(semantics=version)
-        return _decode(self._post("/v1/upgrades/consents", body), service.Executed)
+        return decode(self._post("/v1/upgrades/consents", body), service.Executed)
 
     def reputation(self, agent: str | None = None, limit: int | None = None) -> service.Reputation:
         params = {"agent": agent, "limit": limit}
-        return _decode(self._get("/v1/reputation", params), service.Reputation)
+        return decode(self._get("/v1/reputation", params), service.Reputation)
 
     def explain(self, agent: str, snapshots: int = 10) -> service_views.Explanation:
         params = {"agent": agent, "snapshots": snapshots}
         answer = self._get("/v1/reputation/explanation", params)
-        return _decode(answer, service_views.Explanation)
+        return decode(answer, service_views.Explanation)
 
     def find_cards(
         self,
@@ -266,19 +230,19 @@ class NodeClient:
             "price_max": price_max,
             "limit": limit,
         }
-        return _decode(self._get("/v1/directory", params), service_views.Cards)
+        return decode(self._get("/v1/directory", params), service_views.Cards)
 
     def card(self, agent: str) -> service_views.Card:
-        return _decode(self._get("/v1/directory/card", {"agent": agent}), service_views.Card)
+        return decode(self._get("/v1/directory/card", {"agent": agent}), service_views.Card)
 
     def stake_facts(
         self, account: str, limit: int = 20, cursor: str | None = None
     ) -> service_views.StakeFacts:
         params = {"account": account, "limit": limit, "cursor": cursor}
-        return _decode(self._get("/v1/stake/facts", params), service_views.StakeFacts)
+        return decode(self._get("/v1/stake/facts", params), service_views.StakeFacts)
 
     def capabilities(self) -> service.Capabilities:
-        return _decode(self._get("/v1/capabilities"), service.Capabilities)
+        return decode(self._get("/v1/capabilities"), service.Capabilities)
 
     def set_data(self, namespace: str, key: str, value: bytes | None) -> service_data.DataWritten:
         """Set a value of the node's own, or (None) remove it."""
@@ -287,13 +251,13 @@ class NodeClient:
             answer = self._send("DELETE", "/v1/data", params=params)
         else:
             answer = self._send("PUT", "/v1/data", params=params, content=value)
-        return _decode(answer, service_data.DataWritten)
+        return decode(answer, service_data.DataWritten)
 
     def get_data(
         self, namespace: str, key: str, peer: str | None = None, cursor: str | None = None
     ) -> service_data.DataPage:
         params = {"namespace": namespace, "key": key, "peer": peer, "cursor": cursor}
-        return _decode(self._get("/v1/data", params), service_data.DataPage)
+        return decode(self._get("/v1/data", params), service_data.DataPage)
 
     def list_data(
         self,
@@ -303,7 +267,7 @@ class NodeClient:
         limit: int = 100,
     ) -> service_data.DataKeys:
         params = {"namespace": namespace, "peer": peer, "cursor": cursor, "limit": limit}
-        return _decode(self._get("/v1/data/keys", params), service_data.DataKeys)
+        return decode(self._get("/v1/data/keys", params), service_data.DataKeys)
 
     def watch_data(
         self, namespace: str, key: str, peer: str | None = None
@@ -322,10 +286,10 @@ class NodeClient:
 
     def facts(self, position: int = 0, limit: int = 100) -> service.LogPage:
         params = {"from": position, "limit": limit}
-        return _decode(self._get("/v1/facts", params), service.LogPage)
+        return decode(self._get("/v1/facts", params), service.LogPage)
 
     def committees(self) -> service.Committees:
-        return _decode(self._send("GET", "/v1/committees"), service.Committees)
+        return decode(self._send("GET", "/v1/committees"), service.Committees)
 
     def form_committee(
         self, name: str, members: Sequence[str], bond: int, free: int, duration_ms: int
@@ -333,32 +297,46 @@ class NodeClient:
         body = service.FormRequest(
             name=name, members=tuple(members), bond=bond, free=free, duration_ms=duration_ms
         )
-        return _decode(self._post("/v1/committees", body), service.Executed)
+        return decode(self._post("/v1/committees", body), service.Executed)
 
     def consent_committee(self, committee: str) -> service.Executed:
         """`committee` is the proposal's id."""
         body = service.ConsentRequest(committee=committee)
-        return _decode(self._post("/v1/committees/consents", body), service.Executed)
+        return decode(self._post("/v1/committees/consents", body), service.Executed)
 
     def list_evidence(self, limit: int = 100) -> EvidenceList:
-        return _decode(self._get("/v1/evidence", {"limit": limit}), EvidenceList)
+        return decode(self._get("/v1/evidence", {"limit": limit}), EvidenceList)
 
     def show_evidence(self, prefix: str) -> EvidenceItem:
-        return _decode(self._get(f"/v1/evidence/{_quote(prefix)}"), EvidenceItem)
+        return decode(self._get(f"/v1/evidence/{quote(prefix)}"), EvidenceItem)
 
     def get_evidence_file(self, prefix: str) -> bytes:
-        return self._get(f"/v1/evidence/{_quote(prefix)}/file").content
+        return self._get(f"/v1/evidence/{quote(prefix)}/file").content
 
     def submit_evidence(self, data: bytes, committee: str | None = None) -> EvidenceItem:
         """`data` is a file's; `committee` is the one that is to punish, where several can."""
         params = {} if committee is None else {"order_in": committee}
-        return _decode(
-            self._send("POST", "/v1/evidence", content=data, params=params), EvidenceItem
-        )
+        return decode(self._send("POST", "/v1/evidence", content=data, params=params), EvidenceItem)
 
     def submit_operation(self, statement: bytes) -> service.Accepted:
         response = self._send("POST", "/v1/operations", content=statement)
-        return _decode(response, service.Accepted)
+        return decode(response, service.Accepted)
+
+    def prove(self, about: str, name: str) -> bytes:
+        """What is certified of something, with its proof: the bytes of a `node.proven.Proven`."""
+        paths: dict[str, tuple[str, dict[str, str]]] = {
+            "variable": ("/v1/variables/show", {"name": name}),
+            "halt": ("/v1/market/halts", {"capability": name}),
+            "members": ("/v1/members", {}),
+            "account": ("/v1/stake", {"account": name}),
+            "reputation": ("/v1/reputation", {"agent": name}),
+        }
+        if about not in paths:
+            rest = {"task": "", "result": "/result", "auction": "", "evidence": ""}[about]
+            kind = {"auction": "auctions", "evidence": "evidence"}.get(about, "tasks")
+            paths[about] = (f"/v1/{kind}/{quote(name)}{rest}", {})
+        path, params = paths[about]
+        return self._get(path, {**params, "proof": True}).content
 
     def shutdown(self) -> None:
         self._send("POST", "/v1/shutdown")
@@ -377,91 +355,3 @@ class NodeClient:
                     position = entry.position + 1
             time.sleep(RECONNECT_S)
             self.health()
-
-    def _stream(self, path: str, params: dict[str, Any], kind: type[T]) -> Iterator[T]:
-        given = {key: value for key, value in params.items() if value is not None}
-        given["committee"] = self.committee
-        timeout = httpx.Timeout(SILENCE_S_MAX, connect=CONNECT_S_MAX)
-        with self._http.stream(
-            "GET", path, params=given, headers=self._headers, timeout=timeout
-        ) as response:
-            if response.status_code >= 400:
-                response.read()
-                raise _read_problem(response)
-            for line in response.iter_lines():
-                if line.startswith("data: "):
-                    yield _decode_json(line[6:].encode(), kind)
-
-    def _get(self, path: str, params: dict[str, Any] | None = None) -> httpx.Response:
-        given = {key: value for key, value in (params or {}).items() if value is not None}
-        return self._send("GET", path, params=given)
-
-    def _post(
-        self,
-        path: str,
-        body: msgspec.Struct | None = None,
-        params: dict[str, Any] | None = None,
-    ) -> httpx.Response:
-        content = b"" if body is None else msgspec.json.encode(body)
-        return self._send("POST", path, content=content, params=params or {})
-
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        options.setdefault("headers", self._headers)
-        if path != "/health":
-            options["params"] = {**options.get("params", {}), "committee": self.committee}
-        try:
-            response = self._http.request(method, path, **options)
-        except httpx.TimeoutException:
-            raise Problem(
-                "timeout",
-                f"the node did not answer {method} {path} in time",
-                where=str(self._http.base_url),
-                remedy="try again; `econode status` shows whether its committee makes progress",
-                status=504,
-            ) from None
-        except httpx.TransportError as error:
-            raise Problem(
-                "not-running",
-                f"the node cannot be reached: {error}",
-                where=str(self._http.base_url),
-                remedy="see whether it still runs: econode status",
-                status=503,
-            ) from None
-        if response.status_code >= 400:
-            raise _read_problem(response)
-        return response
-
-
-def _quote(prefix: str) -> str:
-    """An id's prefix as a path segment; anything else is refused before it is sent."""
-    if not prefix.isalnum() or not prefix.isascii():
-        raise Problem(
-            "invalid-request",
-            f"{prefix!r} is not an id",
-            remedy="`econode task list` or `auction list` shows the ids; first digits are enough",
-        )
-    return prefix
-
-
-def _read_problem(response: httpx.Response) -> Problem:
-    try:
-        document = json.loads(response.content)
-    except ValueError:
-        document = None
-    return Problem.from_document(document, response.status_code)
-
-
-def _decode(response: httpx.Response, kind: type[T]) -> T:
-    return _decode_json(response.content, kind)
-
-
-def _decode_json(data: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
-        raise Problem(
-            "unexpected-answer",
-            f"the node's answer is not a {kind.__name__}: {error}",
-            remedy="use the command and the node of one version",
-            status=502,
-        ) from None

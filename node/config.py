@@ -95,6 +95,23 @@ class ApiSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
             " that many nodes fit on one machine."
         ),
     ] = 0
+    requests_per_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="More requests a second are refused with 429, after a burst of twice as"
+            " many: a program gone wild must not starve the committee's work in the same process.",
+        ),
+    ] = 1_000
+    requests_under_way_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Requests at once, event streams among them; more are refused with 429.",
+        ),
+    ] = 256
 
 
 class Agent(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

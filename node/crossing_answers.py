@@ -59,6 +59,7 @@ class Crossings(Answer, frozen=True):
 
     borders: tuple[Border, ...]
     crossings: tuple[Crossing, ...]
+    next: str | None = None
 
 
 class CrossingRequest(Answer, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +97,7 @@ class Fundings(Answer, frozen=True):
     """The last ones, the oldest first."""
 
     fundings: tuple[Funding, ...]
+    next: str | None = None
 
 
 class FundingRequest(Answer, frozen=True, forbid_unknown_fields=True):

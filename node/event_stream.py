@@ -20,8 +20,9 @@ ReadEvents = Callable[[], Awaitable[bytes]]
 class EventStream(Response):
     """Events until either side ends it; `feed` is entered when it begins and left at the end.
 
-    Nothing is buffered here for a slow reader: the feed is read at its pace. `streams` holds its
-    cancel scope from the moment it is made until it has ended.
+    Nothing is buffered here for a slow reader: the feed is read at its pace. One that takes nothing
+    loses its connection (`node.api.STALLED_MS_MAX`). `streams` holds its cancel scope from the
+    moment it is made until it has ended.
     """
 
     media_type = "text/event-stream"

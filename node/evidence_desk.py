@@ -11,6 +11,7 @@ from crdt.replica import ReplicaFull
 from identity.errors import InvalidBytes
 from identity.keys import compute_peer_id
 from node.docket import Case
+from node.pages import cut_page
 from node.place import Place
 from node.problem import Problem, not_found
 from node.service_evidence import EvidenceItem, EvidenceList, EvidenceState, Punishment
@@ -32,11 +33,12 @@ class EvidenceDesk:
         self._node = node
         self._order = order
 
-    async def recent(self, limit: int) -> EvidenceList:
+    async def recent(self, limit: int, cursor: str | None = None) -> EvidenceList:
         known = self._list_known()
         slashes = await self._read_slashes()
-        found = tuple(self._describe(case, slashes) for case in known[:limit])
-        return EvidenceList(evidence=found, total=len(known))
+        page, following = cut_page(known, lambda case: case.claim.id.hex(), limit, cursor)
+        found = tuple(self._describe(case, slashes) for case in page)
+        return EvidenceList(evidence=found, total=len(known), next=following)
 
     async def show(self, prefix: str) -> EvidenceItem:
         return self._describe(self._find(prefix), await self._read_slashes())

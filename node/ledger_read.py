@@ -17,6 +17,7 @@ from node.ledger_rows import (
     FactProof,
     FactRow,
     LedgerError,
+    compute_id_range,
     decode_list,
 )
 from node.ledger_states import SELECT_GAPS, StoredState, read_checkpoint
@@ -302,8 +303,8 @@ class LedgerReader:
     async def find_tasks(self, committee: bytes, prefix: str) -> list[TaskRow]:
         """At most two tasks whose id in hex begins with `prefix`."""
         rows = await self._fetch(
-            "SELECT * FROM tasks WHERE committee = ? AND hex(task) LIKE ? || '%' LIMIT 2",
-            *(committee, prefix),
+            "SELECT * FROM tasks WHERE committee = ? AND task BETWEEN ? AND ? LIMIT 2",
+            *(committee, *compute_id_range(prefix)),
         )
         return [TaskRow(*row[1:]) for row in rows]
 
@@ -342,8 +343,8 @@ class LedgerReader:
     async def find_auctions(self, committee: bytes, prefix: str) -> list[AuctionRow]:
         """At most two general auctions whose id in hex begins with `prefix`."""
         rows = await self._fetch(
-            "SELECT * FROM auctions WHERE committee = ? AND hex(auction) LIKE ? || '%' LIMIT 2",
-            *(committee, prefix),
+            "SELECT * FROM auctions WHERE committee = ? AND auction BETWEEN ? AND ? LIMIT 2",
+            *(committee, *compute_id_range(prefix)),
         )
         return [AuctionRow(*row[1:]) for row in rows]
 
@@ -415,6 +416,13 @@ class LedgerReader:
             *(int(only_open), min(count_max, READ_COUNT_MAX)),
         )
         return [row[0] for row in reversed(rows)]
+
+    async def read_answer(self, key: str) -> tuple[bytes, int, str, bytes] | None:
+        """Of an idempotency key: its request's digest; status, media type, body of its answer."""
+        rows = await self._fetch(
+            "SELECT request, status, media, body FROM answers WHERE key = ?", key
+        )
+        return tuple(rows[0]) if rows else None
 
     async def read_bids_open(self, *, count_max: int) -> list[bytes]:
         """Notes of bids in auctions that have not ended, the oldest first."""

@@ -30,6 +30,14 @@ class LedgerError(EconodeError):
     """The ledger cannot be opened, read or written; the message says what to do."""
 
 
+def compute_id_range(prefix: str) -> tuple[bytes, bytes]:
+    """The least and the greatest id of 32 bytes whose hex begins with `prefix`, which an index
+    finds; for what is no hex a range without ids."""
+    if len(prefix) > 64 or set(prefix.lower()) - set("0123456789abcdef"):
+        return b"\x01", b"\x00"
+    return bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutedBatch:
     """A batch that its committee ordered and this node executed.

@@ -52,16 +52,21 @@ _CHAIN_STARTS = (
     "CREATE TABLE chain_starts (committee BLOB NOT NULL, position INTEGER NOT NULL, "
     "hash BLOB NOT NULL, PRIMARY KEY (committee, position)) STRICT"
 )
+_ANSWERS = (
+    "CREATE TABLE answers (key TEXT NOT NULL PRIMARY KEY, request BLOB NOT NULL, "
+    "status INTEGER NOT NULL, media TEXT NOT NULL, body BLOB NOT NULL) STRICT"
+)
 LEDGER = Schema(
     "ledger",
-    2,
+    3,
     0x45434F4E,  # "ECON"
     {
         1: [
             _CHAIN_STARTS,
             *(f"DROP TRIGGER {table}_delete" for table in _PRUNABLE),
             *map(_let_prune, _PRUNABLE),
-        ]
+        ],
+        2: [_ANSWERS],
     },
 )
 

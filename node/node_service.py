@@ -18,6 +18,7 @@ from node.blob_store import BlobAbsent, StoreFull
 from node.blobs import BlobUnavailable
 from node.crossing_service import list_borders
 from node.driver import read_clock_ms
+from node.pages import cut_page
 from node.place import Place
 from node.place_views import PlaceViews
 from node.problem import Problem, not_found
@@ -226,11 +227,16 @@ class PlaceService(PlaceViews):
 
     # --- credits ------------------------------------------------------------------------------
 
-    async def stake(self, account: str | None) -> service.Stake:
+    async def stake(
+        self,
+        account: str | None,
+        limit: int = service.ACCOUNTS_PER_PAGE_MAX,
+        cursor: str | None = None,
+    ) -> service.Stake:
         await trio.lowlevel.checkpoint()
-        view = self._place.chain.state.stake
-        keys = list(view.accounts()) if account is None else [parse_peer_id(account)]
-        totals = view.totals()
+        view, totals = self._place.chain.state.stake, self._place.chain.state.stake.totals()
+        known = list(view.accounts()) if account is None else [parse_peer_id(account)]
+        keys, following = cut_page(known, bytes.hex, limit, cursor)
         return service.Stake(
             position=self._place.chain.get_position(),
             accounts=tuple(
@@ -252,6 +258,7 @@ class PlaceService(PlaceViews):
             burned=totals["burned"],
             minted=totals["minted"],
             conserved=view.is_conserved(),
+            next=following,
         )
 
     async def transfer(self, to: str, amount: int) -> service.Executed:

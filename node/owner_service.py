@@ -10,6 +10,7 @@ from node.blob_store import BlobError, StoreFull
 from node.crossing_service import PlaceCrossings
 from node.data import LogData
 from node.evidence_desk import EvidenceDesk
+from node.kept_answers import LedgerAnswers
 from node.node import Node
 from node.node_service import PlaceService
 from node.opener import PLACES_MAX
@@ -36,6 +37,7 @@ class Service:
     def __init__(self, node: Node, stop: trio.Event) -> None:
         self._node = node
         self._stop = stop
+        self.kept_answers = LedgerAnswers(node.ledger)
         self.proofs = Proofs(node.home.ledger_path, node.genesis)
         self._services: dict[bytes, PlaceService] = {}
         self._evidence = EvidenceDesk(node, self._accuse)

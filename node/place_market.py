@@ -6,7 +6,8 @@ from crdt.facts import MarketHalted, PricePosted, decode_fact
 from identity.keys import compute_peer_id
 from node import service_market as service
 from node.anomaly_rules import RULES
-from node.ledger_rows import ExecutedBatch
+from node.ledger_rows import ExecutedBatch, FactRow
+from node.pages import parse_place
 from node.place import Place
 from node.problem import Problem, not_found
 from node.service_anomalies import Anomalies, AnomalyFound
@@ -40,11 +41,11 @@ class PlaceMarket:
         found.sort(key=lambda each: (each.name or "", each.capability))
         return service.MarketPrices(agreed_time_ms=state.time_ms, prices=tuple(found))
 
-    async def price_history(self, capability: str, limit: int) -> service.PriceHistory:
+    async def price_history(
+        self, capability: str, limit: int, cursor: str | None = None
+    ) -> service.PriceHistory:
         id_ = self._find_capability(capability)
-        rows = await self._node.ledger.read_facts(
-            self._place.id, count_max=limit, kind="price_posted", task=id_, newest_first=True
-        )
+        rows, following = await self._read_page("price_posted", id_, limit, cursor)
         points = []
         for row in rows:
             fact = decode_fact(row.data)
@@ -62,14 +63,17 @@ class PlaceMarket:
                 )
             )
         return service.PriceHistory(
-            capability=id_.hex(), name=self._list_names().get(id_), points=tuple(points)
+            capability=id_.hex(),
+            name=self._list_names().get(id_),
+            points=tuple(points),
+            next=following,
         )
 
-    async def halts(self, capability: str | None, limit: int) -> service.MarketHalts:
+    async def halts(
+        self, capability: str | None, limit: int, cursor: str | None = None
+    ) -> service.MarketHalts:
         id_ = None if capability is None else self._find_capability(capability)
-        rows = await self._node.ledger.read_facts(
-            self._place.id, count_max=limit, kind="market_halted", task=id_, newest_first=True
-        )
+        rows, following = await self._read_page("market_halted", id_, limit, cursor)
         names, now_ms = self._list_names(), self._place.chain.state.time_ms
         halts = []
         for row in rows:
@@ -89,7 +93,7 @@ class PlaceMarket:
                     is_over=now_ms >= fact.deadline_ms,
                 )
             )
-        return service.MarketHalts(halts=tuple(halts))
+        return service.MarketHalts(halts=tuple(halts), next=following)
 
     async def screens(self, positions: int, *, everything: bool) -> service.Screened:
         await self._node.ledger.flush()
@@ -124,6 +128,27 @@ class PlaceMarket:
         return Anomalies(
             first=desk.first, last=desk.last, skipped=desk.skipped, anomalies=tuple(found)
         )
+
+    async def _read_page(
+        self,
+        kind: str | None,
+        task: bytes | None,
+        limit: int,
+        cursor: str | None,
+        *,
+        newest_first: bool = True,
+    ) -> tuple[list[FactRow], str | None]:
+        """Facts of a kind or about something, and the cursor behind them."""
+        rows = await self._node.ledger.read_facts(
+            self._place.id,
+            count_max=limit,
+            after=None if cursor is None else parse_place(cursor),
+            kind=kind,
+            task=task,
+            newest_first=newest_first,
+        )
+        last = f"{rows[-1].position}.{rows[-1].item}" if len(rows) == limit else None
+        return rows, last
 
     def _describe(self, found: Evidence, names: dict[bytes, str]) -> service.ScreenEvidence:
         about = None

@@ -63,19 +63,18 @@ class PlaceVariables(PlaceMarket):
             reported=(),
         )
 
-    async def variable_history(self, variable: str) -> service.VariableHistory:
+    async def variable_history(
+        self, variable: str, limit: int = service.HISTORY_MAX, cursor: str | None = None
+    ) -> service.VariableHistory:
         opened, under_way = await self._find(variable)
         terms = opened.terms if under_way is None and opened else None
         id_ = opened.variable if under_way is None and opened else b""
         if under_way is not None:
             terms, id_ = under_way.terms, under_way.id
         assert terms is not None
-        rows = await self._node.ledger.read_facts(
-            self._place.id, count_max=service.HISTORY_MAX, task=id_, newest_first=True
-        )
-        return service.VariableHistory(
-            id=id_.hex(), name=terms.name, events=tuple(map(_describe_event, reversed(rows)))
-        )
+        rows, following = await self._read_page(None, id_, limit, cursor, newest_first=False)
+        events = tuple(map(_describe_event, rows))
+        return service.VariableHistory(id=id_.hex(), name=terms.name, events=events, next=following)
 
     # --- changing -------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from identity.keys import compute_peer_id, parse_peer_id
 from node import service_views as service
 from node.driver import read_clock_ms
 from node.explain import Explainer, describe_period
+from node.pages import cut_page
 from node.place import Place
 from node.problem import not_found
 from node.stake_facts import StakeFactsReader
@@ -28,12 +29,22 @@ class PlaceViews:
         self._place = place
         self._committee = place.id
 
-    async def reputation(self, agent: str | None, limit: int | None = None) -> service.Reputation:
+    def get_id(self) -> bytes:
+        return self._committee
+
+    async def reputation(
+        self, agent: str | None, limit: int | None = None, cursor: str | None = None
+    ) -> service.Reputation:
         await trio.lowlevel.checkpoint()
         state = self._place.chain.state
         fixed = state.reputation.scores()
         wanted = None if agent is None else parse_peer_id(agent)
-        scores = [
+        found = [score for score in fixed if wanted in (None, score.agent)]
+        found.sort(key=lambda score: (-score.score_ppm, score.agent))
+        page, following = cut_page(
+            found, lambda score: score.agent.hex(), limit or len(found), cursor
+        )
+        scores = tuple(
             service.Score(
                 peer_id=compute_peer_id(score.agent),
                 good=score.good,
@@ -41,13 +52,13 @@ class PlaceViews:
                 score_ppm=score.score_ppm,
                 banned=state.is_banned(score.agent),
             )
-            for score in fixed
-            if wanted in (None, score.agent)
-        ]
+            for score in page
+        )
         return service.Reputation(
             snapshot=state.reputation.number,
             root=compute_root([schema.encode(score) for score in fixed]).hex(),
-            scores=service.sort_scores(scores)[:limit],
+            scores=scores,
+            next=following,
         )
 
     async def explain(self, agent: str, snapshots: int) -> service.Explanation:
@@ -73,13 +84,15 @@ class PlaceViews:
         bond_min: int,
         price_max: int | None,
         limit: int,
+        cursor: str | None = None,
     ) -> service.Cards:
         await trio.lowlevel.checkpoint()
         id_, name = _read_capability(capability)
         query = Query(id_, name, score_min, bond_min, price_max)
         found = self._node.logs.directory.find(read_clock_ms(), query, self._get_standing)
-        cards = tuple(self._describe_card(*each) for each in found[:limit])
-        return service.Cards(cards=cards, found=len(found))
+        page, following = cut_page(found, lambda each: each[0].agent.hex(), limit, cursor)
+        cards = tuple(self._describe_card(*each) for each in page)
+        return service.Cards(cards=cards, found=len(found), next=following)
 
     async def card(self, agent: str) -> service.Card:
         await trio.lowlevel.checkpoint()

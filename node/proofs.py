@@ -2,15 +2,16 @@
 
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import trio
 
 from identity.errors import EconodeError
 from node import ledger_prove
-from node.answer import Answer
+from node.answer import Answer, FactDocument
 from node.light_files import describe
 from node.problem import Problem
+from node.proven import About, Proven, Trust, make_document
 from protocols.genesis import Genesis
 from protocols.light import decode_bundle, encode_bundle, make_anchor, verify_bundle
 
@@ -25,7 +26,7 @@ class ProofChecked(Answer, frozen=True):
     certified_position: int
     signers: int
     members: int
-    facts: tuple[dict[str, Any], ...]
+    facts: tuple[FactDocument, ...]
 
 
 class ProofService(Protocol):
@@ -40,6 +41,12 @@ class ProofService(Protocol):
         """What a light proof proves to whoever trusts this node's genesis. Problem: not-proven."""
         ...
 
+    async def prove(self, committee: bytes, about: About, id_: str) -> Proven:
+        """What is certified of something: a task, auction, variable, market or offence by its id
+        (hex), an account by its PeerId, the members by "". Problems: not-found, not-certified,
+        not-provable, epoch-not-held, too-large."""
+        ...
+
 
 class Proofs:
     """Implements ProofService over the ledger file at `path`."""
@@ -48,6 +55,7 @@ class Proofs:
         self._path = path
         self._network = genesis.compute_network_id()
         self._anchor = make_anchor(genesis)
+        self._trust = Trust(genesis, self._anchor)
 
     async def of_task(self, committee: bytes, prefix: str) -> bytes:
         def prove() -> bytes:
@@ -55,6 +63,26 @@ class Proofs:
             return encode_bundle(bundle)
 
         return await trio.to_thread.run_sync(prove)
+
+    async def prove(self, committee: bytes, about: About, id_: str) -> Proven:
+        if committee != self._anchor.committee:
+            raise Problem(
+                "not-provable",
+                "only what the founding committee decided is proven from the genesis",
+                remedy="see what another committee decided with `econode ledger verify`",
+                status=409,
+            )
+        return await trio.to_thread.run_sync(self._prove, about, id_)
+
+    def _prove(self, about: About, id_: str) -> Proven:
+        """In a thread. The time is the genesis': this node followed the log itself."""
+        proof = ledger_prove.prove_about(
+            self._path, self._network, self._anchor.committee, about, id_
+        )
+        try:
+            return make_document(about, id_, proof, self._trust, self._anchor.time_ms)
+        except EconodeError as error:
+            raise Problem("not-proven", f"it proves nothing: {error}", status=409) from None
 
     async def check(self, data: bytes) -> ProofChecked:
         now_ms = time.time_ns() // 1_000_000

@@ -128,6 +128,15 @@ CREATE TABLE bids (
     data BLOB NOT NULL
 ) STRICT;
 
+-- Answers to requests with an idempotency key: see node/idempotency.py. status 0: not answered yet.
+CREATE TABLE answers (
+    key TEXT NOT NULL PRIMARY KEY,
+    request BLOB NOT NULL,
+    status INTEGER NOT NULL,
+    media TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE record_accounts (
     committee BLOB NOT NULL,
     account BLOB NOT NULL,

@@ -5,12 +5,13 @@ case hex, credits as integers, times in milliseconds. `NodeService` is what `nod
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args
 
 import msgspec
 
 from identity.schema import U63_MAX, Positive
 from node.answer import Answer as Answer
+from node.answer import FactDocument
 from node.describe import PEER_FIELDS as PEER_FIELDS
 from node.describe import describe_fact as describe_fact
 from node.service_committees import Committee as Committee
@@ -29,6 +30,7 @@ from protocols.economy.operations import ITEMS_MAX as TASKS_PER_REQUEST_MAX
 
 if TYPE_CHECKING:
     from node.crossing_answers import CrossingService
+    from node.idempotency import AnswerStore
     from node.proofs import ProofService
     from node.service_auctions import AuctionService
     from node.service_evidence import EvidenceService
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 ENTRIES_PER_PAGE_MAX = 256
 TASKS_PER_PAGE_MAX = 500
+ACCOUNTS_PER_PAGE_MAX = 1_000
 PREFIX_MIN = 4
 """A task may be named by this many or more first hex digits of its id, if they name one only."""
 
@@ -105,7 +108,10 @@ class Peer(Answer, frozen=True):
 
 
 class Peers(Answer, frozen=True):
+    """Links; `next` is the cursor of the next page, None at the end, as in every list."""
+
     peers: tuple[Peer, ...]
+    next: str | None = None
 
 
 class CommitteeMember(Answer, frozen=True):
@@ -127,6 +133,7 @@ class Members(Answer, frozen=True):
     f: int
     q: int
     members: tuple[CommitteeMember, ...]
+    next: str | None = None
 
 
 class Join(Answer, frozen=True, forbid_unknown_fields=True):
@@ -162,6 +169,8 @@ class TasksSubmitted(Answer, frozen=True):
 
 
 class BlobStored(Answer, frozen=True):
+    """A blob that is kept here, by its SHA-256."""
+
     digest: str
     size_bytes: int
 
@@ -234,6 +243,7 @@ class Stake(Answer, frozen=True):
     burned: int
     minted: int
     conserved: bool
+    next: str | None = None
 
 
 class Transfer(Answer, frozen=True, forbid_unknown_fields=True):
@@ -254,7 +264,7 @@ class Executed(Answer, frozen=True):
 
     operation: str
     position: int
-    fact: dict[str, Any]
+    fact: FactDocument
 
 
 class Accepted(Answer, frozen=True):
@@ -270,7 +280,18 @@ class LogEntry(Answer, frozen=True):
     time_ms: int
     hash: str
     certified: bool
-    facts: tuple[dict[str, Any], ...]
+    facts: tuple[FactDocument, ...]
+
+
+class FactEvent(Answer, frozen=True):
+    """One event about a task or an auction, by its id: the fact at `item` of the entry at
+    `position`."""
+
+    id: str
+    position: int
+    item: int
+    time_ms: int
+    fact: FactDocument
 
 
 class Gap(Answer, frozen=True):
@@ -299,7 +320,10 @@ class OfferedBy(Answer, frozen=True):
 
 
 class Capabilities(Answer, frozen=True):
+    """What is offered now."""
+
     capabilities: tuple[OfferedBy, ...]
+    next: str | None = None
 
 
 class Health(Answer, frozen=True):
@@ -311,6 +335,10 @@ class Health(Answer, frozen=True):
 
 class CommitteeService(ViewsService, Protocol):
     """A running node in one of its committees. See NodeService for what holds for all methods."""
+
+    def get_id(self) -> bytes:
+        """The committee's id."""
+        ...
 
     async def status(self) -> Status: ...
 
@@ -343,7 +371,9 @@ class CommitteeService(ViewsService, Protocol):
     async def cancel_task(self, prefix: str) -> Task:
         """Take a task back, and return it. Raises Problem."""
 
-    async def stake(self, account: str | None) -> Stake:
+    async def stake(
+        self, account: str | None, limit: int = ACCOUNTS_PER_PAGE_MAX, cursor: str | None = None
+    ) -> Stake:
         """All accounts, or one; one that never held credits has zeros."""
         ...
 
@@ -426,6 +456,11 @@ class NodeService(Protocol):
 
     @property
     def evidence(self) -> "EvidenceService": ...
+
+    @property
+    def kept_answers(self) -> "AnswerStore":
+        """Answers to requests with an idempotency key."""
+        ...
 
     @property
     def proofs(self) -> "ProofService": ...

@@ -35,6 +35,7 @@ class Committees(Answer, frozen=True):
     """The committees that this node knows of: its own, and what those formed or consider."""
 
     committees: tuple[Committee, ...]
+    next: str | None = None
 
 
 class FormRequest(Answer, frozen=True, forbid_unknown_fields=True):

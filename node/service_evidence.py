@@ -49,12 +49,13 @@ class EvidenceList(Answer, frozen=True):
 
     evidence: tuple[EvidenceItem, ...]
     total: int
+    next: str | None = None
 
 
 class EvidenceService(Protocol):
     """See `NodeService` for what holds for all methods."""
 
-    async def recent(self, limit: int) -> EvidenceList: ...
+    async def recent(self, limit: int, cursor: str | None = None) -> EvidenceList: ...
 
     async def show(self, prefix: str) -> EvidenceItem:
         """The one whose id begins with `prefix`. Problems: not-found, ambiguous."""

@@ -1,12 +1,13 @@
 """What a node tells its owner of markets and variables, and takes for them. The contract is
 `NodeService`'s. Capabilities are named by their ids, and by name where somebody offers them."""
 
-from typing import Annotated, Any, Literal, Protocol
+import hashlib
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 
 from crdt.facts_market import PPM, VariableTerms
-from node.answer import Answer
+from node.answer import Answer, FactDocument
 from node.service_anomalies import Anomalies
 
 HISTORY_MAX = 1_000
@@ -33,6 +34,7 @@ class MarketPrices(Answer, frozen=True):
 
     agreed_time_ms: int
     prices: tuple[MarketPrice, ...]
+    next: str | None = None
 
 
 class PricePoint(Answer, frozen=True):
@@ -54,6 +56,7 @@ class PriceHistory(Answer, frozen=True):
     capability: str
     name: str | None
     points: tuple[PricePoint, ...]
+    next: str | None = None
 
 
 class MarketHalt(Answer, frozen=True):
@@ -75,6 +78,7 @@ class MarketHalts(Answer, frozen=True):
     """The newest first."""
 
     halts: tuple[MarketHalt, ...]
+    next: str | None = None
 
 
 class ScreenEvidence(Answer, frozen=True):
@@ -94,6 +98,7 @@ class Screened(Answer, frozen=True):
     first: int
     last: int
     evidence: tuple[ScreenEvidence, ...]
+    next: str | None = None
 
 
 class VariableSummary(Answer, frozen=True):
@@ -117,6 +122,7 @@ class Variables(Answer, frozen=True):
     """Variables under way, in the order they were opened."""
 
     variables: tuple[VariableSummary, ...]
+    next: str | None = None
 
 
 class Variable(Answer, frozen=True):
@@ -134,7 +140,7 @@ class VariableEvent(Answer, frozen=True):
 
     position: int
     time_ms: int
-    fact: dict[str, Any]
+    fact: FactDocument
 
 
 class VariableHistory(Answer, frozen=True):
@@ -143,6 +149,7 @@ class VariableHistory(Answer, frozen=True):
     id: str
     name: str
     events: tuple[VariableEvent, ...]
+    next: str | None = None
 
 
 class VariableDone(Answer, frozen=True):
@@ -171,6 +178,12 @@ class VariableReport(Answer, frozen=True, forbid_unknown_fields=True):
     objective_ppm: Annotated[int, msgspec.Meta(ge=0, le=PPM)]
 
 
+def name_evidence(found: ScreenEvidence) -> str:
+    """What a cursor calls it."""
+    whole = "\n".join((found.screen, found.about or "", *found.parties))
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
 class MarketService(Protocol):
     """Markets and variables of one committee. See NodeService for what holds for all methods.
     `capability` is a name or an id, `variable` a name or the first digits of an id. Problems of
@@ -179,9 +192,13 @@ class MarketService(Protocol):
 
     async def prices(self) -> MarketPrices: ...
 
-    async def price_history(self, capability: str, limit: int) -> PriceHistory: ...
+    async def price_history(
+        self, capability: str, limit: int, cursor: str | None = None
+    ) -> PriceHistory: ...
 
-    async def halts(self, capability: str | None, limit: int) -> MarketHalts: ...
+    async def halts(
+        self, capability: str | None, limit: int, cursor: str | None = None
+    ) -> MarketHalts: ...
 
     async def screens(self, positions: int, *, everything: bool) -> Screened:
         """Screen the newest `positions` entries; `everything`: what is not suspicious, too."""
@@ -195,9 +212,9 @@ class MarketService(Protocol):
 
     async def variable(self, variable: str) -> Variable: ...
 
-    async def variable_history(self, variable: str) -> VariableHistory:
-        """At most HISTORY_MAX facts, the newest ones."""
-        ...
+    async def variable_history(
+        self, variable: str, limit: int = HISTORY_MAX, cursor: str | None = None
+    ) -> VariableHistory: ...
 
     async def open_variable(self, terms: VariableTerms) -> VariableDone: ...
 

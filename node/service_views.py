@@ -3,9 +3,9 @@ who offers what, and which facts moved an account's credits. The contract is `No
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from node.answer import Answer
+from node.answer import Answer, FactDocument
 
 SNAPSHOTS_EXPLAINED_MAX = 100
 CARDS_PER_PAGE_MAX = 500
@@ -13,6 +13,8 @@ STAKE_FACTS_PER_PAGE_MAX = 100
 
 
 class Score(Answer, frozen=True):
+    """An agent's score, and the masses that it follows from."""
+
     peer_id: str
     good: int
     bad: int
@@ -26,6 +28,7 @@ class Reputation(Answer, frozen=True):
     snapshot: int
     root: str
     scores: tuple[Score, ...]
+    next: str | None = None
 
 
 class Masses(Answer, frozen=True):
@@ -103,6 +106,8 @@ CardState = Literal["good", "expired", "frozen"]
 
 
 class CardCapability(Answer, frozen=True):
+    """A capability that a card names."""
+
     id: str
     name: str
     version: str
@@ -131,6 +136,7 @@ class Cards(Answer, frozen=True):
 
     cards: tuple[Card, ...]
     found: int
+    next: str | None = None
 
 
 class StakeHeader(Answer, frozen=True):
@@ -151,7 +157,7 @@ class StakeFact(Answer, frozen=True):
     position: int
     item: int
     count: int
-    fact: dict[str, Any]
+    fact: FactDocument
     data: str
     path: tuple[str, ...]
     headers: tuple[StakeHeader, ...]
@@ -189,7 +195,9 @@ class ViewsWatch(Protocol):
 class ViewsService(Protocol):
     """The views of one committee. See NodeService for what holds for all methods."""
 
-    async def reputation(self, agent: str | None, limit: int | None = None) -> Reputation:
+    async def reputation(
+        self, agent: str | None, limit: int | None = None, cursor: str | None = None
+    ) -> Reputation:
         """Scores of all agents or of one, the best first; at most `limit`."""
         ...
 
@@ -205,6 +213,7 @@ class ViewsService(Protocol):
         bond_min: int,
         price_max: int | None,
         limit: int,
+        cursor: str | None = None,
     ) -> Cards:
         """Agents with a good card that offer `capability` (a name or an id) and pass every
         filter."""

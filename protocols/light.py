@@ -158,21 +158,9 @@ def verify_bundle(bundle: Bundle, anchor: Anchor, now_ms: int) -> Proven:
 
     Raises StaleAnchor, or InvalidBytes when it proves nothing.
     """
-    if now_ms - anchor.time_ms > anchor.unbonding_ms:
-        days = (now_ms - anchor.time_ms) // 86_400_000
-        raise StaleAnchor(
-            f"the trusted anchor is {days} days old: former members may sign anything"
-        )
-    if (bundle.network, bundle.committee) != (anchor.network, anchor.committee):
-        raise InvalidSchema("a proof of another network or committee than the anchor's")
-    committee, time_ms = _read_members(anchor), anchor.time_ms
-    followed: list[tuple[Committee, int]] = []
-    for end in bundle.epochs:
-        began = _read_began(end)
-        if began.epoch <= committee.epoch:
-            continue  # the anchor is newer
-        committee, time_ms = _follow(committee, end, began)
-        followed.append((committee, time_ms))
+    check_anchor(anchor, bundle.network, bundle.committee, now_ms)
+    committee, followed = follow_epochs(anchor, bundle.epochs)
+    time_ms = followed[-1][1] if followed else anchor.time_ms
     certified = _check_chain(bundle)
     signers = _check_head(committee, certified, bundle.certificate)
     facts = _check_items(bundle.entry)
@@ -193,6 +181,33 @@ def verify_bundle(bundle: Bundle, anchor: Anchor, now_ms: int) -> Proven:
         ),
         followed=tuple(followed),
     )
+
+
+def check_anchor(anchor: Anchor, network: bytes, committee: bytes, now_ms: int) -> None:
+    """Raise StaleAnchor, or InvalidSchema where a proof is of another place than the anchor."""
+    if now_ms - anchor.time_ms > anchor.unbonding_ms:
+        days = (now_ms - anchor.time_ms) // 86_400_000
+        raise StaleAnchor(
+            f"the trusted anchor is {days} days old: former members may sign anything"
+        )
+    if (network, committee) != (anchor.network, anchor.committee):
+        raise InvalidSchema("a proof of another network or committee than the anchor's")
+
+
+def follow_epochs(
+    anchor: Anchor, epochs: Sequence[EpochEnd]
+) -> tuple[Committee, list[tuple[Committee, int]]]:
+    """The committee of the last epoch, and each one after the anchor's with the agreed time at
+    which it began. Raises InvalidBytes."""
+    committee = _read_members(anchor)
+    followed: list[tuple[Committee, int]] = []
+    for end in epochs:
+        began = _read_began(end)
+        if began.epoch <= committee.epoch:
+            continue  # the anchor is newer
+        committee, time_ms = _follow(committee, end, began)
+        followed.append((committee, time_ms))
+    return committee, followed
 
 
 def _read_members(anchor: Anchor) -> Committee:

@@ -243,6 +243,30 @@ def market(
     _show(report, json)
 
 
+@app.command("api")
+def api(
+    tasks: Annotated[
+        int, typer.Option(min=1_000, max=1_000_000, help="Settled tasks in the ledger.")
+    ] = 10_000,
+    repetitions: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Requests of each kind.")
+    ] = 200,
+    directory: DirectoryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Milliseconds of the local API's reads with many tasks in the ledger.
+
+    The ledger is made first, by the product's own code: a minute for each 10,000 tasks or so.
+
+    \b
+    Example:
+      econode bench api --tasks 10000
+    """
+    from devnet.bench.api import measure_api
+
+    _show(measure_api(tasks, repetitions, directory, lambda text: hint(f"... {text}", json)), json)
+
+
 def _show(report: "Report", as_json: bool) -> None:
     from devnet.bench.report import render
 

@@ -29,7 +29,9 @@ class FakeMarket:
         )
         return service.MarketPrices(agreed_time_ms=1, prices=(price,))
 
-    async def price_history(self, capability: str, limit: int) -> service.PriceHistory:
+    async def price_history(
+        self, capability: str, limit: int, cursor: str | None = None
+    ) -> service.PriceHistory:
         if capability != "upper":
             raise not_found("capability", capability)
         point = service.PricePoint(
@@ -44,7 +46,9 @@ class FakeMarket:
         )
         return service.PriceHistory(capability=CAPABILITY, name="upper", points=(point,)[:limit])
 
-    async def halts(self, capability: str | None, limit: int) -> service.MarketHalts:
+    async def halts(
+        self, capability: str | None, limit: int, cursor: str | None = None
+    ) -> service.MarketHalts:
         return service.MarketHalts(halts=())
 
     async def screens(self, positions: int, *, everything: bool) -> service.Screened:
@@ -81,7 +85,9 @@ class FakeMarket:
         summary = self._summarize(terms.name)
         return service.Variable(summary=summary, terms=terms, reward_max=0, changes=0, reported=())
 
-    async def variable_history(self, variable: str) -> service.VariableHistory:
+    async def variable_history(
+        self, variable: str, limit: int = 1_000, cursor: str | None = None
+    ) -> service.VariableHistory:
         terms, value = self._find(variable)
         fact = {"kind": "variable_set", "round": 1, "holder": self._peer_id, "value": value}
         event = service.VariableEvent(position=1, time_ms=1, fact=fact)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 import trio
+from fake_answers import FakeAnswers
 from fake_auctions import FakeAuctions
+from fake_crossings import FakeCrossings
 from fake_market import FakeMarket
 from fake_proofs import FakeProofs
 from fake_upgrades import FakeUpgrades
@@ -29,43 +31,14 @@ from node import service
 from node.api import Api, bind
 from node.config import Config
 from node.config_file import load_config
-from node.crossing_answers import (
-    Crossing,
-    CrossingRequest,
-    Crossings,
-    Funding,
-    FundingRequest,
-    Fundings,
-)
 from node.data import LogData
 from node.home import Home, NodeInfo
+from node.pages import cut_page
 from node.problem import Problem, not_found
 from node.task_options import PLAIN, TaskOptions
 from protocols.committee import compute_faults, compute_quorum
 from protocols.genesis import Genesis
 from tests.ledger.peer_logs import PeerLogs
-
-
-class FakeCrossings:
-    """Implements node.crossing_answers.CrossingService: one committee has no neighbours."""
-
-    async def export(self, wanted: CrossingRequest) -> Crossing:
-        raise Problem("no-border", f"no border to {wanted.to_committee}", status=409)
-
-    async def crossing(self, operation: str) -> Crossing:
-        raise not_found("transfer", operation)
-
-    async def crossings(self) -> Crossings:
-        return Crossings(borders=(), crossings=())
-
-    async def fund_tasks(self, wanted: FundingRequest) -> Funding:
-        raise Problem("no-border", f"no border to {wanted.funded_by}", status=409)
-
-    async def funding(self, prefix: str) -> Funding:
-        raise not_found("funding", prefix)
-
-    async def fundings(self) -> Fundings:
-        return Fundings(fundings=())
 
 
 class FakeNode(FakeUpgrades, FakeViews):
@@ -77,6 +50,7 @@ class FakeNode(FakeUpgrades, FakeViews):
         self._key = keys.parse_peer_id(peer_id)
         self.data = LogData(PeerLogs(self._key), self._key)
         self.proofs = FakeProofs()
+        self.kept_answers = FakeAnswers()
         self.missing: list[str] = []
         self._market = FakeMarket(peer_id)
         self._time_ms = time_ms
@@ -193,6 +167,9 @@ class FakeNode(FakeUpgrades, FakeViews):
         return service.Executed(
             operation="00" * 32, position=position, fact=service.describe_fact(fact)
         )
+
+    def get_id(self) -> bytes:
+        return bytes(16)
 
     async def status(self) -> service.Status:
         n = len(self._genesis.members)
@@ -345,8 +322,11 @@ class FakeNode(FakeUpgrades, FakeViews):
         assert output is not None
         return self._blobs[output]
 
-    async def stake(self, account: str | None) -> service.Stake:
-        chosen = self._stake.accounts() if account is None else [parse_peer(account)]
+    async def stake(
+        self, account: str | None, limit: int = 1_000, cursor: str | None = None
+    ) -> service.Stake:
+        known = list(self._stake.accounts()) if account is None else [parse_peer(account)]
+        chosen, following = cut_page(known, bytes.hex, limit, cursor)
         totals = self._stake.totals()
         return service.Stake(
             position=len(self._entries) - 1,
@@ -365,6 +345,7 @@ class FakeNode(FakeUpgrades, FakeViews):
             burned=totals["burned"],
             minted=totals["minted"],
             conserved=self._stake.is_conserved(),
+            next=following,
         )
 
     async def transfer(self, to: str, amount: int) -> service.Executed:

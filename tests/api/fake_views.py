@@ -8,6 +8,7 @@ from crdt.items import Card
 from identity import keys
 from identity.errors import InvalidKey
 from node import service_views as service
+from node.pages import cut_page
 from node.problem import Problem, not_found
 from protocols.genesis import Genesis
 
@@ -21,15 +22,17 @@ class FakeViews:
     def __init__(self, genesis: Genesis) -> None:
         self._genesis = genesis
 
-    async def reputation(self, agent: str | None, limit: int | None = None) -> service.Reputation:
+    async def reputation(
+        self, agent: str | None, limit: int | None = None, cursor: str | None = None
+    ) -> service.Reputation:
         agents = [member.peer for member in self._genesis.members if agent in (None, member.peer)]
         scores = [
             service.Score(peer_id=peer, good=4, bad=0, score_ppm=800_000, banned=False)
             for peer in agents
         ]
-        return service.Reputation(
-            snapshot=0, root="00" * 32, scores=service.sort_scores(scores)[:limit]
-        )
+        found = service.sort_scores(scores)
+        page, following = cut_page(found, lambda each: each.peer_id, limit or 1, cursor)
+        return service.Reputation(snapshot=0, root="00" * 32, scores=page, next=following)
 
     async def explain(self, agent: str, snapshots: int) -> service.Explanation:
         parse_peer(agent)
@@ -77,13 +80,15 @@ class FakeViews:
         bond_min: int,
         price_max: int | None,
         limit: int,
+        cursor: str | None = None,
     ) -> service.Cards:
         query = Query(None, capability, score_min, bond_min, price_max)
         known = Card((OfferedCapability(CAPABILITY, "upper", "1"),), (), PRICE, EXPIRES_MS)
         peers = [member.peer for member in self._genesis.members]
         found = [peer for peer in peers if query.matches(known, Standing(800_000, BONDED))]
-        cards = [await self.card(peer) for peer in found[:limit]]
-        return service.Cards(cards=tuple(cards), found=len(found))
+        page, following = cut_page(found, str, limit, cursor)
+        cards = [await self.card(peer) for peer in page]
+        return service.Cards(cards=tuple(cards), found=len(found), next=following)
 
     async def card(self, agent: str) -> service.Card:
         parse_peer(agent)

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import re
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -17,6 +16,7 @@ from identity import keys
 from node import service, service_views
 from node.api import HEADER_BYTES_MAX, JSON_BYTES_MAX, STREAMS_MAX, bind
 from node.problem import TYPE_PREFIX, Problem
+from tests.api.streams import open_stream
 
 
 async def _put(client, data):
@@ -227,53 +227,19 @@ async def test_a_fault_of_the_node_is_a_500_and_the_server_goes_on(served, monke
     assert (await served.client.get("/v1/status")).status_code == 200
 
 
-class _Stream:
-    """An event stream read from a plain socket."""
-
-    def __init__(self, socket):
-        self._socket = socket
-        self._data = b""
-
-    async def read_to(self, end):
-        """The bytes up to and with `end`; b"" once the stream has ended."""
-        while end not in self._data:
-            received = await self._socket.receive_some()
-            if not received:
-                return b""
-            self._data += received
-        found, self._data = self._data[: self._data.index(end)], self._data.split(end, 1)[1]
-        return found + end
-
-    async def read_event(self):
-        """Position and facts of the next entry; None at the end. Chunk sizes are skipped."""
-        found = re.search(rb"id: (\d+)\nevent: entry\ndata: (.*)\n\n", await self.read_to(b"\n\n"))
-        return found and (int(found[1]), json.loads(found[2])["facts"])
-
-
-@asynccontextmanager
-async def _open_stream(served, path="/v1/events", *fields):
-    async with await trio.open_tcp_stream("127.0.0.1", served.port) as socket:
-        authorization = served.client.headers["authorization"]
-        head = [f"GET {path} HTTP/1.1", "host: localhost", f"authorization: {authorization}"]
-        await socket.send_all("\r\n".join([*head, *fields, "", ""]).encode())
-        stream = _Stream(socket)
-        with trio.fail_after(20):
-            yield await stream.read_to(b"\r\n\r\n"), stream
-
-
 async def test_events_come_live_and_resume_after_the_last_one_seen(served):
     other = keys.compute_peer_id(keys.PrivateKey.generate().public)
-    async with _open_stream(served) as (head, stream):
+    async with open_stream(served) as (head, stream):
         assert b"200" in head
         assert b"text/event-stream" in head
         for amount in (1, 2, 3):
             await served.node.transfer(other, amount)
         seen = [await stream.read_event() for _ in range(2)]
     assert [entry[0]["amount"] for _, entry in seen] == [1, 2]
-    async with _open_stream(served, "/v1/events", f"last-event-id: {seen[-1][0]}") as (_, stream):
+    async with open_stream(served, "/v1/events", f"last-event-id: {seen[-1][0]}") as (_, stream):
         resumed = await stream.read_event()
     assert resumed[1][0]["amount"] == 3
-    async with _open_stream(served, "/v1/events?from=0") as (_, stream):
+    async with open_stream(served, "/v1/events?from=0") as (_, stream):
         assert (await stream.read_event())[0] == 0
 
 
@@ -286,7 +252,7 @@ async def test_a_last_event_id_that_is_none_is_refused(served, last):
 async def test_streams_are_bounded_and_their_places_come_back(served):
     async with AsyncExitStack() as streams:
         for _ in range(STREAMS_MAX):
-            _, stream = await streams.enter_async_context(_open_stream(served, "/v1/events?from=0"))
+            _, stream = await streams.enter_async_context(open_stream(served, "/v1/events?from=0"))
             assert await stream.read_event() is not None
         _check_problem(await served.client.get("/v1/events"), "too-many-streams", 503)
     with trio.fail_after(10):
@@ -295,13 +261,13 @@ async def test_streams_are_bounded_and_their_places_come_back(served):
 
 
 async def _gets_a_stream(served):
-    async with _open_stream(served) as (head, _):
+    async with open_stream(served) as (head, _):
         return b" 200 " in head
 
 
 async def test_stop_ends_streams_and_server(served):
     """An event stream that waits for news does not hold the server up."""
-    async with _open_stream(served, "/v1/events?from=0") as (_, stream):
+    async with open_stream(served, "/v1/events?from=0") as (_, stream):
         await stream.read_event()
         served.api.stop()
         assert await stream.read_event() is None
@@ -334,7 +300,7 @@ def _read_sources():
 def test_every_method_of_the_protocol_is_served():
     names = {name for name in vars(service.NodeService) if not name.startswith("_")}
     text = _read_sources()
-    assert {name for name in names if f"self._node.{name}" not in text} == set()
+    assert {name for name in names if f"node.{name}" not in text} == set()
 
 
 def test_every_method_of_a_committee_is_served():
