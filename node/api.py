@@ -1,4 +1,4 @@
-"""The local API: HTTP on loopback for this node's owner (FastAPI on Hypercorn's trio worker).
+"""The local API: HTTP for this node's owner (FastAPI on Hypercorn's trio worker).
 
 Every answer is JSON of a struct of `node/service.py`, every failure problem+json (RFC 9457).
 Changes of state stream as Server-Sent Events. `Api.stop` ends the streams before the server:
@@ -31,7 +31,8 @@ from node.api_crossing import CrossingRoutes
 from node.api_dashboard import DashboardRoutes
 from node.api_data import DataRoutes
 from node.api_evidence import EvidenceRoutes
-from node.api_guard import Guard
+from node.api_guard import LOOPBACK, Guard, Hosts
+from node.api_history import HistoryRoutes
 from node.api_json import answer, parse
 from node.api_market import MarketRoutes
 from node.api_tasks import TaskRoutes
@@ -96,7 +97,7 @@ def bind(address: str, port: int) -> socket.socket:
 class Api:
     """The HTTP side of one node. `serve` runs until `stop` is called or it is cancelled."""
 
-    def __init__(self, node: NodeService, token: str) -> None:
+    def __init__(self, node: NodeService, token: str, hosts: Hosts = LOOPBACK) -> None:
         self._node = node
         self._stopping = trio.Event()
         self._streams: set[trio.CancelScope] = set()
@@ -110,7 +111,7 @@ class Api:
         )
         self._add_routes()
         self.app.openapi = self._describe  # type: ignore[method-assign]
-        self._guarded = Guard(self.app, token, compute_body_bytes_max)
+        self._guarded = Guard(self.app, token, compute_body_bytes_max, hosts)
 
     async def serve(
         self,
@@ -189,6 +190,7 @@ class Api:
         AuctionRoutes(self._node).add(route)
         MarketRoutes(self._node).add(route)
         TaskRoutes(self._node).add(route)
+        HistoryRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
         ViewRoutes(self._node, self._open_stream).add(route)

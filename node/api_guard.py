@@ -1,8 +1,10 @@
 """The gate before the local API: who may ask, under which host name, with how large a body."""
 
 import hmac
+import ipaddress
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +16,29 @@ OPEN_PATHS = frozenset({"/health", "/ready"})
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Which Host headers are taken: loopback's; if `remote`, IP addresses and `names` too. An IP
+    address is safe to take: nobody can make one point elsewhere."""
+
+    remote: bool = False
+    names: frozenset[str] = frozenset()
+
+    def has(self, name: str | None) -> bool:
+        if name is None or name in _LOCAL_HOSTS:
+            return name is not None
+        return self.remote and (name in self.names or _is_ip(name))
+
+    def describe(self) -> str:
+        """What to do instead."""
+        if self.remote:
+            return "use the IP address, or list the name: config.toml, [api] hosts"
+        return "use http://127.0.0.1:PORT"
+
+
+LOOPBACK = Hosts()
+
+
 class Guard:
     """ASGI middleware: Host header, bearer token and body size, before anything else runs.
 
@@ -21,8 +46,15 @@ class Guard:
     machine (DNS rebinding) still sends its own name as Host, and no page has the token.
     """
 
-    def __init__(self, app: ASGIApp, token: str, body_bytes_max: Callable[[str, str], int]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str,
+        body_bytes_max: Callable[[str, str], int],
+        hosts: Hosts,
+    ) -> None:
         self._app = app
+        self._hosts = hosts
         self._token = token.encode()
         self._body_bytes_max = body_bytes_max
 
@@ -53,11 +85,11 @@ class Guard:
             return Problem("not-found", "only HTTP is served here", status=404)
         headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
         hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or _parse_host(hosts[0]) not in _LOCAL_HOSTS:
+        if len(hosts) != 1 or not self._hosts.has(_parse_host(hosts[0])):
             return Problem(
                 "foreign-host",
-                "the Host header does not name this machine's loopback",
-                remedy="use http://127.0.0.1:PORT",
+                "the Host header does not name this node's API",
+                remedy=self._hosts.describe(),
                 status=421,
             )
         if not _is_open(scope) and not self._is_authorised(headers):
@@ -84,6 +116,14 @@ class Guard:
 def _is_open(scope: Scope) -> bool:
     path = scope["path"]
     return path in OPEN_PATHS or (scope["method"] in ("GET", "HEAD") and is_file(path))
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _parse_host(value: bytes) -> str | None:

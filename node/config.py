@@ -5,6 +5,7 @@ checks a file, the environment and flags against them, so defaults, comments and
 drift apart. Flags win over the environment (ECONODE_SECTION_KEY), which wins over the file.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
@@ -30,6 +31,12 @@ _NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 
 MultiaddrText = Annotated[
     str, Meta(pattern=r"^(/[^/\s]+)+$", max_length=256, description="a multiaddr: /ip4/…/tcp/…")
+]
+HostName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z", description="a host name in lower case"
+    ),
 ]
 PortNumber = Annotated[int, Meta(ge=0, le=65_535)]
 Credits = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
@@ -81,12 +88,30 @@ class ApiSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The local API that the commands use."""
 
     address: Annotated[
-        Literal["127.0.0.1", "::1"],
+        str,
         Meta(
-            description="Loopback only: whoever reaches the API and has its token spends this"
-            " node's credits. Reach it from elsewhere through a tunnel."
+            max_length=45,
+            description="The IP address that the API and the dashboard listen on. Whoever reaches"
+            " them and has the token spends this node's credits, so that any but loopback needs"
+            " `remote` as well; a tunnel to loopback is safer.",
         ),
     ] = "127.0.0.1"
+    remote: Annotated[
+        bool,
+        Meta(
+            description="Let `address` be reachable from other machines. Token and answers travel"
+            " in the clear: only inside a container, or behind a proxy of yours with TLS.",
+        ),
+    ] = False
+    hosts: Annotated[
+        tuple[HostName, ...],
+        Meta(
+            max_length=ADDRESSES_MAX,
+            description="Names in a browser's address bar that `remote` takes besides IP addresses"
+            " and localhost, such as that of a proxy. Any other name is refused: a web page could"
+            " have made it point here (DNS rebinding).",
+        ),
+    ] = ()
     port: Annotated[
         PortNumber,
         Meta(
@@ -400,6 +425,7 @@ def check_config(config: Config, place: Place) -> None:
                 where=place(("network", "peers", peer)),
                 remedy="a key of [network.peers] is a PeerId, as `econode id` prints it",
             ) from None
+    _check_api(config.api, place)
     _check_trades("want", config.want, place)
     _check_trades("sell", config.sell, place)
     seen: set[tuple[str, str]] = set()
@@ -415,6 +441,25 @@ def check_config(config: Config, place: Place) -> None:
         seen.add(name)
         _check_target(item, place(("capability", number, "target")))
         _check_judge(item, place(("capability", number, "judge")))
+
+
+def _check_api(api: ApiSection, place: Place) -> None:
+    try:
+        is_loopback = ipaddress.ip_address(api.address).is_loopback
+    except ValueError:
+        raise Problem(
+            "invalid-config",
+            f"api.address: {api.address!r} is no IP address",
+            where=place(("api", "address")),
+            remedy="127.0.0.1 is what you want, unless the node runs in a container: 0.0.0.0",
+        ) from None
+    if not (is_loopback or api.remote):
+        raise Problem(
+            "invalid-config",
+            f"api.address: {api.address} can be reached from other machines",
+            where=place(("api", "address")),
+            remedy="use 127.0.0.1 and a tunnel; or say that you mean it: [api] remote = true",
+        )
 
 
 def _check_trades(name: str, items: "Sequence[Want | Sell]", place: Place) -> None:

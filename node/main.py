@@ -14,6 +14,7 @@ from identity.errors import EconodeError
 from identity.keys import PrivateKey, compute_peer_id
 from node import api
 from node.api import Api
+from node.api_guard import Hosts
 from node.config import Config
 from node.home import Home, NodeInfo
 from node.links import ListenError, TransportError
@@ -56,7 +57,8 @@ async def _serve(
     home: Home, config: Config, node: Node, stop: trio.Event, listener: socket.socket
 ) -> None:
     service = Service(node, stop)
-    server = Api(service, home.load_token())
+    hosts = Hosts(config.api.remote, frozenset(config.api.hosts))
+    server = Api(service, home.load_token(), hosts)
     async with trio.open_nursery() as nursery:
         port = await nursery.start(server.serve, listener)
         info = NodeInfo(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from node.proofs import ProofService
     from node.service_auctions import AuctionService
     from node.service_evidence import EvidenceService
+    from node.service_history import HistoryService
     from node.service_market import MarketService
 
 ENTRIES_PER_PAGE_MAX = 256
@@ -415,6 +416,10 @@ class NodeService(Protocol):
 
     def market_of(self, committee: str) -> "MarketService":
         """Markets and variables in the committee of that name or id. Problem: not-found."""
+        ...
+
+    def history_of(self, committee: str) -> "HistoryService":
+        """The past of the committee of that name or id. Problem: not-found."""
         ...
 
     @property

@@ -9,8 +9,8 @@ from crdt import log
 from crdt.facts import decode_fact
 from node.describe import describe_fact, name_account
 from node.ledger import Ledger
+from node.ledger_history import make_place, parse_place
 from node.ledger_rows import FactRow, LedgerError
-from node.problem import Problem
 from node.service_views import StakeFact, StakeFacts, StakeHeader
 
 LINK_HEADERS_MAX = 256
@@ -28,14 +28,14 @@ class StakeFactsReader:
         rows = await self._ledger.read_facts(
             self._committee,
             count_max=limit,
-            after=None if cursor is None else _parse_cursor(cursor),
+            after=None if cursor is None else parse_place(cursor),
             account=account,
             newest_first=True,
         )
         certificates: dict[str, str] = {}
         found = [await self._describe(row, certificates) for row in rows]
         gaps = await self._ledger.read_gaps(self._committee)
-        last = f"{rows[-1].position}.{rows[-1].item}" if len(rows) == limit else None
+        last = make_place(rows[-1].position, rows[-1].item) if len(rows) == limit else None
         return StakeFacts(
             account=name_account(account),
             facts=tuple(found),
@@ -82,11 +82,3 @@ def _describe_header(header: log.Header) -> StakeHeader:
         time_ms=header.time_ms,
         root=header.root.hex(),
     )
-
-
-def _parse_cursor(cursor: str) -> tuple[int, int]:
-    position, _, item = cursor.partition(".")
-    for part in (position, item):
-        if not (part.isascii() and part.isdigit() and len(part) <= 18):
-            raise Problem("invalid-request", "cursor must be the `next` of the page before")
-    return int(position), int(item)

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import trio
 from fake_auctions import FakeAuctions
+from fake_history import FakeHistory
 from fake_market import FakeMarket
 from fake_proofs import FakeProofs
 from fake_views import CAPABILITY, FakeViews, parse_peer
@@ -135,6 +136,10 @@ class FakeNode(FakeViews):
     def auctions_of(self, committee: str) -> FakeAuctions:
         self.at(committee)
         return self._auctions
+
+    def history_of(self, committee: str) -> FakeHistory:
+        self.at(committee)
+        return FakeHistory(self._tasks.values())
 
     def crossings_of(self, committee: str) -> FakeCrossings:
         self.at(committee)

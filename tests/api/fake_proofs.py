@@ -10,5 +10,8 @@ class FakeProofs:
     async def of_task(self, committee: bytes, prefix: str) -> bytes:
         raise not_found("task", prefix)
 
+    async def of_entry(self, committee: bytes, position: int) -> bytes:
+        raise not_found("position", str(position))
+
     async def check(self, data: bytes) -> ProofChecked:
         raise Problem("not-proven", "it proves nothing", status=422)
