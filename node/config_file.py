@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from node.config import Capability, Config, Place, Section, Sell, Want, check_config
+from node.config import Capability, Config, Section, Sell, Want
+from node.config_checks import Place, check_config
 from node.problem import Problem
 
 CONFIG_BYTES_MAX = 256 * 1024

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import trio
 from fake_auctions import FakeAuctions
+from fake_crossings import FakeCrossings
 from fake_history import FakeHistory
 from fake_market import FakeMarket
 from fake_proofs import FakeProofs
@@ -29,14 +30,6 @@ from node import service
 from node.api import Api, bind
 from node.config import Config
 from node.config_file import load_config
-from node.crossing_answers import (
-    Crossing,
-    CrossingRequest,
-    Crossings,
-    Funding,
-    FundingRequest,
-    Fundings,
-)
 from node.data import LogData
 from node.home import Home, NodeInfo
 from node.problem import Problem, not_found
@@ -44,28 +37,6 @@ from node.task_options import PLAIN, TaskOptions
 from protocols.committee import compute_faults, compute_quorum
 from protocols.genesis import Genesis
 from tests.ledger.peer_logs import PeerLogs
-
-
-class FakeCrossings:
-    """Implements node.crossing_answers.CrossingService: one committee has no neighbours."""
-
-    async def export(self, wanted: CrossingRequest) -> Crossing:
-        raise Problem("no-border", f"no border to {wanted.to_committee}", status=409)
-
-    async def crossing(self, operation: str) -> Crossing:
-        raise not_found("transfer", operation)
-
-    async def crossings(self) -> Crossings:
-        return Crossings(borders=(), crossings=())
-
-    async def fund_tasks(self, wanted: FundingRequest) -> Funding:
-        raise Problem("no-border", f"no border to {wanted.funded_by}", status=409)
-
-    async def funding(self, prefix: str) -> Funding:
-        raise not_found("funding", prefix)
-
-    async def fundings(self) -> Fundings:
-        return Fundings(fundings=())
 
 
 class FakeNode(FakeViews):
