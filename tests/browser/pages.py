@@ -8,9 +8,10 @@ VIEWS = ("Network", "Tasks", "Market", "Accounts", "Consensus", "Evidence")
 PHONE = {"width": 360, "height": 740}
 
 
-def shoot(page, name):
+def shoot(page, name, *, whole=True):
+    """A picture of the whole page, or of what the window shows."""
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=whole)
 
 
 def show(page, name):
