@@ -85,7 +85,7 @@ def devnet(
     restart: RestartOption = "none",
     keep: KeepOption = False,
 ) -> None:
-    """Run a local network of real nodes and give it a real job.
+    """Run a local network with a real job.
 
     The nodes compute statistics of files; agents bid for the tasks, others verify the results,
     every task is settled. Exit code 0 only if all tasks were settled with the right results,
