@@ -67,6 +67,17 @@ def test_an_address_that_others_reach_must_be_meant(tmp_path, address):
     assert load(tmp_path, f'address = "{address}"\nremote = true').remote
 
 
+def test_it_may_be_meant_by_the_environment_in_any_order(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("")
+    address = {"ECONODE_API_ADDRESS": "0.0.0.0"}
+    assert load_config(path, address | {"ECONODE_API_REMOTE": "true"}).api.remote
+    assert load_config(path, address, ["api.remote=true"]).api.remote
+    with pytest.raises(Problem) as caught:
+        load_config(path, address)
+    assert "ECONODE_API_ADDRESS" in caught.value.where
+
+
 @pytest.mark.parametrize("text", ['address = "localhost"', 'address = "127.0.0.1:80"'])
 def test_an_address_is_an_ip_address(tmp_path, text):
     with pytest.raises(Problem, match="no IP address"):
