@@ -1,7 +1,7 @@
 # Everything a person or CI does with Econode; `make` lists it. Needs Python 3.11 to 3.13 with venv.
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev setup-market test test-full lint types browser-test check devnet bench sim-nightly fuzz-nightly lock debian-test image-test clean
+.PHONY: help setup setup-dev setup-market test test-full lint types browser-test check devnet bench sim-nightly market-nightly fuzz-nightly lock debian-test image-test clean alerts-check
 
 BIN = .venv/bin
 ARGS =
@@ -71,11 +71,21 @@ sim-nightly: setup ## Simulate all night: seeds, Twins scenarios, defects; ends 
 	$(BIN)/econode sim twins --scenarios 200000 --jobs 2 $(ARGS)
 	$(BIN)/econode sim defects --jobs 2 $(ARGS)
 
+market-nightly: setup ## Put the market on trial: 5,000 seeds, then every defect
+	$(BIN)/econode sim market --seeds 5000 --jobs 2 $(ARGS)
+	$(BIN)/econode sim market --defects --jobs 2 $(ARGS)
+
 fuzz-nightly: setup-dev ## A million mutated messages of anti-entropy
 	ECONODE_FUZZ_MESSAGES=1000000 $(BIN)/python -m pytest tests/crdt/test_fuzz.py $(ARGS)
 
 lock: ## Resolve requirements/*.in into the locks; ARGS=--upgrade lifts pins
 	@sh requirements/lock.sh $(ARGS)
+
+alerts-check: ## Check and test docs/alerts.yml with Prometheus' promtool, if it is there
+	@if command -v promtool >/dev/null; then \
+	    promtool check rules docs/alerts.yml && promtool test rules docs/alerts.test.yml; \
+	else echo "SKIPPED: alerts-check: no promtool (Debian: the package prometheus)"; \
+	    test -z "$$REQUIRE_ALL"; fi
 
 debian-test: ## Test and devnet in a bare Debian root (needs root and debootstrap)
 	@bash .ci/bare-debian

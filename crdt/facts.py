@@ -57,6 +57,9 @@ from crdt.facts_tasks import ScoreRevealed as ScoreRevealed
 from crdt.facts_tasks import TaskTerms as TaskTerms
 from crdt.facts_tasks import Verification as Verification
 from crdt.facts_tasks import WorkAnswered as WorkAnswered
+from crdt.facts_upgrades import Semantics as Semantics
+from crdt.facts_upgrades import SemanticsAnnounced as SemanticsAnnounced
+from crdt.facts_upgrades import UpgradeConsented as UpgradeConsented
 from crdt.moves import COMMON as COMMON
 from crdt.moves import Bucket as Bucket
 from crdt.moves import Fact as Fact
@@ -353,10 +356,12 @@ class MemberLeft(Fact, frozen=True, tag="member_left"):
     account: Key
 
 
-class EpochBegan(Fact, frozen=True, tag="epoch_began"):
-    """The last fact of the batch that ends an epoch: who orders what follows this position.
+class EpochBegan(Fact, frozen=True, tag="epoch_began", omit_defaults=True):
+    """The last fact of the batch that ends an epoch: who orders what follows this position, and
+    by which version of the semantics it is executed.
 
-    `expelled` are the members that left because they were slashed.
+    `expelled` are the members that left because they were slashed. `semantics` is left out of the
+    bytes where it is 1.
     """
 
     epoch: U63
@@ -364,6 +369,9 @@ class EpochBegan(Fact, frozen=True, tag="epoch_began"):
     joined: tuple[Key, ...]
     left: tuple[Key, ...]
     expelled: tuple[Key, ...]
+    moves: tuple[Move, ...]
+    """Without a default, so that it is not left out."""
+    semantics: Semantics = 1
 
 
 class Score(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -455,6 +463,8 @@ AnyFact = (
     | Judged
     | WorkAnswered
     | AgreementCancelled
+    | SemanticsAnnounced
+    | UpgradeConsented
 )
 
 

@@ -1,9 +1,10 @@
-"""Write the pages docs/reference-*.md from what the program itself knows.
+"""Write docs/reference-*.md and docs/anomalies.md from what the program itself knows.
 
 python docs/generate.py          write them
 python docs/generate.py --check  end with 1 if one is not current
 """
 
+import ast
 import importlib.util
 import json
 import sys
@@ -154,11 +155,94 @@ def describe_kind(field: dict[str, Any]) -> str:
     return f"{kind}, {least} to {most}" if least is not None else f"{kind}, up to {most}"
 
 
+LOGS_HEAD = """\
+# Log lines
+
+Written by `docs/generate.py` from the calls in `node/`; do not edit.
+
+`econode start` logs on standard error and into `node.log` in the home. `[log] format` (or
+`--log-format`) is `text` or `json`; `[log] level` (or `--log-level`) the least level. A JSON line
+has `ts` (UTC), `level`, `event`, `node` (PeerId), the fields below, `message`, and `traceback`
+where there is one; a text line is time, level, event, message and the fields as name=value. Ids
+stand in full: an id looked for in the logs of several nodes gives its whole way. At most
+`[log] lines_per_minute_max` lines of one event are written; `dropped` in its next line says how
+many were not. Keys, tokens, inputs and results never stand in a log; texts of others are escaped
+and cut.
+
+## What a committee ordered
+
+The same in the log of every node, with `committee`, `position` and `agreed_ms`: `operation_ordered`
+with the `operation`'s digest, and one line for each fact that goes on under an id, by the fact's
+kind ([list](protocol-operations.md)): a task goes through `task_opened`, `auction_opened`,
+`bid_committed`, `awarded`, `work_committed`, `verifiers_drawn`, `work_revealed`, `accepted`,
+`settled`, `task_ended`. Payments, bonds and offers are told at level `debug`.
+
+## What a node says of itself
+
+| event | level | fields | message |
+|---|---|---|---|
+"""
+
+
+def find_log_calls() -> Iterator[tuple[str, str, str, str]]:
+    """Event, level, fields and message of each log call with a fixed event."""
+    for path in sorted((ROOT / "node").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(call, ast.Call):
+                continue
+            given = {word.arg: word.value for word in call.keywords}
+            extra = given.get("extra")
+            if not isinstance(extra, ast.Call) or not isinstance(extra.args[0], ast.Constant):
+                continue
+            is_chosen = isinstance(call.func, ast.Name)  # by what happened
+            level = "info, warning" if is_chosen else ast.unparse(call.func).removeprefix("logger.")
+            fields = ", ".join(f"`{word.arg}`" for word in extra.keywords if word.arg)
+            message = call.args[0].value if isinstance(call.args[0], ast.Constant) else ""
+            yield str(extra.args[0].value), level, fields, str(message).replace("|", "\\|")
+
+
+def generate_logs() -> str:
+    """The page of the log lines."""
+    rows = sorted(set(find_log_calls()))
+    return LOGS_HEAD + "".join(f"| `{e}` | {lv} | {f} | {m} |\n" for e, lv, f, m in rows)
+
+
+ANOMALIES_HEAD = """\
+# Anomalies
+
+Written by `docs/generate.py` from `node/anomaly_rules.py`; do not edit.
+
+`econode anomalies` (`GET /v1/anomalies`) shows what is unlike the rest in a committee's log, with
+the numbers behind it: kind, subject, what is observed, what is usual, over how many observations,
+since when. Each node looks at what was ordered every 30 s, counts what it finds in the metric
+`econode_anomalies` and logs each new one as the event `anomaly`. **An anomaly is a reason to look,
+never a verdict**: no bid, payment, vote or reputation changes by it.
+
+Subjects are compared with their own past or with the median of the others, so what everybody does
+is usual, and one that lies about everybody else moves no median. Shares are tested by exact
+binomial tails, times and prices by the median absolute deviation; all in integers, so that nodes
+with the same log say the same (votes differ: each node keeps the first quorum that it heard).
+
+| kind | rule | honest subjects that look alike |
+|---|---|---|
+"""
+
+
+def generate_anomalies() -> str:
+    """The page of the anomalies."""
+    from node.anomaly_rules import RULES
+
+    rows = [f"| `{kind}` | {rule} | {alike} |" for kind, (rule, alike) in RULES.items()]
+    return ANOMALIES_HEAD + "\n".join(rows) + "\n"
+
+
 def main() -> int:
     pages = {
         "reference-cli.md": generate_commands(),
         "reference-config.md": generate_config(),
         "reference-metrics.md": generate_metrics(),
+        "reference-logs.md": generate_logs(),
+        "anomalies.md": generate_anomalies(),
     }
     if "--check" in sys.argv[1:]:
         current = [(DOCS / name).exists() and (DOCS / name).read_text() for name in pages]

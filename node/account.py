@@ -59,7 +59,8 @@ class Ordered:
 
 class Account:
     """Submits for one key, the submitter's, in one committee. A driver's listener. `observe` gets
-    the trio time at which each operation that is executed was submitted."""
+    the trio time at which each operation that is executed was submitted, `tell` each one that goes
+    out for the first time."""
 
     def __init__(
         self,
@@ -67,7 +68,9 @@ class Account:
         seat: Seat,
         submitter: Submitter,
         observe: Callable[[float], None] = lambda _: None,
+        tell: Callable[[Request], None] = lambda _: None,
     ) -> None:
+        self._tell = tell
         self._observe = observe
         self._driver = driver
         self._seat = seat
@@ -111,6 +114,7 @@ class Account:
     def release(self, ordered: Ordered) -> None:
         """Send what was prepared, and repeat it until it is executed."""
         self._submitter.release(ordered.request)
+        self._tell(ordered.request)
         self._post([ordered.request])
 
     def resume(self, statement: bytes) -> Ordered | None:
@@ -175,6 +179,8 @@ class Account:
 
     def _send(self, requests: Iterable[Request], now_ms: int) -> Step:
         committee = self._seat.core.committee.id
+        if self._seat.is_halted:
+            return Step()
         requests = list(requests)
         step = self._seat.on_own_requests(requests, now_ms)
         step.sends += [Send(None, submit) for submit in pack_submits(committee, requests)]

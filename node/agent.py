@@ -20,6 +20,7 @@ from node.blobs import BlobUnavailable
 from node.capabilities import CapabilitySpec, Completed, ExecutorClosed
 from node.config import Config
 from node.judging import pair_judges
+from node.log_lines import about
 from protocols.agents.plan import Failure, Output, Planner, list_work
 from protocols.agents.strategies import STRATEGIES, Cost
 from protocols.economy.model import Duty
@@ -133,15 +134,28 @@ class Agent:
         holders = [key for key in self._place.committee.members if key != node.key.public]
         try:
             data = await node.blobs.fetch(duty.input, duty.input_bytes, holders)
+            began_s = trio.current_time()
             outcome = await node.executor.execute(duty.capability, data, duty.task)
             if not isinstance(outcome, Completed):
                 logger.warning(
-                    "task %s: %s: %s", duty.task.hex()[:8], outcome.reason, outcome.detail
+                    "task %s: %s: %s",
+                    duty.task.hex()[:8],
+                    outcome.reason,
+                    outcome.detail,
+                    extra=about("capability_failed", task=duty.task, reason=outcome.reason.value),
                 )
                 return Failure(outcome.reason.value)
+            wall_ms = round(1_000 * (trio.current_time() - began_s))
+            ended = about("capability_ended", task=duty.task, round=duty.round, wall_ms=wall_ms)
+            logger.info("", extra=ended)
             await node.blobs.store.put(outcome.output)
         except (BlobUnavailable, StoreFull) as error:
-            logger.warning("task %s: %s", duty.task.hex()[:8], error)
+            logger.warning(
+                "task %s: %s",
+                duty.task.hex()[:8],
+                error,
+                extra=about("work_failed_here", task=duty.task),
+            )
             return Failure("blob")
         return Output(hashlib.sha256(outcome.output).digest(), len(outcome.output))
 

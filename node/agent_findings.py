@@ -14,6 +14,7 @@ from node.blob_store import StoreFull
 from node.blobs import BlobUnavailable
 from node.capabilities import ExecutorClosed, Failed
 from node.judging import run_judge
+from node.log_lines import about
 from node.receipts import NotHeld
 from protocols.agents.plan import Failure, Findings, Outcomes, Output, list_judging
 from protocols.economy.model import Duty
@@ -128,7 +129,9 @@ class Finder:
             self._receipts[task, committee.epoch] = tuple(found)
             self._wake()
         except NotHeld as error:  # it is tried again, as long as the duty stays
-            logger.warning("task %s: %s", task.hex()[:8], error)
+            logger.warning(
+                "task %s: %s", task.hex()[:8], error, extra=about("delivery_failed", task=task)
+            )
         finally:
             self._delivering.discard(task)
 
@@ -151,13 +154,22 @@ class Finder:
             given = await node.blobs.fetch(duty.input, duty.input_bytes, members)
             output = await node.blobs.fetch(duty.output, duty.output_bytes, holders)
         except (BlobUnavailable, StoreFull) as error:
-            logger.warning("task %s, to judge: %s", duty.task.hex()[:8], error)
+            logger.warning(
+                "task %s, to judge: %s",
+                duty.task.hex()[:8],
+                error,
+                extra=about("judge_failed", task=duty.task),
+            )
             return Failure("blob")
         judge = self._judges.get(duty.capability)
         score = await run_judge(node.executor, duty.capability, judge, given, output)
         if isinstance(score, Failed):
             logger.warning(
-                "task %s, judge: %s: %s", duty.task.hex()[:8], score.reason, score.detail
+                "task %s, judge: %s: %s",
+                duty.task.hex()[:8],
+                score.reason,
+                score.detail,
+                extra=about("judge_failed", task=duty.task, reason=score.reason.value),
             )
             return Failure(score.reason.value)
         return score

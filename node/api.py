@@ -37,6 +37,7 @@ from node.api_json import answer, parse
 from node.api_market import MarketRoutes
 from node.api_tasks import TaskRoutes
 from node.api_telemetry import TelemetryRoutes
+from node.api_upgrades import UpgradeRoutes
 from node.api_views import ViewRoutes
 from node.event_stream import EventStream, ReadEvents, parse_position
 from node.feeds import feed_entries
@@ -54,7 +55,7 @@ STOP_GRACE_S = 0.5
 """Time for answers under way once the server stops."""
 HEADER_BYTES_MAX = 16 * 1024
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("econode.api")
 
 
 def compute_body_bytes_max(method: str, path: str) -> int:
@@ -191,6 +192,7 @@ class Api:
         MarketRoutes(self._node).add(route)
         TaskRoutes(self._node).add(route)
         HistoryRoutes(self._node).add(route)
+        UpgradeRoutes(self._node).add(route)
         route("POST", "/v1/operations", self._operation, service.Accepted)
         route("POST", "/v1/shutdown", self._shutdown, service.Health)
         ViewRoutes(self._node, self._open_stream).add(route)

@@ -7,6 +7,7 @@ from node import service_market as service
 from node.api_checks import check_range, invalid
 from node.api_json import AddRoute, answer, parse
 from node.service import NodeService
+from node.service_anomalies import Anomalies
 from protocols.genesis import MAIN_COMMITTEE
 
 NAME_CHARS_MAX = 64
@@ -23,6 +24,7 @@ class MarketRoutes:
         route("GET", "/v1/market/prices/history", self._history, service.PriceHistory)
         route("GET", "/v1/market/halts", self._halts, service.MarketHalts)
         route("GET", "/v1/market/screens", self._screens, service.Screened)
+        route("GET", "/v1/anomalies", self._anomalies, Anomalies)
         route("GET", "/v1/variables", self._variables, service.Variables)
         route("POST", "/v1/variables", self._open, service.VariableDone)
         route("GET", "/v1/variables/show", self._variable, service.Variable)
@@ -63,6 +65,10 @@ class MarketRoutes:
         check_range("positions", positions, 1, service.POSITIONS_SCREENED_MAX)
         market = self._node.market_of(committee)
         return answer(await market.screens(positions, everything=everything))
+
+    async def _anomalies(self, committee: str = MAIN_COMMITTEE) -> Response:
+        """What is unusual in the market, the agents and the members, with its numbers."""
+        return answer(await self._node.market_of(committee).anomalies())
 
     async def _variables(self, committee: str = MAIN_COMMITTEE) -> Response:
         """Variables under way."""

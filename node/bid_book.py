@@ -11,6 +11,7 @@ from identity.errors import InvalidBytes
 from node import bid_notes
 from node.bid_notes import BidNote
 from node.driver import read_clock_ms
+from node.log_lines import about
 from node.problem import Problem
 from protocols.agents.plan_auctions import count_units
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("econode.bids")
 
-OPEN_MAX = 1_024
+OPEN_MAX = 1_000
 """Bids of one node in auctions that have not ended."""
 BIDS_PER_AUCTION_MAX = 64
 """Different bids of one node in one auction, where it seals another before the first is known to
@@ -40,7 +41,9 @@ class BidBook:
             try:
                 note = bid_notes.decode(data)
             except InvalidBytes as error:
-                logger.error("a note of a bid is damaged: %s", error)
+                logger.error(
+                    "a note of a bid is damaged: %s", error, extra=about("bid_note_damaged")
+                )
             else:
                 self._open[note.compute_id()] = note
         self._won.update(await self._ledger.read_bids_won())

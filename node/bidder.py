@@ -8,10 +8,12 @@ import trio
 
 from crdt.facts import AuctionCancelled, AuctionEnded, Fact, decode_fact
 from crdt.facts_auctions import Bundles
+from identity.errors import EconodeError
 from node import config
 from node.account import Ordered, Refused
 from node.driver import read_clock_ms
 from node.ledger import LedgerFull
+from node.log_lines import about
 from node.problem import Problem
 from protocols.agents.plan_auctions import Act, Trader
 from protocols.agents.strategies import STRATEGIES
@@ -126,7 +128,12 @@ class Bidder:
             try:
                 await self._book.keep(self._place.id, auction, act.bundles, act.want.name)
             except (Problem, LedgerFull) as error:
-                logger.warning("auction %s: no bid: %s", auction.hex()[:8], error)
+                logger.warning(
+                    "auction %s: no bid: %s",
+                    auction.hex()[:8],
+                    error,
+                    extra=about("bid_failed", auction=auction),
+                )
                 self._pause(auction)
                 return
         ordered = self._place.account.try_submit(act.body)
@@ -137,8 +144,16 @@ class Bidder:
         try:
             await ordered.wait()
         except Refused as refused:
-            logger.info("auction %s: refused: %s", auction.hex()[:8], refused)
+            logger.info(
+                "auction %s: refused: %s",
+                auction.hex()[:8],
+                refused,
+                extra=about("bid_refused", auction=auction),
+            )
             self._pause(auction)
+        except EconodeError as error:  # its nonce went to another operation: `_act` looks again
+            logger.info("auction %s: %s", auction.hex()[:8], error)
+            self._news.set()
 
     def _is_paused(self, auction: bytes) -> bool:
         return trio.current_time() < self._tried.get(auction, float("-inf"))
@@ -190,7 +205,11 @@ class Bidder:
                 break
             after = (rows[-1].position, rows[-1].item)
         for auction in gone:
-            logger.warning("auction %s ended unseen", auction.hex()[:8])
+            logger.warning(
+                "auction %s ended unseen",
+                auction.hex()[:8],
+                extra=about("auction_ended_unseen", auction=auction),
+            )
             self._book.close(self._place.id, auction, 0)
 
     def _count_won(self, fact: Fact) -> int:

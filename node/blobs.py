@@ -12,6 +12,7 @@ import trio
 from identity.errors import EconodeError
 from identity.keys import compute_peer_id
 from node.blob_store import AsyncBlobStore, BlobAbsent, BlobCorrupt, BlobError, StoreFull, Writer
+from node.log_lines import about
 from protocols.blob_messages import (
     Action,
     Answer,
@@ -131,7 +132,9 @@ class Blobs:
         try:
             self._work_in.send_nowait(work)
         except trio.WouldBlock:
-            logger.warning("too much blob work is waiting; peers will ask again")
+            logger.warning(
+                "too much blob work is waiting; peers will ask again", extra=about("blobs_busy")
+            )
 
     async def _tick(self) -> None:
         while True:
@@ -167,7 +170,10 @@ class Blobs:
                 self._end_offer(action)
             case Misbehaved():
                 logger.warning(
-                    "blob fault of %s: %s", compute_peer_id(action.peer)[-8:], action.reason
+                    "blob fault of %s: %s",
+                    compute_peer_id(action.peer)[-8:],
+                    action.reason,
+                    extra=about("blob_fault", peer=compute_peer_id(action.peer)),
                 )
         return []
 

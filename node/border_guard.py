@@ -19,6 +19,7 @@ from identity.certificate import Certificate
 from identity.errors import InvalidBytes
 from node.docket import Docket
 from node.ledger import Ledger
+from node.log_lines import about
 from protocols import light
 from protocols.economy.operations import Import
 from protocols.messages import CERTIFICATE_BYTES_MAX
@@ -53,6 +54,7 @@ class BorderGuard:
                     "committee %s: the border to committee %s is frozen (%s): more than f of its "
                     "members lie",
                     *(place.name, fact.committee.hex(), fact.reason),
+                    extra=about("border_frozen_alarm", committee=place.name),
                 )
         if any(isinstance(fact, _TOLD_OF_IMPORTS) for fact in executed.facts):
             for data in executed.operations:
@@ -80,7 +82,7 @@ class BorderGuard:
             try:
                 self._put.send_nowait(bundle)
             except trio.WouldBlock:
-                logger.warning("too many imports to compare at once")
+                logger.warning("too many imports to compare at once", extra=about("imports_busy"))
 
     async def _compare(self, bundle: light.Bundle) -> None:
         header = bundle.headers[-1] if bundle.headers else bundle.entry.header

@@ -23,6 +23,7 @@ from identity.errors import EconodeError
 from node.account import Ordered, Refused
 from node.crossing_prove import prove_import, prove_renewal
 from node.driver import read_clock_ms
+from node.log_lines import about
 from protocols.economy.operations import Import, Transfer
 from protocols.step import Certified, Executed, Transferred
 
@@ -146,7 +147,11 @@ class Carrier:
         task.renew_not_before = trio.current_time() + RENEW_PAUSE_SECONDS
         me = source.node.key.public
         if is_old(source, source.chain.get_time_ms()) and _can_pay(source, me):
-            logger.info("%s is idle: a payment to itself gives it a newer certificate", source.name)
+            logger.info(
+                "%s is idle: a payment to itself gives it a newer certificate",
+                source.name,
+                extra=about("crossing_waits", committee=source.name),
+            )
             ordered = source.account.try_submit(Transfer(me, 1))
             while (
                 ordered is not None
@@ -162,14 +167,31 @@ class Carrier:
         except Refused as refused:
             # Somebody else was faster; anything else must not be asked for again and again.
             log = logger.info if refused.reason in _OTHERS_WERE_FASTER else logger.warning
-            log("%s refused an import from %s: %s", target.name, source.name, refused.reason)
+            log(
+                "%s refused an import from %s: %s",
+                target.name,
+                source.name,
+                refused.reason,
+                extra=about("crossing_refused", committee=target.name, reason=refused.reason),
+            )
             pause = min(RETRY_SECONDS * 2**task.refusals, RETRY_SECONDS_MAX)
             task.refusals = min(task.refusals + 1, 32)
             task.not_before = trio.current_time() + pause
         except EconodeError as error:
-            logger.info("an import from %s into %s: %s", source.name, target.name, error)
+            logger.info(
+                "an import from %s into %s: %s",
+                source.name,
+                target.name,
+                error,
+                extra=about("crossing_failed", committee=target.name),
+            )
         else:
-            logger.info("an import from %s is done in %s", source.name, target.name)
+            logger.info(
+                "an import from %s is done in %s",
+                source.name,
+                target.name,
+                extra=about("crossing_done", committee=target.name),
+            )
 
 
 _OTHERS_WERE_FASTER = ("already_imported", "nothing_new")

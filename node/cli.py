@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from identity.errors import EconodeError
 from node.commands import (
+    anomalies,
     auction,
     backup,
     care,
@@ -35,6 +36,7 @@ from node.commands import (
     stake,
     task,
     trace,
+    upgrade,
     variable,
 )
 from node.commands.common import make_app, make_printable
@@ -102,6 +104,7 @@ network.register(app)
 care.register(app)
 app.add_typer(config.app, name="config")
 trace.register(app)
+anomalies.register(app)
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(committee.app, name="committee")
 app.add_typer(task.app, name="task")
@@ -115,6 +118,7 @@ app.add_typer(reputation.app, name="reputation")
 app.add_typer(directory.app, name="directory")
 app.add_typer(data.app, name="data")
 app.add_typer(member.app, name="member")
+app.add_typer(upgrade.app, name="upgrade")
 app.add_typer(care.debug_app, name="debug")
 
 

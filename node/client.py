@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from node import service, service_data, service_views
+from node import service, service_data, service_upgrades, service_views
 from node.client_auctions import AuctionClient
 from node.client_market import MarketClient
 from node.crossing_answers import (
@@ -232,6 +232,13 @@ class NodeClient:
 
     def leave_committee(self) -> service.Executed:
         return _decode(self._send("POST", "/v1/members/leave"), service.Executed)
+
+    def upgrades(self) -> service_upgrades.Upgrades:
+        return _decode(self._get("/v1/upgrades"), service_upgrades.Upgrades)
+
+    def consent_upgrade(self, version: int) -> service.Executed:
+        body = service_upgrades.UpgradeRequest(semantics=version)
+        return _decode(self._post("/v1/upgrades/consents", body), service.Executed)
 
     def reputation(self, agent: str | None = None, limit: int | None = None) -> service.Reputation:
         params = {"agent": agent, "limit": limit}

@@ -8,6 +8,7 @@ import msgspec
 
 from crdt.facts_market import VariableTerms
 from node import service_market as service
+from node.service_anomalies import Anomalies
 
 Send = Callable[..., httpx.Response]
 Decode = Callable[[httpx.Response, Any], Any]
@@ -34,6 +35,10 @@ class MarketClient:
     def screens(self, positions: int = 2_000, *, everything: bool = False) -> service.Screened:
         path = "/v1/market/screens"
         return self._ask(path, service.Screened, positions=positions, everything=everything)
+
+    def anomalies(self) -> Anomalies:
+        found: Anomalies = self._ask("/v1/anomalies", Anomalies)
+        return found
 
     def variables(self) -> service.Variables:
         return self._ask("/v1/variables", service.Variables)

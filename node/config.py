@@ -263,6 +263,34 @@ class Consensus(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = False
 
 
+class Log(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What this node writes down: on standard error, and the newest lines in node.log."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(
+            description="The least level that is written. info follows each task and auction, one"
+            " line a step; warning keeps what its owner should look at."
+        ),
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"],
+        Meta(
+            description="text is for people. json is one object a line for programs, with the same"
+            " names."
+        ),
+    ] = "text"
+    lines_per_minute_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Of each event; what is over it is counted, and said with its next line, so"
+            " that work in bulk does not push everything else out of node.log. 0: no bound.",
+        ),
+    ] = 600
+
+
 class Committees(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Further committees of the network."""
 
@@ -396,6 +424,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ledger: LedgerSection = msgspec.field(default_factory=LedgerSection)
     consensus: Consensus = msgspec.field(default_factory=Consensus)
     committees: Committees = msgspec.field(default_factory=Committees)
+    log: Log = msgspec.field(default_factory=Log)
     capability: Annotated[tuple[Capability, ...], Meta(max_length=CAPABILITIES_MAX)] = ()
     want: Annotated[tuple[Want, ...], Meta(max_length=TRADES_MAX)] = ()
     sell: Annotated[tuple[Sell, ...], Meta(max_length=TRADES_MAX)] = ()

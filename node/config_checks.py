@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from identity import keys
 from identity.errors import EconodeError
@@ -12,7 +13,8 @@ from node.problem import Problem
 _PYTHON_TARGET = re.compile(r"[A-Za-z_][\w.]{0,199}:[A-Za-z_]\w{0,99}", re.ASCII)
 
 Place = Callable[[tuple[str | int, ...]], str]
-"""From the way to a key ("network", "listen", 0) to where it stands, for messages."""
+"""From the way to a key ("network", "listen", 0) to where it stands, for messages. Ask it only for
+one: it parses the file again and again to find the line."""
 
 
 def check_config(config: Config, place: Place) -> None:
@@ -41,8 +43,8 @@ def check_config(config: Config, place: Place) -> None:
                 remedy="give each capability a name or a version of its own",
             )
         seen.add(name)
-        _check_target(item, place(("capability", number, "target")))
-        _check_judge(item, place(("capability", number, "judge")))
+        _check_target(item, partial(place, ("capability", number, "target")))
+        _check_judge(item, partial(place, ("capability", number, "judge")))
 
 
 def _check_api(api: ApiSection, place: Place) -> None:
@@ -75,7 +77,7 @@ def _check_trades(name: str, items: Sequence[Want | Sell], place: Place) -> None
             )
 
 
-def _check_target(item: Capability, where: str) -> None:
+def _check_target(item: Capability, find_place: Callable[[], str]) -> None:
     target = item.target
     if item.kind == "command":
         form = 'a list of texts such as ["wc", "-w"]'
@@ -90,12 +92,12 @@ def _check_target(item: Capability, where: str) -> None:
         raise Problem(
             "invalid-config",
             f"[[capability]] {item.name}: target {target!r} does not fit kind {item.kind!r}",
-            where=where,
+            where=find_place(),
             remedy=f"give as target {form}",
         )
 
 
-def _check_judge(item: Capability, where: str) -> None:
+def _check_judge(item: Capability, find_place: Callable[[], str]) -> None:
     judge = item.judge
     if judge is None:
         right = item.verification != "judged"
@@ -108,6 +110,6 @@ def _check_judge(item: Capability, where: str) -> None:
             "invalid-config",
             f"[[capability]] {item.name}: "
             + ("judged needs a judge" if judge is None else f"judge {judge!r} is no target"),
-            where=where,
+            where=find_place(),
             remedy='give as judge "module:function", ["program", "argument"] or an http:// URL',
         )

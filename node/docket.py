@@ -23,6 +23,7 @@ from node.driver import read_clock_ms
 from node.gossip import RateLimit
 from node.ledger import LedgerFull
 from node.ledger_rows import LedgerError
+from node.log_lines import about
 from node.router import encode_frame
 from protocols import evidence
 from protocols.committee import Committee
@@ -98,6 +99,12 @@ class Docket:
                 "ALARM: committee %s certified two heads at position %d; this node takes no part "
                 "in it any more (econode evidence show %s)",
                 *(place.name, case.claim.position, case.claim.id.hex()[:16]),
+                extra=about(
+                    "committee_forked",
+                    committee=place.name,
+                    position=case.claim.position,
+                    offence=case.claim.id,
+                ),
             )
 
     async def run(self) -> None:
@@ -123,7 +130,11 @@ class Docket:
         if self.is_punished(claim):
             return None
         if claim.id not in self.cases and self._keep(claim, told):
-            logger.warning("%s signed two different votes for one slot", _name(claim))
+            logger.warning(
+                "%s signed two different votes for one slot",
+                _name(claim),
+                extra=about("equivocation_seen", offence=claim.id),
+            )
             self._tell(told)
         return Offence(claim.offender, claim.id)
 
@@ -142,7 +153,10 @@ class Docket:
         try:
             self._told_in.send_nowait((peer, message.evidence))
         except trio.WouldBlock:
-            logger.info("too much evidence is waiting to be checked; it is told again later")
+            logger.info(
+                "too much evidence is waiting to be checked; it is told again later",
+                extra=about("evidence_busy"),
+            )
 
     async def take(self, told: Evidence, source: bytes | None = None) -> Claim:
         """Check evidence of votes or of a committee and keep it; every peer but `source` is told.
@@ -154,7 +168,11 @@ class Docket:
         if claim.kind == "committee" and await self._is_expired(claim):
             raise UnknownMembers(claim)
         if claim.id not in self.cases and not self.is_punished(claim) and self._keep(claim, told):
-            logger.warning("evidence against %s was told", _name(claim))
+            logger.warning(
+                "evidence against %s was told",
+                _name(claim),
+                extra=about("evidence_told", offence=claim.id),
+            )
             self._tell(told, source)
             place = self._node.places.get(claim.committee)
             if place is not None:
@@ -167,7 +185,12 @@ class Docket:
         try:
             claim = await self.take(told)
         except InvalidBytes as error:
-            logger.warning("two certificates of %s prove nothing: %s", committee.hex(), error)
+            logger.warning(
+                "two certificates of %s prove nothing: %s",
+                committee.hex(),
+                error,
+                extra=about("evidence_proves_nothing"),
+            )
             return
         case = self.cases.get(claim.id)
         if case is not None:

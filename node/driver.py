@@ -18,6 +18,7 @@ from identity.errors import InvalidBytes
 from node.ledger import ExecutedBatch, Ledger
 from node.ledger_states import StoredState
 from node.links import Inbound, Transport
+from node.log_lines import about
 from node.router import AnyHop, Router, Seat, decode_frame, encode_frame, pack_votes
 from node.serving import Serving
 from node.vote_log import VoteLog
@@ -220,7 +221,10 @@ class Driver:
             try:
                 self._serve_in.send_nowait(serve)
             except trio.WouldBlock:
-                logger.warning("too many peers are catching up from this node at once")
+                logger.warning(
+                    "too many peers are catching up from this node at once",
+                    extra=about("serving_busy"),
+                )
         for fault in step.faults:
             self._transport.faults.note(fault.peer, fault.reason)
         for evidence in step.evidence:
@@ -239,7 +243,11 @@ class Driver:
                 for listener in self._listeners.get(event.committee, ()):
                     listener.on_executed(event)
             case Transferred():
-                logger.warning("goes on from the certified state at position %d", event.position)
+                logger.warning(
+                    "goes on from the certified state at position %d",
+                    event.position,
+                    extra=about("state_transferred", position=event.position),
+                )
                 await self._ledger.begin(event)
                 self._executed[event.committee] = event.position
                 self._news.set()
@@ -257,7 +265,13 @@ class Driver:
         for committee in {row.committee for row in rows if row.kind == "view"}:
             core = self.router.seats[committee].core
             what = "begins" if core.views.is_active else "was asked for"
-            logger.info("committee %s: view %d %s", committee.hex()[:8], core.view, what)
+            logger.info(
+                "committee %s: view %d %s",
+                committee.hex()[:8],
+                core.view,
+                what,
+                extra=about("view_changed", view=core.view, began=core.views.is_active),
+            )
             for watcher in self._view_watchers.get(committee, ()):
                 watcher(core.view, core.views.is_active)
 

@@ -3,6 +3,7 @@
 import logging
 
 from identity.keys import compute_peer_id
+from node.log_lines import about
 
 logger = logging.getLogger("econode.faults")
 
@@ -28,4 +29,10 @@ class Faults:
             del self._counts[next(iter(self._counts))]
         if count & (count - 1) == 0:
             name = compute_peer_id(peer)
-            logger.warning("refused from %s (fault %d): %s", name, count, reason[:REASON_CHARS_MAX])
+            logger.warning(
+                "refused from %s (fault %d): %s",
+                name,
+                count,
+                reason[:REASON_CHARS_MAX],
+                extra=about("fault", peer=name, count=count),
+            )

@@ -19,6 +19,7 @@ from node import funding_notes
 from node.account import Ordered, Refused
 from node.driver import read_clock_ms
 from node.funding_notes import ENDED, Funding, Stage
+from node.log_lines import about
 from node.problem import Problem
 from node.projections import compute_deltas
 from node.receipts import NotHeld
@@ -129,7 +130,9 @@ class Funder:
             try:
                 found.append(funding_notes.decode(data))
             except InvalidBytes as error:
-                logger.error("a note of a funding is damaged: %s", error)
+                logger.error(
+                    "a note of a funding is damaged: %s", error, extra=about("funding_note_damaged")
+                )
         for funding in sorted(found, key=self._get_nonce):
             self._open[funding.id] = funding
             self._pin(funding)
@@ -159,7 +162,13 @@ class Funder:
             except _Failed as failed:
                 funding = replace(funding, stage="failed", reason=str(failed))
             await self._keep(funding)
-            logger.info("task funding %s: %s %s", id_.hex()[:8], funding.stage, funding.reason)
+            logger.info(
+                "task funding %s: %s %s",
+                id_.hex()[:8],
+                funding.stage,
+                funding.reason,
+                extra=about("funding_stage", funding=id_, stage=funding.stage),
+            )
         self._started.discard(id_)
 
     async def _keep(self, funding: Funding) -> None:

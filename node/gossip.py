@@ -26,6 +26,7 @@ from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 from node.faults import Faults
 from node.host import Host, read_public_key
 from node.libp2p_shims import consume_signed_record_once
+from node.log_lines import about
 from node.yamux import shield_for
 
 logger = logging.getLogger("econode.gossip")
@@ -82,7 +83,11 @@ class GuardedGossipSub(gossipsub.GossipSub):
                 await super().heartbeat()
             # Its state is shaped by what peers send; a surprise there must not end the node.
             except Exception:
-                logger.warning("the gossip heartbeat failed and starts again", exc_info=True)
+                logger.warning(
+                    "the gossip heartbeat failed and starts again",
+                    exc_info=True,
+                    extra=about("gossip_heartbeat_failed"),
+                )
                 await trio.sleep(HEARTBEAT_SECONDS)
 
 
@@ -112,7 +117,9 @@ class GuardedPubsub(Pubsub):
         except DecodeError as error:
             self._refuse(peer_id, f"gossip stream closed: {error}")
         except BaseLibp2pError as error:
-            logger.debug("gossip stream of %s ended: %r", peer_id, error)
+            logger.debug(
+                "gossip stream of %s ended: %r", peer_id, error, extra=about("gossip_stream_ended")
+            )
         finally:
             with shield_for(1):
                 await stream.reset()
@@ -222,7 +229,12 @@ class Gossip:
                 # Best effort: a peer that leaves while it is told raises in many ways.
                 except Exception as error:
                     self.publish_drops += 1
-                    logger.info("a message to %s was not published: %r", topic, error)
+                    logger.info(
+                        "a message to %s was not published: %r",
+                        topic,
+                        error,
+                        extra=about("gossip_not_published", topic=topic),
+                    )
 
     async def subscribe(
         self, topic: str, validate: Callable[[bytes, bytes], bool] | None = None
@@ -266,7 +278,11 @@ def _guard(validate: Callable[[bytes, bytes], bool] | None) -> Callable[[Any, An
             return validate is None or validate(source, message.data)
         # A validator's defect is one refused message; unguarded it ends the process.
         except Exception:
-            logger.warning("a gossip validator raised; the message is refused", exc_info=True)
+            logger.warning(
+                "a gossip validator raised; the message is refused",
+                exc_info=True,
+                extra=about("gossip_validator_failed"),
+            )
             return False
 
     return guarded

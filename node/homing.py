@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from node.node import Node
     from node.place import Place
 
+from node.log_lines import about
+
 logger = logging.getLogger("econode.homing")
 
 LOOK_SECONDS = 1.0
@@ -61,12 +63,24 @@ class Homing:
         return amount if amount >= max(1, FEES_MIN * fee) else 0
 
     async def _send(self, place: "Place", home: "Place", amount: int) -> None:
-        logger.info("%d credits leave %s for %s", amount, place.name, home.name)
+        logger.info(
+            "%d credits leave %s for %s",
+            amount,
+            place.name,
+            home.name,
+            extra=about("credits_sent_home", committee=place.name, amount=amount),
+        )
         try:
             ordered = await place.account.submit(Export(home.id, self._node.key.public, amount))
             await ordered.wait()
         except EconodeError as error:
-            logger.warning("%s sent nothing to %s: %s", place.name, home.name, error)
+            logger.warning(
+                "%s sent nothing to %s: %s",
+                place.name,
+                home.name,
+                error,
+                extra=about("credits_not_sent", committee=place.name),
+            )
             await trio.sleep(REFUSED_PAUSE_SECONDS)
         finally:
             self._busy.discard(place.id)

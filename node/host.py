@@ -40,6 +40,7 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
 from identity.errors import InvalidKey
 from identity.keys import compute_peer_id, parse_peer_id
+from node.log_lines import about
 from node.yamux import BoundedYamux, shield_for
 
 logger = logging.getLogger("econode.links")
@@ -104,7 +105,12 @@ class GuardedManager(TrioManager):
                 await async_fn(*args)
             # Any failure here was caused by one connection or one message; the rest goes on.
             except Exception as error:
-                logger.info("libp2p task %s ended: %r", name or async_fn, error)
+                logger.info(
+                    "libp2p task %s ended: %r",
+                    name or async_fn,
+                    error,
+                    extra=about("libp2p_task_ended"),
+                )
 
         super().run_task(guarded, name=name)
 
@@ -172,7 +178,9 @@ class GuardedSwarm(Swarm):
                 connection = self._find(muxed)
         # A handshake fails in as many ways as there are bytes; it is the caller's loss alone.
         except Exception as error:
-            logger.debug("no connection from %s: %r", address, error)
+            logger.debug(
+                "no connection from %s: %r", address, error, extra=about("connection_refused")
+            )
         finally:
             self._pending.pop(pending, None)
         # The listener closes the socket when this handler returns.

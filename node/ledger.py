@@ -40,7 +40,10 @@ from node.ledger_rows import (
     build_log_entry_row,
 )
 from node.ledger_states import Statements, build_begin, build_coming, build_snapshot
+from node.log_lines import about
 from node.projections import project_auctions, project_tasks
+from node.report_notes import REPORT, ReportNote
+from node.report_notes import encode as encode_report
 from protocols.step import ChunkFetched, Snapshot, TransferBegun, Transferred
 
 __all__ = ["ExecutedBatch", "FactProof", "FactRow", "Ledger", "LedgerError", "LedgerFull"]
@@ -281,6 +284,18 @@ class Ledger(LedgerReader):
 
         self._put(len(data), build)
 
+    def put_report(self, id_: bytes, note: ReportNote) -> None:
+        """Queue what is known now of a report, instead of what was known before."""
+        data = encode_report(note)
+        row = (id_, int(note.is_open), REPORT, 0, data)
+
+        def build(rows: Rows) -> None:
+            rows.add("bids", row)
+            if not note.is_open:
+                rows.statements.append((_FORGET_BIDS, [(BIDS_KEPT_MAX,)]))
+
+        self._put(len(data), build)
+
     async def change(self, statements: Statements) -> None:
         """Queue a transaction of its own that touches no row of what is appended."""
         await self._put_alone(0, lambda: statements)
@@ -381,7 +396,12 @@ def _migrate(path: Path) -> None:
     except (sqlite3.Error, OSError) as error:
         raise LedgerError(f"{path} cannot be brought to schema {SCHEMA_VERSION}: {error}") from None
     if copy is not None:
-        logger.warning("the ledger has schema %d now; a copy is at %s", SCHEMA_VERSION, copy)
+        logger.warning(
+            "the ledger has schema %d now; a copy is at %s",
+            SCHEMA_VERSION,
+            copy,
+            extra=about("ledger_migrated", schema=SCHEMA_VERSION),
+        )
 
 
 async def _connect(path: Path | str, run_asyncio: RunAsyncio) -> aiosqlite.Connection:

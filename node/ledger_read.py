@@ -20,6 +20,7 @@ from node.ledger_rows import (
     decode_list,
 )
 from node.ledger_states import SELECT_GAPS, StoredState, read_checkpoint
+from node.report_notes import REPORT
 
 READ_COUNT_MAX = 1_000
 READ_BYTES_MAX = 64 * 1024 * 1024
@@ -418,8 +419,16 @@ class LedgerReader:
     async def read_bids_open(self, *, count_max: int) -> list[bytes]:
         """Notes of bids in auctions that have not ended, the oldest first."""
         rows = await self._fetch(
-            "SELECT data FROM bids WHERE is_open ORDER BY rowid LIMIT ?",
-            min(count_max, READ_COUNT_MAX),
+            "SELECT data FROM bids WHERE is_open AND want != ? ORDER BY rowid LIMIT ?",
+            *(REPORT, min(count_max, READ_COUNT_MAX)),
+        )
+        return [row[0] for row in rows]
+
+    async def read_reports_open(self, *, count_max: int) -> list[bytes]:
+        """Notes of reports on terms that have not ended, the oldest first."""
+        rows = await self._fetch(
+            "SELECT data FROM bids WHERE is_open AND want = ? ORDER BY rowid LIMIT ?",
+            *(REPORT, min(count_max, READ_COUNT_MAX)),
         )
         return [row[0] for row in rows]
 

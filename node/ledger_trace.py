@@ -11,6 +11,7 @@ import msgspec
 from crdt.facts import decode_fact
 from node.describe import describe_fact
 from node.ledger_file import find_committee, open_readonly
+from node.log_search import LogLine
 from node.problem import Problem, not_found
 
 FACTS_MAX = 10_000
@@ -38,6 +39,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[TracedFact, ...]
     behind: tuple[str, ...]
     differing: tuple[str, ...]
+    log: tuple[LogLine, ...] = ()
+    """What the nodes' logs say about it, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

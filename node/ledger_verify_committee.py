@@ -1,7 +1,8 @@
 """The part of the ledger's check that is about one committee: see `node.ledger_verify`."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any, Protocol
 
 from crdt import auctions, log, tasks
@@ -26,6 +27,8 @@ from protocols.requests import parse_request
 LIST_BYTES_MAX = 64 * 1024 * 1024
 
 Row = tuple[Any, ...]
+Found = tuple[Row | None, Row | None, list[Row] | None]
+"""A batch, an entry and the records of one position."""
 
 
 class Reporter(Protocol):
@@ -70,13 +73,32 @@ class CommitteeCheck:
         self._states = StateCheck(connection, self.committees, self._add)
 
     def run(self, application: Replay) -> None:
-        """Check everything of the committee; findings go to the report."""
-        batches = self._read("batches", "position, digest, time_ms, operations, proof")
-        entries = self._read("entries", "position, previous, time_ms, root, hash")
-        records = _group(self._read("records", "position, item, kind, task, data, hash", "item"))
+        """Check everything of the committee; findings go to the report. Raises
+        UnsupportedSemantics where this program cannot judge what follows."""
+        with (
+            closing(self._read("batches", "position, digest, time_ms, operations, proof")) as b,
+            closing(self._read("entries", "position, previous, time_ms, root, hash")) as e,
+            closing(
+                self._read("records", "position, item, kind, task, data, hash", "item")
+            ) as records,
+        ):
+            expected, previous = self._check_positions(application, _join(b, e, _group(records)))
+        last = self._states.find_begin(expected)
+        begun = None if last is None else self._begin(last, application)
+        if last is not None and begun is not None:
+            expected, previous = last + 1, begun
+        self._states.finish()
+        self._report.position, self._report.head = expected - 1, previous
+        self._check_certificates()
+        self._check_projections()
+
+    def _check_positions(
+        self, application: Replay, positions: Iterator[tuple[int, Found]]
+    ) -> tuple[int, bytes]:
+        """The position after the last one, and the head there."""
         replay: Replay | None = application
         expected, previous = 0, log.GENESIS_PREVIOUS
-        for position, found in _join(batches, entries, records):
+        for position, found in positions:
             if position != expected:
                 begun = self._begin(position - 1, application)
                 if begun is None:
@@ -96,14 +118,7 @@ class CommitteeCheck:
                 self._fold(position, item, data, time_ms)
             self._states.compare(position, replay)
             self._report.note_held(position)
-        last = self._states.find_begin(expected)
-        begun = None if last is None else self._begin(last, application)
-        if last is not None and begun is not None:
-            expected, previous = last + 1, begun
-        self._states.finish()
-        self._report.position, self._report.head = expected - 1, previous
-        self._check_certificates()
-        self._check_projections()
+        return expected, previous
 
     def _begin(self, position: int, application: Replay) -> bytes | None:
         """Go on behind a fetched state: the head there, or None where none is proven."""
@@ -122,7 +137,9 @@ class CommitteeCheck:
         self._auctions = over | {row.auction: row for row in application.list_auctions()}
         return checkpoint.head
 
-    def _read(self, table: str, columns: str, order: str = "position") -> Iterator[Row]:
+    def _read(
+        self, table: str, columns: str, order: str = "position"
+    ) -> Generator[Row, None, None]:
         yield from self._connection.execute(
             f"SELECT {columns} FROM {table} WHERE committee = ? ORDER BY position, {order}",
             (self._committee.id,),
@@ -354,7 +371,7 @@ def _group(rows: Iterator[Row]) -> Iterator[tuple[int, list[Row]]]:
 
 def _join(
     batches: Iterator[Row], entries: Iterator[Row], records: Iterator[tuple[int, list[Row]]]
-) -> Iterator[tuple[int, tuple[Row | None, Row | None, list[Row] | None]]]:
+) -> Iterator[tuple[int, Found]]:
     """Rows of one position together, in ascending order; what is missing is None."""
     batch, entry, record = next(batches, None), next(entries, None), next(records, None)
     while batch is not None or entry is not None or record is not None:

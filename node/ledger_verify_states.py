@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from identity.errors import EconodeError, InvalidSchema
 from node.ledger_states import StoredState
 from protocols.committee import Committee
+from protocols.economy.semantics import UnsupportedSemantics
 from protocols.messages import Checkpoint
 from protocols.pbft.application import Application
 from protocols.state_tree import StateTree, cut, digest_state, hash_chunks
@@ -68,6 +69,8 @@ class StateCheck:
         try:
             checkpoint, data = self._check(state)
             application.load_state(data, position, checkpoint.head)
+        except UnsupportedSemantics:
+            raise
         except EconodeError as error:
             self._add("snapshots", f"{position}", str(error))
             return None

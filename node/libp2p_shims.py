@@ -46,6 +46,7 @@ from libp2p.peer.peerstore import env_to_send_in_RPC
 from libp2p.pubsub.utils import maybe_consume_signed_record
 from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 
+from node.log_lines import about
 from node.yamux import BoundedYamux
 
 LIBP2P_VERSION = "0.8.1"
@@ -115,7 +116,9 @@ async def _guarded_handle_muxed_stream(self: Any, muxed_stream: Any) -> None:
         await _handle_muxed_stream(self, muxed_stream)
     # Whatever one peer's stream caused, in our handlers or the library's, ends that stream only.
     except Exception as error:
-        logger.info("a stream of %s ended: %r", self.muxed_conn.peer_id, error)
+        logger.info(
+            "a stream of %s ended: %r", self.muxed_conn.peer_id, error, extra=about("stream_ended")
+        )
         await muxed_stream.reset()
 
 

@@ -34,6 +34,7 @@ class AnchorDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     members: list[str]
     time_ms: int
     unbonding_ms: int
+    semantics: int = 1
 
 
 def read_anchor(path: Path) -> Anchor:
@@ -66,6 +67,7 @@ def write_anchor(path: Path, anchor: Anchor) -> None:
         members=[compute_peer_id(key) for key in anchor.members],
         time_ms=anchor.time_ms,
         unbonding_ms=anchor.unbonding_ms,
+        semantics=anchor.semantics,
     )
     write_atomic(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
 

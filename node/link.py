@@ -12,6 +12,7 @@ from libp2p.stream_muxer.exceptions import MuxedStreamError
 from identity.keys import compute_peer_id
 from node.framing import OutQueue
 from node.host import DialError, Host
+from node.log_lines import about
 from node.yamux import shield_for
 
 logger = logging.getLogger("econode.links")
@@ -129,24 +130,43 @@ class Link:
                 address = self.addresses[failures % len(self.addresses)]
                 connection = await host.dial(self.peer, address)
             stream = await host.open_stream(connection, protocol)
-            logger.info("linked to %s", compute_peer_id(self.peer))
+            logger.info(
+                "linked to %s",
+                compute_peer_id(self.peer),
+                extra=about("link_up", peer=compute_peer_id(self.peer)),
+            )
             self._connection = connection
             self.last_error = ""
             self._on_change(True)
             await self._write(stream.muxed_stream)
         except DialError as error:
             self.last_error = str(error)
-            logger.debug("no link to %s: %s", compute_peer_id(self.peer), error)
+            logger.debug(
+                "no link to %s: %s",
+                compute_peer_id(self.peer),
+                error,
+                extra=about("link_failed", peer=compute_peer_id(self.peer)),
+            )
         # libp2p may wrap a closed connection in any of its types; all mean: try again.
         except Exception as error:
             self.last_error = f"{type(error).__name__}: {error}"
-            logger.debug("link to %s failed", compute_peer_id(self.peer), exc_info=True)
+            logger.debug(
+                "link to %s failed",
+                compute_peer_id(self.peer),
+                exc_info=True,
+                extra=about("link_failed", peer=compute_peer_id(self.peer)),
+            )
         finally:
             if self._connection is not None:
                 self.last_error = connection.muxed_conn.ended_because or self.last_error
                 self._connection = None
                 self._on_change(False)
-                logger.info("link to %s lost: %s", compute_peer_id(self.peer), self.last_error)
+                logger.info(
+                    "link to %s lost: %s",
+                    compute_peer_id(self.peer),
+                    self.last_error,
+                    extra=about("link_down", peer=compute_peer_id(self.peer)),
+                )
             if stream is not None:
                 with shield_for(RESET_SECONDS_MAX):
                     await stream.reset()

@@ -22,6 +22,7 @@ from node.framing import FRAME_BYTES_MAX, FrameSplitter, FrameViolation
 from node.gossip import Gossip, GossipMessage
 from node.host import Host, ListenError, read_public_key
 from node.link import RESET_SECONDS_MAX, Link, LinkInfo
+from node.log_lines import about
 from node.yamux import shield_for
 
 __all__ = [
@@ -264,7 +265,12 @@ class Transport:
         except MuxedStreamEOF:
             pass
         except MuxedStreamError as error:
-            logger.debug("stream of %s ended: %s", compute_peer_id(peer), error)
+            logger.debug(
+                "stream of %s ended: %s",
+                compute_peer_id(peer),
+                error,
+                extra=about("stream_ended", peer=compute_peer_id(peer)),
+            )
         except (FrameViolation, trio.TooSlowError) as error:
             self.violations += 1
             reason = str(error) or f"half a frame for {FRAME_SECONDS_MAX:.0f} s"

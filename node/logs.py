@@ -29,6 +29,7 @@ from node.driver import read_clock_ms
 from node.gossip import GOSSIP_BYTES_MAX, GossipMessage
 from node.ledger import Ledger
 from node.links import Transport
+from node.log_lines import about
 from node.outbox import Outbox, Waiting
 from node.router import encode_frame
 from protocols.committee import Committee
@@ -189,7 +190,11 @@ class Logs:
         me, replica = self._key.public, self.replica
         tickets = [each.ticket for each in taken if each.ticket is not None]
         if replica.get_fork(me) is not None:
-            logger.error("the own log is frozen: %d items are not written", len(taken))
+            logger.error(
+                "the own log is frozen: %d items are not written",
+                len(taken),
+                extra=about("own_log_frozen"),
+            )
             for ticket in tickets:
                 ticket.fail(_FORKED)
             return False
@@ -200,7 +205,7 @@ class Logs:
         try:
             change = replica.merge(ProvenEntry(entry, proof))
         except ReplicaFull as full:
-            logger.warning("the own log takes nothing more: %s", full)
+            logger.warning("the own log takes nothing more: %s", full, extra=about("own_log_full"))
             for ticket in tickets:
                 ticket.fail(full)
             return False
@@ -254,7 +259,11 @@ class Logs:
             self._ledger.append_log_entry(proven.entry, proven.proof)
         if change.fork is not None:
             fork = change.fork
-            logger.warning("%s forked its log", fork.author.hex()[:16])
+            logger.warning(
+                "%s forked its log",
+                fork.author.hex()[:16],
+                extra=about("log_forked", author=fork.author),
+            )
             self._ledger.put_fork(fork.author, fork.position, fork.encode())
         self._fold(change)
 

@@ -18,6 +18,7 @@ from node.api_guard import Hosts
 from node.config import Config
 from node.home import Home, NodeInfo
 from node.links import ListenError, TransportError
+from node.log_lines import about
 from node.node import Node, open_node
 from node.owner_service import Service
 from node.passphrase import ask_passphrase
@@ -71,7 +72,13 @@ async def _serve(
             started_ms=time.time_ns() // 1_000_000,
         )
         home.write_info(info)
-        logger.info("ready: API on %s:%d, peers on %s", config.api.address, port, info.listen)
+        logger.info(
+            "ready: API on %s:%d, peers on %s",
+            config.api.address,
+            port,
+            info.listen,
+            extra=about("ready"),
+        )
         try:
             await stop.wait()
         finally:

@@ -29,6 +29,7 @@ from node.homing import Homing
 from node.judging import pair_judges
 from node.ledger import Ledger
 from node.links import ADDRESSES_PER_PEER_MAX, PEERS_MAX, PeerAddress, Transport
+from node.log_lines import about
 from node.logs import Logs
 from node.opener import Opener
 from node.place import Place
@@ -227,6 +228,7 @@ def _check_size(genesis: Genesis, config: Config) -> None:
         logger.warning(
             "n = %d members: f = 0, no faulty or lying member is survived (4 survive one)",
             len(genesis.members),
+            extra=about("no_fault_survived"),
         )
 
 

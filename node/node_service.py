@@ -22,10 +22,11 @@ from node.place import Place
 from node.place_views import PlaceViews
 from node.problem import Problem, not_found
 from node.receipts import NotHeld
-from node.refusals import explain_refusal
+from node.refusals import explain_reason, explain_refusal
 from node.service import TaskRequest, TaskState
 from node.task_options import PLAIN, TaskOptions, TaskScore
 from node.task_specs import make_specs
+from node.upgrades import explain_outdated, list_outdated
 from node.version import get_version
 from protocols.economy.model import compute_task_id
 from protocols.economy.operations import (
@@ -38,9 +39,10 @@ from protocols.economy.operations import (
     Unbond,
 )
 from protocols.economy.operations_tasks import AcceptWork, CancelTask
+from protocols.economy.semantics import SUPPORTED
 from protocols.messages import Submit
 from protocols.requests import parse_request
-from protocols.step import Send, Step
+from protocols.step import Certified, Send, Step
 
 OwnFact = facts.MemberJoined | facts.MemberLeft | facts.Bonded | facts.UnbondingBegan
 RESULT_SECONDS_MAX = 60.0
@@ -55,6 +57,7 @@ class PlaceService(PlaceViews):
         super().__init__(place)
         self._executed = trio.Event()
         self._certified = trio.Event()
+        self._proven = place.seat.core.heads.certified
         place.node.driver.add_listener(place.id, self)
 
     # --- the driver's listener ----------------------------------------------------------------
@@ -67,13 +70,15 @@ class PlaceService(PlaceViews):
     def on_transferred(self, _: object) -> None:
         self.on_executed(_)
 
-    def on_certified(self, _: object) -> None:
+    def on_certified(self, certified: Certified) -> None:
+        self._proven = certified.position
         self._certified.set()
         self._certified = trio.Event()
 
     async def wait_certified(self, position: int) -> None:
-        """Until the entry at `position` is proven by a certificate that the ledger holds."""
-        while self._place.seat.core.heads.certified < position:
+        """Until the entry at `position` is proven by a certificate that the ledger holds: the core
+        knows it earlier."""
+        while self._proven < position:
             await self._certified.wait()
         await self._node.ledger.flush()
 
@@ -115,7 +120,8 @@ class PlaceService(PlaceViews):
             uptime_s=(read_clock_ms() - node.started_ms) / 1000,
             frozen_borders=tuple(b.committee for b in list_borders(place) if b.frozen),
             roles=tuple(roles),
-            alarms=tuple(node.docket.list_alarms()),
+            alarms=(*node.docket.list_alarms(), *list_outdated(node.places.values())),
+            semantics=place.chain.state.committee.semantics,
         )
 
     # --- tasks --------------------------------------------------------------------------------
@@ -183,13 +189,23 @@ class PlaceService(PlaceViews):
                 raise Problem("result-unavailable", str(error), status=503) from None
         raise Problem("result-unavailable", "no holder delivered it in time", status=503)
 
+    def _check_own_task(self, row: TaskRow) -> None:
+        """Raises Problem where the committee would refuse, for a fee, whatever is said of it."""
+        task = self._place.chain.state.get_task(row.task)
+        if task is None:
+            raise explain_reason("unknown_task", f"the task has ended: it is {row.state}")
+        if task.requester != self._node.key.public:
+            raise explain_reason("not_requester")
+
     async def answer_task(self, prefix: str, paid_ppm: int) -> service.Task:
         row = await self._find_task(prefix)
+        self._check_own_task(row)
         await self.order(AcceptWork(row.task, row.round, paid_ppm))
         return await self.task(row.task.hex())
 
     async def cancel_task(self, prefix: str) -> service.Task:
         row = await self._find_task(prefix)
+        self._check_own_task(row)
         await self.order(CancelTask(row.task))
         return await self.task(row.task.hex())
 
@@ -281,7 +297,7 @@ class PlaceService(PlaceViews):
         if bond is None:
             bonded = state.get_standing_bond(node.key.public)
             bond = max(0, state.parameters.member_bond_min - bonded)
-        ordered = await self.order(JoinCommittee(bond=bond))
+        ordered = await self.order(JoinCommittee(bond=bond, semantics=SUPPORTED))
         return self._describe_own(ordered, facts.MemberJoined)
 
     async def leave_committee(self) -> service.Executed:
@@ -372,6 +388,9 @@ class PlaceService(PlaceViews):
 
     async def order(self, body: AnyBody) -> Ordered:
         """Have an operation executed. Raises Problem for one that is refused."""
+        outdated = explain_outdated(self._place)
+        if outdated is not None:
+            raise outdated
         if self._place.seat.is_halted:
             raise Problem(
                 "committee-halted",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from crdt.facts import CommitteeFormed
+from node.log_lines import about
 from node.place import Place, open_place
 from protocols.economy.committees import derive_founding, make_formed_fact
 from protocols.economy.model import Formed
@@ -83,7 +84,12 @@ class Opener:
         ):
             return False
         if len(node.places) >= PLACES_MAX:
-            logger.error("committee %s: this node has %d places already", name, PLACES_MAX)
+            logger.error(
+                "committee %s: this node has %d places already",
+                name,
+                PLACES_MAX,
+                extra=about("too_many_committees", committee=name),
+            )
             return False
         return True
 
@@ -97,7 +103,13 @@ class Opener:
         name = parent.name_child(formed.name)
         place = await open_place(self._node, name, founding, committee)
         await self._add(place)
-        logger.info("committee %s: n = %d, f = %d", name, committee.n, committee.f)
+        logger.info(
+            "committee %s: n = %d, f = %d",
+            name,
+            committee.n,
+            committee.f,
+            extra=about("committee_entered", committee=name, epoch=committee.epoch),
+        )
         return place
 
     async def _add(self, place: Place) -> None:

@@ -16,9 +16,11 @@ from node.opener import PLACES_MAX
 from node.place import Place
 from node.place_auctions import PlaceAuctions
 from node.place_history import PlaceHistory
+from node.place_upgrades import PlaceUpgrades
 from node.place_variables import PlaceVariables
 from node.problem import Problem, not_found
 from node.proofs import Proofs
+from node.upgrades import list_outdated
 from protocols.economy.model import Formed, Proposal
 from protocols.economy.operations import (
     Accuse,
@@ -61,6 +63,9 @@ class Service:
 
     def market_of(self, committee: str) -> PlaceVariables:
         return PlaceVariables(self._find(committee), self.at(committee).order)
+
+    def upgrades_of(self, committee: str) -> PlaceUpgrades:
+        return PlaceUpgrades(self._find(committee), self.at(committee).order)
 
     def _find(self, committee: str) -> Place:
         for place in self._node.places.values():
@@ -118,6 +123,7 @@ class Service:
                 missing.append(f"{place.name}: catching up from position {seat.core.executed}")
             if seat.core.is_member and seat.core.memory.is_observing():
                 missing.append(f"{place.name}: observing until a quorum has passed it")
+        missing += list_outdated(self._node.places.values())
         return missing
 
     async def shutdown(self) -> None:

@@ -12,18 +12,24 @@ from identity.errors import InvalidBytes
 from node.account import Account
 from node.accuser import Accuser
 from node.agent import Agent, compute_agent_secret
+from node.anomaly_desk import AnomalyDesk
 from node.bidder import Bidder
+from node.fact_lines import FactLines, tell_submitted
 from node.journal import Journal
 from node.keeper import Keeper
+from node.log_lines import about
 from node.receipts import Receipts, check_receipt
 from node.replay import Replayed, replay
+from node.reporter import Reporter
 from node.router import Seat
 from node.solver import Solver
+from node.upgrades import Announcer
 from node.views import Views
 from protocols.committee import Committee
 from protocols.economy.chain import Chain
 from protocols.genesis import MAIN_COMMITTEE, Founding
 from protocols.pbft.core import Core
+from protocols.pbft.pool import Request
 from protocols.submitter import Submitter
 
 if TYPE_CHECKING:
@@ -66,11 +72,14 @@ class Place:
         self.receipts = Receipts(lambda: self.committee, node.key, node.blobs, node.send_to)
         submitter = Submitter(self.committee, node.key, chain.get_next_nonce(node.key.public))
         observe = node.telemetry.observe_commit
-        self.account = Account(node.driver, self.seat, submitter, observe)
+        self.account = Account(node.driver, self.seat, submitter, observe, self._tell_submitted)
         self.agent = Agent(self)
         self.bidder = Bidder(self, compute_agent_secret(node.key))
         self.accuser = Accuser(self)
         self.solver = Solver(self)
+        self.announcer = Announcer(self)
+        self.reporter = Reporter(self)
+        self.anomalies = AnomalyDesk(self)
 
     @property
     def committee(self) -> Committee:
@@ -81,6 +90,9 @@ class Place:
         """The name in the network of what this committee forms by that name. What the founding
         one forms needs no prefix."""
         return name if self.name == MAIN_COMMITTEE else f"{self.name}/{name}"
+
+    def _tell_submitted(self, request: Request) -> None:
+        tell_submitted(request, self.committee, self.name)
 
     def is_account(self, key: bytes) -> bool:
         """Members, and whoever ever held credits here."""
@@ -93,8 +105,11 @@ class Place:
         driver.add_listener(self.id, self.agent)
         driver.add_listener(self.id, self.solver)
         driver.add_listener(self.id, self.bidder)
+        driver.add_listener(self.id, self.reporter)
         driver.add_listener(self.id, Journal(self))
+        driver.add_listener(self.id, self.announcer)
         driver.add_listener(self.id, self.node.telemetry.meter(self))
+        driver.add_listener(self.id, FactLines(self))
         driver.add_listener(self.id, Keeper(self.chain.state, store))
         driver.add_accuser(self.id, self.accuser.on_evidence)
         await self._resume_transfer()
@@ -109,7 +124,11 @@ class Place:
             try:
                 self.seat.catch_up.transfer.resume(*place, chunks)
             except InvalidBytes as error:
-                logger.warning("what was fetched of a state is damaged: %s", error)
+                logger.warning(
+                    "what was fetched of a state is damaged: %s",
+                    error,
+                    extra=about("fetched_state_damaged", committee=self.name),
+                )
 
     async def flush(self) -> None:
         """Until the ledger holds whatever the state has seen by now. Raises LedgerError."""
@@ -123,11 +142,14 @@ class Place:
 
     async def run(self) -> None:
         """Repeat what was not ordered yet, and do the agent's work, until cancelled."""
+        self.announcer.announce()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.account.run)
             nursery.start_soon(self.agent.run)
             nursery.start_soon(self.solver.run)
             nursery.start_soon(self.bidder.run)
+            nursery.start_soon(self.reporter.run)
+            nursery.start_soon(self.anomalies.run)
 
 
 async def open_place(node: "Node", name: str, founding: Founding, committee: Committee) -> Place:

@@ -35,6 +35,7 @@ from protocols.economy.auction_terms import (
     compute_seller_deposit,
     count_awards_max,
 )
+from protocols.economy.market_model import find_right
 from protocols.economy.operations_auctions import (
     AcceptDelivery,
     AcceptPrice,
@@ -172,6 +173,8 @@ class PlaceAuctions:
             raise explain_reason("not_yours")
         if view.bidders:
             raise explain_reason("bids_are_in")
+        if find_right(self._place.chain.state.variables(), view.auction) is not None:
+            raise explain_reason("right_to_a_variable")
         await self._order(CancelAuction(view.auction))
         return describe_summary(await self._find(view.auction.hex()))
 

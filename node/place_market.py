@@ -5,9 +5,12 @@ import trio
 from crdt.facts import MarketHalted, PricePosted, decode_fact
 from identity.keys import compute_peer_id
 from node import service_market as service
+from node.anomaly_rules import RULES
 from node.ledger_rows import ExecutedBatch
 from node.place import Place
 from node.problem import Problem, not_found
+from node.service_anomalies import Anomalies, AnomalyFound
+from protocols.anomalies.watch import Anomaly
 from protocols.auction.screening import Evidence, Screening
 from protocols.economy.market_model import Market
 
@@ -112,6 +115,16 @@ class PlaceMarket:
             evidence=tuple(self._describe(each, names) for each in found),
         )
 
+    async def anomalies(self) -> Anomalies:
+        desk = self._place.anomalies
+        await desk.look()
+        names = self._list_names()
+        found = [_describe_anomaly(each, names) for each in desk.anomalies]
+        found += [_describe_screened(self._describe(each, names)) for each in desk.evidence]
+        return Anomalies(
+            first=desk.first, last=desk.last, skipped=desk.skipped, anomalies=tuple(found)
+        )
+
     def _describe(self, found: Evidence, names: dict[bytes, str]) -> service.ScreenEvidence:
         about = None
         if found.about is not None:
@@ -144,6 +157,39 @@ class PlaceMarket:
         if len(found) > 1:
             raise Problem("ambiguous", f"several capabilities are {named!r}", remedy="give its id")
         return found[0]
+
+
+def _describe_anomaly(found: Anomaly, names: dict[bytes, str]) -> AnomalyFound:
+    capability = found.about
+    return AnomalyFound(
+        kind=found.kind,
+        subjects=(compute_peer_id(found.subject),) if found.subject else (),
+        capability=None if capability is None else names.get(capability, capability.hex()),
+        unit=found.unit,
+        observed=found.observed,
+        low=found.low,
+        high=found.high,
+        count=found.count,
+        since_ms=found.since_ms,
+        numbers={},
+        rule=RULES[found.kind].what,
+    )
+
+
+def _describe_screened(found: service.ScreenEvidence) -> AnomalyFound:
+    return AnomalyFound(
+        kind=found.screen,
+        subjects=found.parties,
+        capability=found.about,
+        unit=None,
+        observed=None,
+        low=None,
+        high=None,
+        count=None,
+        since_ms=None,
+        numbers=found.numbers,
+        rule=RULES[found.screen].what,
+    )
 
 
 def _screen(screening: Screening, batches: list[ExecutedBatch]) -> None:

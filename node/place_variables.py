@@ -1,6 +1,5 @@
 """Variables of one committee behind the local API: `MarketService` over chain, ledger, account."""
 
-import hashlib
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -10,22 +9,21 @@ from crdt.facts_market import VariableTerms
 from identity.keys import compute_peer_id
 from node import service_market as service
 from node.account import Ordered
-from node.agent import compute_agent_secret
 from node.describe import describe_fact
 from node.ledger_rows import FactRow
 from node.place import Place
 from node.place_market import PREFIX_MIN, PlaceMarket
 from node.problem import Problem, not_found
 from node.refusals import explain_reason
-from protocols.auction.commit_reveal import compute_report_commitment
 from protocols.economy import market_model as model
+from protocols.economy.model import Refused
 from protocols.economy.operations import AnyBody
 from protocols.economy.operations_market import (
     CommitReport,
     OpenVariable,
-    RevealReport,
     SetVariable,
 )
+from protocols.economy.variables import check_terms
 
 Order = Callable[[AnyBody], Awaitable[Ordered]]
 
@@ -82,6 +80,7 @@ class PlaceVariables(PlaceMarket):
     # --- changing -------------------------------------------------------------------------------
 
     async def open_variable(self, terms: VariableTerms) -> service.VariableDone:
+        self._check_opening(terms)
         ordered = await self._order(OpenVariable(terms))
         nonce, place = ordered.request.operation.nonce, self._place
         id_ = model.compute_variable_id(self._node.network, place.id, self._me, nonce)
@@ -99,6 +98,8 @@ class PlaceVariables(PlaceMarket):
         found = await self._get_open(variable)
         if found.stage != "term" or found.holder != self._me:
             raise explain_reason("not_the_holder")
+        if found.changes >= found.terms.changes_max:
+            raise explain_reason("too_many_changes")
         number = parse_value(found.terms, value)
         ordered = await self._order(SetVariable(found.id, found.round, number))
         shown = render_value(found.terms, number)
@@ -106,38 +107,46 @@ class PlaceVariables(PlaceMarket):
 
     async def report(self, variable: str, objective_ppm: int) -> service.VariableDone:
         found = await self._get_open(variable)
+        reporter = self._place.reporter
         mine = next((each for each in found.reports if each.member == self._me), None)
-        salt = self._compute_salt(found, objective_ppm)
-        place = self._place.committee
-        seal = compute_report_commitment(
-            place.network, place.id, found.id, found.round, self._me, objective_ppm, salt
-        )
-        if mine is not None and mine.commitment != seal:
+        if mine is not None and mine.commitment != reporter.compute_seal(found, objective_ppm):
             raise Problem(
                 "another-report",
                 "this node sealed another number for that term",
-                remedy="give the same one again: nothing else opens what was sealed",
+                remedy="nothing is left to do: the node opens what it sealed",
                 status=409,
             )
-        shown, done = str(objective_ppm), (found.id, found.terms)
-        if found.stage == "report_reveal" and mine is not None:
-            reveal = RevealReport(found.id, found.round, objective_ppm, salt)
-            ordered = await self._order(reveal)
-            return _describe_done(ordered.position, *done, "reported", found.round, shown)
-        if found.stage != "report":
-            raise explain_reason("too_late" if found.stage == "report_reveal" else "too_early")
-        position = self._place.chain.get_position()
+        if found.stage not in ("report", "report_reveal"):
+            raise explain_reason("too_early")
         if mine is None:
+            if found.stage == "report_reveal":
+                raise explain_reason("too_late")
+            if not self._place.committee.is_member(self._me) or found.holder == self._me:
+                raise explain_reason("not_asked")
+        await reporter.keep(found, objective_ppm)
+        position, said = self._place.chain.get_position(), "sealed"
+        if mine is None:
+            seal = reporter.compute_seal(found, objective_ppm)
             position = (await self._order(CommitReport(found.id, found.round, seal))).position
-        return _describe_done(position, *done, "sealed", found.round, shown)
-
-    def _compute_salt(self, variable: model.Variable, objective_ppm: int) -> bytes:
-        """The same after a restart, and nobody else's guess."""
-        secret = compute_agent_secret(self._node.key)
-        said = variable.round.to_bytes(4) + objective_ppm.to_bytes(4)
-        return hashlib.sha256(b"econode/report-salt" + secret + variable.id + said).digest()
+        elif mine.objective_ppm is not None:
+            said = "reported"
+        return _describe_done(
+            position, found.id, found.terms, said, found.round, str(objective_ppm)
+        )
 
     # --- small ones -----------------------------------------------------------------------------
+
+    def _check_opening(self, terms: VariableTerms) -> None:
+        """What the committee would refuse, for a fee, as far as it is known. Raises Problem."""
+        state = self._place.chain.state
+        try:
+            check_terms(state.parameters, terms)
+        except Refused as refused:
+            raise explain_reason(refused.reason) from None
+        if any(other.terms.name == terms.name for other in state.variables()):
+            raise explain_reason("name_taken")
+        if state.stake.get(self._me, "free") < terms.pool + state.parameters.operation_fee:
+            raise explain_reason("insufficient_credits", f"the pool takes {terms.pool} credits")
 
     async def _get_open(self, named: str) -> model.Variable:
         _, under_way = await self._find(named)

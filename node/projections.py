@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from crdt import auctions, tasks
 from crdt.auctions import AuctionRow
 from crdt.facts import COMMON, Fact
+from crdt.facts_solutions import ChosenBundle
 from crdt.tasks import TaskRow
 
 # The fields of facts that name an account, or several.
@@ -20,6 +21,7 @@ _ACCOUNT_FIELDS = (
     *("offender", "opener"),
 )
 _ACCOUNTS_FIELDS = ("bidders", "verifiers", "holders", "members", "winners", "agreeing")
+"""Of keys, or of bundles that a bidder wins."""
 
 Balance = tuple[bytes, str]
 """Account and bucket."""
@@ -40,7 +42,8 @@ def list_accounts(fact: Fact) -> list[bytes]:
     single, several = _list_account_fields(type(fact))
     found = {key for field in single if (key := getattr(fact, field)) is not None}
     for field in several:
-        found.update(getattr(fact, field))
+        named = getattr(fact, field)
+        found.update(each.bidder if isinstance(each, ChosenBundle) else each for each in named)
     found.update(award.winner for award in getattr(fact, "awards", ()))
     for move in fact.moves:
         found.update((move.source, move.target))

@@ -8,6 +8,7 @@ import trio
 
 from node.driver import read_clock_ms
 from node.ledger_prune import find_hindrance, find_target, prune
+from node.log_lines import about
 
 if TYPE_CHECKING:
     from node.node import Node
@@ -36,7 +37,11 @@ class Pruner:
                 store = self._node.blobs.store
                 count = await store.expire(time.time(), self._blob_ms / 1_000)
                 if count:
-                    logger.info("%d blobs were older than the retention", count)
+                    logger.info(
+                        "%d blobs were older than the retention",
+                        count,
+                        extra=about("blobs_pruned", count=count),
+                    )
             await trio.sleep(LOOK_SECONDS)
 
     async def _prune(self, committee: bytes) -> None:
@@ -48,10 +53,16 @@ class Pruner:
         states = {id_: place.chain.state for id_, place in node.places.items()}
         hindrance = await find_hindrance(node.ledger, states, committee, target.position)
         if hindrance:
-            logger.info("committee %s is not pruned yet: %s", committee.hex()[:8], hindrance)
+            logger.info(
+                "committee %s is not pruned yet: %s",
+                committee.hex()[:8],
+                hindrance,
+                extra=about("prune_hindered"),
+            )
             return
         done = await prune(node.ledger, target)
         logger.info(
             "committee %s: %d batches up to position %d were older than the retention",
             *(committee.hex()[:8], done.batches, done.position),
+            extra=about("ledger_pruned", position=done.position),
         )

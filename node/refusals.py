@@ -34,6 +34,9 @@ _EXPLAINED = {
         "give a longer one with --deadline",
     ),
     "duration_too_long": ("the deadline is too far away", "give a shorter one with --deadline"),
+    "unknown_task": ("the task has ended", "`econode task show` tells how"),
+    "not_requester": ("another account submitted the task", "`econode task show` names it"),
+    "work_sealed": ("its work is done, and waits to be checked", "wait for the result"),
     "too_many_tasks": ("too many tasks are under way", "wait until some have ended"),
     "input_not_held": ("too few members hold an input", "submit it again"),
     "already_member": ("this account is a member already", "see `econode member list`"),
@@ -46,6 +49,27 @@ _EXPLAINED = {
     "epoch_full": (
         "others change the members at the same time, and an epoch takes few of them",
         "try again: the next epoch has begun",
+    ),
+    "semantics_passed": (
+        "the committee follows that version of the semantics, or a newer one; it never goes back",
+        "see `econode upgrade status`",
+    ),
+    "semantics_missing": (
+        "the committee follows a newer version of the semantics than this program executes",
+        "install a newer release of Econode: econode upgrade status",
+    ),
+    "not_announced": (
+        "this node's own program does not execute that version",
+        "install a release that does, and start it: it announces the version by itself",
+    ),
+    "too_few_announced": (
+        "fewer than a quorum of the members run a program that executes that version",
+        "have them install it first: econode upgrade status shows who has",
+    ),
+    "already_announced": ("the committee knows that already", "nothing is left to do"),
+    "newer_semantics": (
+        "the other committee follows a newer version of the semantics than this one",
+        "upgrade this one, too: econode upgrade status",
     ),
     "members_needed": (
         "without this one it would survive no faulty member, or have none at all",

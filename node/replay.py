@@ -9,7 +9,9 @@ from identity.errors import EconodeError, InvalidBytes
 from node.ledger import Ledger
 from node.ledger_rows import LedgerError, make_genesis_batch
 from node.ledger_states import StoredState, read_checkpoint
+from node.log_lines import about
 from protocols.economy.chain import Chain
+from protocols.economy.semantics import UnsupportedSemantics
 from protocols.pbft.trail import Passed, Trail
 from protocols.requests import parse_request
 
@@ -45,7 +47,8 @@ async def replay(ledger: Ledger, path: Path, chain: Chain) -> Replayed:
             committee.id, position, count_max=REPLAY_BATCHES, bytes_max=REPLAY_BYTES
         )
         for batch in found:
-            requests = [parse_request(data, committee)[0] for data in batch.operations]
+            now = chain.get_committee()
+            requests = [parse_request(data, now)[0] for data in batch.operations]
             chain.execute(batch.position, batch.time_ms, batch.digest, requests)
             trail.note(chain)
         if not found or chain.get_position() < position:
@@ -70,6 +73,8 @@ async def _load_newest(ledger: Ledger, path: Path, chain: Chain) -> StoredState 
             head = read_checkpoint(state.certificate).head
             chain.load_state(data, state.position, head)
             state.check(chain.find_committee(state.read_epoch()))
+        except UnsupportedSemantics:
+            raise
         except (InvalidBytes, LedgerError) as error:
             if state.kind == "begin":
                 raise EconodeError(
@@ -77,7 +82,12 @@ async def _load_newest(ledger: Ledger, path: Path, chain: Chain) -> StoredState 
                     f"damaged: {error}. Restore the file from a backup, or move it away: the node "
                     "fetches it anew from its peers."
                 ) from None
-            logger.warning("the state at %d in the ledger is damaged: %s", state.position, error)
+            logger.warning(
+                "the state at %d in the ledger is damaged: %s",
+                state.position,
+                error,
+                extra=about("state_damaged", position=state.position),
+            )
             chain.load_state(*genesis)
         else:
             return state

@@ -14,6 +14,7 @@ from identity.certificate import Certificate
 from identity.envelope import Statement
 from identity.errors import InvalidBytes, InvalidSchema
 from protocols.blob_messages import Message as BlobMessage
+from protocols.economy.semantics import SUPPORTED
 from protocols.evidence import TellEvidence
 from protocols.messages import (
     CERTIFICATE_BYTES_MAX,
@@ -72,8 +73,9 @@ class Seat:
         self.core = core
         self.catch_up = CatchUp(core)
         self.is_halted = False
-        """Its log was forked by a quorum: nothing is signed or executed any more, history is
-        still served (docs/adr/0018-forks-and-frozen-committees.md)."""
+        """Its log was forked by a quorum, or goes on by semantics that this program does not know:
+        nothing is signed or executed any more, history is still served
+        (docs/adr/0018-forks-and-frozen-committees.md, docs/adr/0025-versions.md)."""
         self._later_rows: list[Persist] = []
         """What the vote log holds of epochs that the ledger, put back or lost, does not reach."""
 
@@ -92,6 +94,9 @@ class Seat:
             former = self.core.application.find_committee(committee.epoch - 1)
             if former is not None and not any(r.epoch >= committee.epoch for r in entered):
                 self._set_core(make_core(self.core, former))
+        if self.core.committee.semantics > SUPPORTED:  # a newer program was here before
+            self.halt()
+            return Step()
         epoch = self.core.committee.epoch
         self._later_rows = [row for row in rows if row.epoch > epoch]
         step = restore(self.core, rows, self.load, now_ms)
@@ -102,7 +107,8 @@ class Seat:
         return self._go_on(step, now_ms)
 
     def halt(self) -> None:
-        """Take no part any more. For good: whoever proved the fork proves it after a restart."""
+        """Take no part any more. Whoever proved the fork proves it after a restart, too; another
+        program enters the epoch that this one cannot."""
         self.is_halted = True
 
     def on_timer(self, now_ms: int) -> Step:
@@ -148,10 +154,13 @@ class Seat:
         return self._go_on(step, now_ms)
 
     def _go_on(self, step: Step, now_ms: int) -> Step:
-        """Enter the next epoch, if the present one is over; its certificate is durable before
-        anything is said in it."""
+        """Enter the next epoch, if the present one is over and this program can execute the next;
+        its certificate is durable before anything is said in it."""
         while is_over(self.core):
             former, catch_up = self.core, self.catch_up
+            if former.application.get_committee().semantics > SUPPORTED:
+                self.halt()
+                break
             assert former.end is not None
             assert former.heads.certificate is not None
             self._set_core(make_core(former, former.application.get_committee()))

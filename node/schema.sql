@@ -118,7 +118,8 @@ CREATE TABLE fundings (
     data BLOB NOT NULL
 ) STRICT;
 
--- Bids of this node in general auctions: see node/bid_notes.py. Its own notes as well.
+-- What this node sealed, its own notes as well: bids in general auctions (node/bid_notes.py), and
+-- reports on variables (node/report_notes.py), whose `want` is 'report'.
 CREATE TABLE bids (
     id BLOB NOT NULL PRIMARY KEY,
     is_open INTEGER NOT NULL CHECK (is_open IN (0, 1)),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from node.service_evidence import EvidenceService
     from node.service_history import HistoryService
     from node.service_market import MarketService
+    from node.service_upgrades import UpgradeService
 
 ENTRIES_PER_PAGE_MAX = 256
 TASKS_PER_PAGE_MAX = 500
@@ -85,6 +86,8 @@ class Status(Answer, frozen=True):
     """Neighbouring committees that were proven to contradict themselves: an alarm."""
     alarms: tuple[str, ...] = ()
     """What the owner must know at once, in words."""
+    semantics: int = 1
+    """The version by which what follows `position` is executed."""
 
 
 class Peer(Answer, frozen=True):
@@ -420,6 +423,10 @@ class NodeService(Protocol):
 
     def history_of(self, committee: str) -> "HistoryService":
         """The past of the committee of that name or id. Problem: not-found."""
+        ...
+
+    def upgrades_of(self, committee: str) -> "UpgradeService":
+        """Versions of the semantics of the committee of that name or id. Problem: not-found."""
         ...
 
     @property

@@ -7,6 +7,7 @@ import msgspec
 
 from crdt.facts_market import PPM, VariableTerms
 from node.answer import Answer
+from node.service_anomalies import Anomalies
 
 HISTORY_MAX = 1_000
 POSITIONS_SCREENED_MAX = 20_000
@@ -184,6 +185,10 @@ class MarketService(Protocol):
 
     async def screens(self, positions: int, *, everything: bool) -> Screened:
         """Screen the newest `positions` entries; `everything`: what is not suspicious, too."""
+        ...
+
+    async def anomalies(self) -> Anomalies:
+        """What is unusual now, of the screens too."""
         ...
 
     async def variables(self) -> Variables: ...

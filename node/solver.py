@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from node.log_lines import about
 from node.solver_job import Found, Job
 from node.solver_process import SolverFailed, solve_apart
 from node.worker_process import remove_tree
@@ -77,7 +78,12 @@ class Solver:
         try:
             found = await solve_apart(job, self._folder)
         except (SolverFailed, OSError) as error:
-            logger.warning("auction %s: no solution: %s", wanted.auction.hex()[:8], error)
+            logger.warning(
+                "auction %s: no solution: %s",
+                wanted.auction.hex()[:8],
+                error,
+                extra=about("no_solution", auction=wanted.auction),
+            )
             return
         await trio.sleep(TURN_SECONDS * self._get_turn(wanted.auction))
         self._submit(wanted.auction, found)

@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from crdt.reputation import PPM
 from identity.keys import compute_peer_id
+from node.anomaly_rules import RULES
 from node.version import get_version
 from protocols.step import Certified, Executed, Transferred
 
@@ -125,6 +126,12 @@ METRICS = (
     Metric("econode_gossip_drops_total", "counter", ("reason",), "Gossip lost on this side."),
     Metric("econode_faults_total", "counter", (), "Messages refused that no honest peer sends."),
     Metric("econode_alarms", "gauge", (), "Alarms that `econode status` shows."),
+    Metric(
+        "econode_anomalies",
+        "gauge",
+        ("committee", "kind"),
+        "Anomalies as of the last look, every 30 s: docs/anomalies.md tells each.",
+    ),
     Metric("econode_blobs_bytes", "gauge", (), "Bytes of blobs that are stored."),
 )
 _BY_NAME = {metric.name: metric for metric in METRICS}
@@ -204,6 +211,9 @@ class Telemetry:
         for place in node.places.values():
             yield from _read_consensus(place)
             yield from _read_account(place)
+            counts = place.anomalies.count()
+            for kind in RULES:
+                yield "econode_anomalies", (place.name, kind), counts[kind]
             yield from _read_meter(place.name, self._meters.get(place.id))
         yield from _read_links(node)
         yield "econode_faults_total", (), node.transport.faults.total

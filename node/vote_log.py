@@ -15,6 +15,7 @@ import trio
 
 from identity.errors import EconodeError
 from node import migrations
+from node.log_lines import about
 from protocols.step import Persist
 
 logger = logging.getLogger("econode.votes")
@@ -52,6 +53,7 @@ class VoteLog:
                     "copy back once this node has voted again",
                     SCHEMA_VERSION,
                     copy,
+                    extra=about("votes_migrated", schema=SCHEMA_VERSION),
                 )
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._prepare(network, account)

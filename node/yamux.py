@@ -46,6 +46,8 @@ from libp2p.stream_muxer.yamux.yamux import (
     YamuxStream,
 )
 
+from node.log_lines import about
+
 logger = logging.getLogger("econode.links.yamux")
 
 # One yamux frame fits one Noise message: 65,535 bytes less the 16 of its authentication tag.
@@ -203,12 +205,19 @@ class BoundedYamux(Yamux):
                 self._parse(buffer)
         except YamuxViolation as error:
             self.ended_because = str(error)
-            logger.warning("closing the connection of %s: %s", self.peer_id, error)
+            logger.warning(
+                "closing the connection of %s: %s",
+                self.peer_id,
+                error,
+                extra=about("connection_closed", peer=str(self.peer_id)),
+            )
         # Everything a peer or its network can cause while reading, decrypting or parsing ends
         # this one connection and nothing else: socket errors, InvalidTag, short reads.
         except Exception as error:
             self.ended_because = self.ended_because or f"{type(error).__name__}: {error}"
-            logger.debug("connection of %s ended: %r", self.peer_id, error)
+            logger.debug(
+                "connection of %s ended: %r", self.peer_id, error, extra=about("connection_ended")
+            )
 
     def _parse(self, buffer: bytearray) -> None:
         at, end = 0, len(buffer)
@@ -352,7 +361,12 @@ class BoundedYamux(Yamux):
                 self.last_heard = now
             if now - self.last_heard > SILENCE_SECONDS_MAX:
                 self.ended_because = f"silent for {SILENCE_SECONDS_MAX:.0f} s"
-                logger.info("closing the connection of %s: %s", self.peer_id, self.ended_because)
+                logger.info(
+                    "closing the connection of %s: %s",
+                    self.peer_id,
+                    self.ended_because,
+                    extra=about("connection_closed", peer=str(self.peer_id)),
+                )
                 self.abort()
                 return
             self._awaited_ping = (self._awaited_ping + 1) & 0xFFFFFFFF

@@ -28,7 +28,8 @@ def compute_quorum(n: int) -> int:
 class Committee:
     """`members` are public keys in ascending order; view v is led by members[v mod n].
 
-    The epoch orders the positions after `start`; epoch 0 begins with genesis, at 0.
+    The epoch orders the positions after `start`; epoch 0 begins with genesis, at 0. They are
+    executed by this version of the semantics (`protocols/economy/upgrades.py`).
     """
 
     network: bytes
@@ -36,6 +37,7 @@ class Committee:
     epoch: int
     members: tuple[bytes, ...]
     start: int = 0
+    semantics: int = field(default=1, kw_only=True)
     n: int = field(init=False)
     f: int = field(init=False)
     q: int = field(init=False)

@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 
 from crdt import log
-from crdt.facts import AnyFact, EpochBegan, decode_fact
+from crdt.facts import AnyFact, EpochBegan, Semantics, decode_fact
 from crdt.heads import Prover, get_head
 from identity import cbor, schema
 from identity.certificate import Certificate
@@ -81,8 +81,9 @@ class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificate: CertificateBytes
 
 
-class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client trusts: who the members are in `epoch`, as of the agreed time `time_ms`."""
+class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a client trusts: who the members are in `epoch`, as of the agreed time `time_ms`, and
+    by which version of the semantics it is executed."""
 
     network: Digest
     committee: CommitteeId
@@ -91,6 +92,7 @@ class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     members: Annotated[tuple[Key, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
     time_ms: TimeMs
     unbonding_ms: TimeMs
+    semantics: Semantics = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,7 @@ def verify_bundle(bundle: Bundle, anchor: Anchor, now_ms: int) -> Proven:
             epoch=committee.epoch,
             start=committee.start,
             members=committee.members,
+            semantics=committee.semantics,
             time_ms=max(anchor.time_ms, time_ms, certified.time_ms),
         ),
         followed=tuple(followed),
@@ -194,8 +197,8 @@ def verify_bundle(bundle: Bundle, anchor: Anchor, now_ms: int) -> Proven:
 
 def _read_members(anchor: Anchor) -> Committee:
     try:
-        place = (anchor.network, anchor.committee)
-        return Committee(*place, anchor.epoch, anchor.members, anchor.start)
+        place = (anchor.network, anchor.committee, anchor.epoch, anchor.members, anchor.start)
+        return Committee(*place, semantics=anchor.semantics)
     except ValueError as error:
         raise InvalidSchema(f"the anchor: {error}") from None
 
@@ -213,9 +216,12 @@ def _follow(committee: Committee, end: EpochEnd, began: EpochBegan) -> tuple[Com
     if began.epoch != committee.epoch + 1:
         raise InvalidSchema(f"epoch {began.epoch} does not follow epoch {committee.epoch}")
     _check_head(committee, header, end.certificate)
+    if began.semantics < committee.semantics:
+        raise InvalidSchema(f"epoch {began.epoch} goes back to former semantics")
     place = (committee.network, committee.id, began.epoch, began.members)
     try:
-        return Committee(*place, header.position), header.time_ms
+        next_ = Committee(*place, header.position, semantics=began.semantics)
+        return next_, header.time_ms
     except ValueError as error:
         raise InvalidSchema(f"epoch {began.epoch}: {error}") from None
 

@@ -13,6 +13,7 @@ from protocols.economy.operations import (
     STATEMENT_EPOCH,
     decode_operation,
 )
+from protocols.economy.semantics import check_operation
 from protocols.pbft.core import Core
 from protocols.pbft.pool import Request
 
@@ -20,12 +21,14 @@ STATEMENT_BYTES_MAX = OPERATION_BYTES_MAX + envelope.STATEMENT_OVERHEAD_BYTES
 
 
 def parse_request(data: bytes, committee: Committee) -> tuple[Request, Statement]:
-    """An operation for this committee, its signature not checked yet. Raises InvalidBytes."""
+    """An operation for this committee, in its present semantics; its signature is not checked yet.
+    Raises InvalidBytes."""
     statement = envelope.parse(data, size_max=STATEMENT_BYTES_MAX)
     place = (statement.kind, statement.committee, statement.epoch)
     if place != (OPERATION_KIND, committee.id, STATEMENT_EPOCH):
         raise InvalidSchema("not an operation for this committee")
     operation = decode_operation(statement.payload)
+    check_operation(operation, committee.semantics)
     digest = hashlib.sha256(data).digest()
     return Request(digest, statement.signer, operation, data), statement
 

@@ -213,13 +213,21 @@ def combinatorial(
 @app.command("market")
 def market(
     seconds: Annotated[
-        float, typer.Option(min=0.5, max=3600.0, help="About how long, in all.")
+        float, typer.Option(min=0.5, max=3600.0, help="About how long, for the core.")
     ] = 10.0,
+    nodes: Annotated[
+        int, typer.Option(min=0, max=31, help="Node processes beside it, 4 or more; 0: none.")
+    ] = 4,
+    auctions: Annotated[
+        int, typer.Option(min=1, max=256, help="Asked for at once, of the processes.")
+    ] = 128,
+    directory: DirectoryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Auctions and tasks a second that one core settles, signatures aside.
+    """Auctions and tasks a second that one core settles, signatures aside; and node processes.
 
-    What a committee of processes takes for an auction is measured by `econode bench auctions`.
+    The core is what each member executes of them. The processes do all of it: requests, seals,
+    signatures, votes, disks. How long one auction takes is what `econode bench auctions` measures.
 
     \b
     Example:
@@ -227,7 +235,12 @@ def market(
     """
     from devnet.bench.market import measure_market
 
-    _show(measure_market(seconds), json)
+    if 0 < nodes < 4:
+        raise typer.BadParameter("--nodes is 0, or 4 and more")
+    report = measure_market(
+        seconds, nodes, auctions, directory, lambda text: hint(f"... {text}", json)
+    )
+    _show(report, json)
 
 
 def _show(report: "Report", as_json: bool) -> None:

@@ -48,7 +48,7 @@ class Measured:
 def measure_combinatorial(
     instances: int, families: Sequence[str], tell: Callable[[str], None]
 ) -> Report:
-    """Solve `instances` of each family and size; reverse, one of each family."""
+    """Solve `instances` of each family, size and direction."""
     recorder = Recorder(
         "combinatorial",
         {
@@ -63,13 +63,11 @@ def measure_combinatorial(
             everything: list[Measured] = []
             for family in families:
                 tell(f"{name} {family} {direction}")
-                seeds = range(instances if direction == "forward" else 1)
                 found = [
                     measure_one(family, size, seed, prices=prices, direction=direction)
-                    for seed in seeds
+                    for seed in range(instances)
                 ]
-                if direction == "forward":
-                    _add(recorder, f"{family}_{name}", found)
+                _add(recorder, f"{family}_{direction}_{name}", found)
                 everything += found
             _add(recorder, f"all_{direction}_{name}", everything)
     for width in ASSIGNMENT_SIZES:

@@ -8,10 +8,12 @@ import gc
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from crdt.facts import OfferedCapability, encode_fact
 from crdt.facts_auctions import AuctionTerms, BundleBid, Lot
 from crdt.log import compute_root
+from devnet.bench.auctions import measure_rate
 from devnet.bench.report import Recorder, Report
 from devnet.sim.market.plan import make_genesis, make_key
 from identity import cbor, schema
@@ -178,13 +180,25 @@ def measure(work: Callable[[Ledger], int], seconds: float) -> list[float]:
     return rates
 
 
-def measure_market(seconds: float) -> Report:
-    """Auctions, then tasks, each for half of the time: figures of one core."""
-    recorder = Recorder("market", {"members": MEMBERS, "operations an auction": 1 + 2 * MEMBERS})
-    auctions = measure(run_auctions, seconds / 2)
-    recorder.add("sealed-bid auctions", "auctions/s", auctions)
-    recorder.add(
-        "operations in auctions", "operations/s", [r * (1 + 2 * MEMBERS) for r in auctions]
-    )
-    recorder.add("tasks, open to settled", "tasks/s", measure(run_tasks, seconds / 2))
+def measure_market(
+    seconds: float,
+    nodes: int = 0,
+    auctions: int = 0,
+    directory: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Auctions, then tasks, each for half of the time: figures of one core. Beside them, with
+    `nodes`, what a committee of so many processes carries, `auctions` at once."""
+    settings = {"members": MEMBERS, "operations an auction": 1 + 2 * MEMBERS}
+    if nodes:
+        settings |= {"nodes": nodes, "auctions at once": auctions}
+    recorder = Recorder("market", settings)
+    progress("one core")
+    rates = measure(run_auctions, seconds / 2)
+    core = recorder.add("core_auctions", "auctions/s", rates)
+    recorder.add("core_operations", "operations/s", [r * (1 + 2 * MEMBERS) for r in rates])
+    recorder.add("core_tasks", "tasks/s", measure(run_tasks, seconds / 2))
+    if nodes:
+        distributed = measure_rate(recorder, nodes, auctions, directory, progress)
+        recorder.add("core_over_distributed", "ratio", [core / distributed])
     return recorder.finish()

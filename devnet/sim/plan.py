@@ -69,6 +69,7 @@ STORM_SHARE = 0.2
 CHANGES_SHARE = 0.2
 AWAY_SHARE = 0.12
 HIDDEN_SHARE = 0.15
+UNSTABLE_SHARE = 0.02
 SKEW_MS_MAX = 50
 JUMP_MS_MAX = 3_600_000
 
@@ -188,7 +189,8 @@ def make_plan(seed: int, n: int, *, safety_ms: int = SAFETY_MS) -> Plan:
     plan = plan if plan.has_tasks else _change_members(random, plan)
     plan = msgspec.structs.replace(plan, tells_links=random.random() < 0.6)
     plan = _send_away(random, plan) if random.random() < AWAY_SHARE else plan
-    return _hide_clients(random, plan)
+    plan = _hide_clients(random, plan)
+    return _keep_unstable(random, plan) if random.random() < UNSTABLE_SHARE else plan
 
 
 def _send_away(random: Random, plan: Plan) -> Plan:
@@ -215,6 +217,19 @@ def _send_away(random: Random, plan: Plan) -> Plan:
         transfer_batches_min=1,
         chunk_bytes=random.choice((256, 1_024)),
     )
+
+
+def _keep_unstable(random: Random, plan: Plan) -> Plan:
+    """No checkpoint becomes stable until everybody loses power with a full window."""
+    everybody = tuple(range(plan.n + plan.spares))
+    loss_ms = random.randrange(plan.safety_ms // 2, plan.safety_ms - 2_000)
+    until_ms = loss_ms + random.choice((50, 1_000))
+    deaf = Fault(kind="deaf", at_ms=0, until_ms=until_ms, nodes=everybody, detail="checkpoint")
+    loss = Fault(
+        kind="power_loss", at_ms=loss_ms, until_ms=until_ms, nodes=everybody, detail="idle"
+    )
+    faults = tuple(sorted((*plan.faults, deaf, loss), key=lambda f: (f.at_ms, f.until_ms, f.kind)))
+    return msgspec.structs.replace(plan, faults=faults, checkpoint_batches=5)
 
 
 def _interrupt_load(random: Random, plan: Plan, away: Fault) -> Fault:

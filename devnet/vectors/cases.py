@@ -4,26 +4,43 @@ These maps are not messages of the protocol; they carry the arguments of one of 
 the result that an implementation must compute. A vector is invalid where the result is another.
 """
 
+from abc import abstractmethod
 from typing import Annotated
 
 import msgspec
 
 from crdt.facts import Round, Score
+from crdt.facts_auctions import Bundles
+from crdt.facts_tasks import Ppm
+from crdt.facts_tasks import Score as Points
 from crdt.log import Entry
 from identity.schema import U63, Amount, CommitteeId, Digest, Key, Name, Positive, Salt, TimeMs
 from protocols.archive import CertificateBytes, StatementBytes
+from protocols.auction import commit_reveal
 from protocols.auction.mechanisms import Award, Bid, award_forward, award_reverse
+from protocols.economy.auction_model import compute_auction_id
+from protocols.economy.model import compute_task_id
+from protocols.messages import QUORUM_MAX, VIEW_CHANGE_BYTES_MAX
 
 CASE_BYTES_MAX = 1 << 20
 ITEMS_MAX = 1_024
 STATE_BYTES_MAX = 256 * 1024
+ChangeBytes = Annotated[bytes, msgspec.Meta(max_length=VIEW_CHANGE_BYTES_MAX)]
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all cases."""
 
 
-class BidSeal(Case, frozen=True):
+class SealCase(Case, frozen=True):
+    """The last field is the digest of the others."""
+
+    @abstractmethod
+    def compute(self) -> bytes:
+        """The digest that follows from the other fields."""
+
+
+class BidSeal(SealCase, frozen=True):
     """`commitment` seals `price` (docs/protocol-operations.md)."""
 
     network: Digest
@@ -35,8 +52,28 @@ class BidSeal(Case, frozen=True):
     salt: Salt
     commitment: Digest
 
+    def compute(self) -> bytes:
+        return commit_reveal.compute_bid_commitment(*msgspec.structs.astuple(self)[:-1])
 
-class WorkSeal(Case, frozen=True):
+
+class AuctionSeal(SealCase, frozen=True):
+    """`commitment` seals the `bundles` of a bid in a general auction."""
+
+    network: Digest
+    committee: CommitteeId
+    auction: Digest
+    bidder: Key
+    bundles: Bundles
+    salt: Salt
+    commitment: Digest
+
+    def compute(self) -> bytes:
+        priced = [(bundle.lots, bundle.price) for bundle in self.bundles]
+        place = (self.network, self.committee, self.auction, self.bidder)
+        return commit_reveal.compute_auction_commitment(*place, priced, self.salt)
+
+
+class WorkSeal(SealCase, frozen=True):
     """`commitment` seals the result `output` of `output_bytes` bytes."""
 
     network: Digest
@@ -48,6 +85,68 @@ class WorkSeal(Case, frozen=True):
     output_bytes: U63
     salt: Salt
     commitment: Digest
+
+    def compute(self) -> bytes:
+        return commit_reveal.compute_work_commitment(*msgspec.structs.astuple(self)[:-1])
+
+
+class ScoreSeal(SealCase, frozen=True):
+    """`commitment` seals a judge's `score`."""
+
+    network: Digest
+    committee: CommitteeId
+    task: Digest
+    round: Round
+    judge: Key
+    score: Points
+    salt: Salt
+    commitment: Digest
+
+    def compute(self) -> bytes:
+        return commit_reveal.compute_score_commitment(*msgspec.structs.astuple(self)[:-1])
+
+
+class ReportSeal(SealCase, frozen=True):
+    """`commitment` seals what a member measured in a variable's term."""
+
+    network: Digest
+    committee: CommitteeId
+    variable: Digest
+    round: Positive
+    member: Key
+    objective_ppm: Ppm
+    salt: Salt
+    commitment: Digest
+
+    def compute(self) -> bytes:
+        return commit_reveal.compute_report_commitment(*msgspec.structs.astuple(self)[:-1])
+
+
+class TaskName(SealCase, frozen=True):
+    """`id` is that of the task at `index` of the operation that its requester numbered `nonce`."""
+
+    network: Digest
+    committee: CommitteeId
+    requester: Key
+    nonce: U63
+    index: U63
+    id: Digest
+
+    def compute(self) -> bytes:
+        return compute_task_id(*msgspec.structs.astuple(self)[:-1])
+
+
+class AuctionName(SealCase, frozen=True):
+    """`id` is that of the auction that its opener opened by the operation it numbered `nonce`."""
+
+    network: Digest
+    committee: CommitteeId
+    opener: Key
+    nonce: U63
+    id: Digest
+
+    def compute(self) -> bytes:
+        return compute_auction_id(*msgspec.structs.astuple(self)[:-1])
 
 
 class NetworkCase(Case, frozen=True):
@@ -140,6 +239,15 @@ class EntryCase(Case, frozen=True):
 
     entry: Entry
     proof: CertificateBytes
+
+
+class NewViewCase(Case, frozen=True):
+    """`new_view` begins its view for who has heard these `view_changes` in epoch 0 of the network
+    with this genesis, and has executed nothing."""
+
+    genesis: bytes
+    view_changes: Annotated[tuple[ChangeBytes, ...], msgspec.Meta(max_length=QUORUM_MAX)]
+    new_view: ChangeBytes
 
 
 class StepCase(Case, frozen=True):

@@ -19,6 +19,7 @@ from devnet.vectors.kinds import describe, list_kinds
 from devnet.vectors.sample import U63_MAX
 from node.router import AnyHop
 from protocols.archive import AnyRecord
+from protocols.auction.result_file import ResultFile
 from protocols.economy.operations import AnyBody
 from protocols.evidence import EvidenceFile
 from protocols.genesis import Genesis
@@ -69,6 +70,12 @@ certificate = [
 signature = [signer: bstr .size 32, signature: bstr .size 64]
 fork-proof = [author: bstr .size 16 / bstr .size 32, proofs: [bstr, bstr]]
 light-proof = ["econode/light", version: 1, digest: bstr .size 32, payload: bstr .cbor Bundle]
+auction-result = [
+  "econode/auction-result",
+  version: 1,
+  digest: bstr .size 32,    ; SHA-256 of the payload
+  payload: bstr .cbor ResultFile,
+]
 uint63 = 0..9223372036854775807
 """
 CHOICES: tuple[tuple[str, Any, str], ...] = (
@@ -78,7 +85,7 @@ CHOICES: tuple[tuple[str, Any, str], ...] = (
     ("item", AnyItem, "an item of a peer's log; others are kept and skipped"),
     ("archive-record", AnyRecord, "a record of a file of logs"),
 )
-FILES = (Genesis, EvidenceFile, Bundle)
+FILES = (Genesis, EvidenceFile, Bundle, ResultFile)
 
 
 def generate() -> str:

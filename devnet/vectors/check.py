@@ -10,7 +10,7 @@ from crdt.facts import decode_fact
 from crdt.heads import Prover
 from crdt.items import decode_item
 from crdt.log import Head
-from devnet.vectors import check_cases, check_proofs
+from devnet.vectors import cases, check_cases, check_proofs, check_views
 from devnet.vectors.check_proofs import get_place
 from devnet.vectors.form import InvalidVectors, Layer, Setting
 from identity import cbor, envelope, keys, schema
@@ -143,8 +143,16 @@ CHECKS: dict[str, Check] = {
     "fork": check_proofs.check_fork_proof,
     "evidence": check_proofs.check_evidence,
     "light": check_proofs.check_light,
-    "bid_seal": check_cases.check_bid_seal,
-    "work_seal": check_cases.check_work_seal,
+    "auction_result": check_proofs.check_auction_result,
+    "view_change": check_views.check_view_change,
+    "new_view": check_views.check_new_view,
+    "bid_seal": check_cases.make_seal_check(cases.BidSeal),
+    "auction_seal": check_cases.make_seal_check(cases.AuctionSeal),
+    "work_seal": check_cases.make_seal_check(cases.WorkSeal),
+    "score_seal": check_cases.make_seal_check(cases.ScoreSeal),
+    "report_seal": check_cases.make_seal_check(cases.ReportSeal),
+    "task_name": check_cases.make_seal_check(cases.TaskName),
+    "auction_name": check_cases.make_seal_check(cases.AuctionName),
     "network_id": check_cases.check_network_id,
     "committee_name": check_cases.check_committee_name,
     "batch": check_cases.check_batch,

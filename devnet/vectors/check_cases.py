@@ -1,6 +1,7 @@
 """Judging cases: the program computes again what a case says, and compares."""
 
 import hashlib
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -13,20 +14,19 @@ from devnet.vectors.cases import (
     CASE_BYTES_MAX,
     AuctionCase,
     BatchCase,
-    BidSeal,
     Case,
     CommitteeName,
     MerkleCase,
     NetworkCase,
     ReputationCase,
+    SealCase,
     StateCase,
     StepCase,
-    WorkSeal,
 )
 from devnet.vectors.form import Setting
 from identity import schema
 from identity.errors import InvalidBytes, InvalidKey
-from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
+from protocols.committee import Committee
 from protocols.economy.chain import Chain
 from protocols.economy.receipts import check_receipt
 from protocols.genesis import Genesis, compute_committee_id
@@ -51,14 +51,14 @@ def _compare(said: object, found: object) -> None:
         raise WrongResult("the result is another")
 
 
-def check_bid_seal(_: Setting, data: bytes) -> None:
-    *inputs, commitment = msgspec.structs.astuple(_read(data, BidSeal))
-    _compare(commitment, compute_bid_commitment(*inputs))
+def make_seal_check(kind: type[SealCase]) -> Callable[[Setting, bytes], None]:
+    """The check that the last field is the digest of the others."""
 
+    def check(_: Setting, data: bytes) -> None:
+        case = _read(data, kind)
+        _compare(msgspec.structs.astuple(case)[-1], case.compute())
 
-def check_work_seal(_: Setting, data: bytes) -> None:
-    *inputs, commitment = msgspec.structs.astuple(_read(data, WorkSeal))
-    _compare(commitment, compute_work_commitment(*inputs))
+    return check
 
 
 def check_network_id(_: Setting, data: bytes) -> None:
@@ -103,13 +103,18 @@ def check_reputation(_: Setting, data: bytes) -> None:
     _compare(case.scores, view.scores())
 
 
-def run_step(case: StepCase) -> tuple[Chain, bytes]:
-    """The chain after a step's batch, and the entry's hash. Raises InvalidBytes."""
-    genesis = schema.decode(case.genesis, Genesis, size_max=CASE_BYTES_MAX)
+def read_genesis(data: bytes) -> tuple[Genesis, Committee]:
+    """A network's genesis and its founding committee. Raises InvalidBytes."""
+    genesis = schema.decode(data, Genesis, size_max=CASE_BYTES_MAX)
     try:
-        committee = genesis.make_committee()
+        return genesis, genesis.make_committee()
     except (InvalidKey, ValueError) as error:
         raise WrongResult(f"the genesis: {error}") from None
+
+
+def run_step(case: StepCase) -> tuple[Chain, bytes]:
+    """The chain after a step's batch, and the entry's hash. Raises InvalidBytes."""
+    genesis, committee = read_genesis(case.genesis)
     chain = Chain(genesis, committee, partial(check_receipt, committee))
     chain.load_state(case.state, case.position, case.head)
     requests = [load_request(data, chain) for data in case.operations]

@@ -1,4 +1,4 @@
-"""Judging what several signatures prove: certificates, forks, evidence, light proofs."""
+"""Judging what several signatures prove: certificates, forks, evidence, light proofs, results."""
 
 from crdt.heads import ForkProof, Prover, check_fork
 from crdt.replica import ProvenEntry, Replica
@@ -8,6 +8,7 @@ from identity import schema
 from identity.certificate import Certificate
 from identity.errors import InvalidCertificate
 from protocols import light
+from protocols.auction.result_file import VerifiedResult, verify_result
 from protocols.committee import Committee
 from protocols.evidence import Claim, Evidence
 from protocols.evidence import check as check_claim
@@ -18,7 +19,8 @@ def get_place(setting: Setting) -> Committee:
     try:
         members = tuple(bytes.fromhex(key) for key in setting.members)
         network, committee = bytes.fromhex(setting.network), bytes.fromhex(setting.committee)
-        return Committee(network, committee, setting.epoch, members or (bytes(32),))
+        members = members or (bytes(32),)
+        return Committee(network, committee, setting.epoch, members, setting.start)
     except ValueError as error:
         raise InvalidVectors(f"the setting: {error}") from None
 
@@ -61,8 +63,17 @@ def check_evidence(setting: Setting, data: bytes) -> Claim:
 
 def check_light(setting: Setting, data: bytes) -> light.Proven:
     """A light proof for who trusts the setting's members as of its epoch."""
+    return light.verify_bundle(light.decode_bundle(data), _make_anchor(setting), setting.now_ms)
+
+
+def check_auction_result(setting: Setting, data: bytes) -> VerifiedResult:
+    """The file of an auction's result for who trusts the same."""
+    return verify_result(data, _make_anchor(setting), setting.now_ms)
+
+
+def _make_anchor(setting: Setting) -> light.Anchor:
     place = get_place(setting)
-    anchor = light.Anchor(
+    return light.Anchor(
         network=place.network,
         committee=place.id,
         epoch=place.epoch,
@@ -71,4 +82,3 @@ def check_light(setting: Setting, data: bytes) -> light.Proven:
         time_ms=setting.anchor_ms,
         unbonding_ms=setting.unbonding_ms,
     )
-    return light.verify_bundle(light.decode_bundle(data), anchor, setting.now_ms)

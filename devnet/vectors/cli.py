@@ -1,13 +1,12 @@
 """econode vectors: the test vectors of the protocol, and a verifier for those of others."""
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.commands.common import JsonOption, make_app, render_pairs, show
+from node.commands.common import JsonOption, get_columns, make_app, render_pairs, show
 
 if TYPE_CHECKING:  # these take long to import, and `econode --help` needs none of them
     from devnet.vectors.form import Vector, VectorFile
@@ -59,34 +58,26 @@ def _render_report(report: "Report") -> Iterable[str]:
 def list_(folder: FolderArgument = None, json: JsonOption = False) -> None:
     """How many vectors there are of each kind with each flag.
 
+    Kinds with equal rows stand in one line; `econode vectors explain ID` shows a vector, such as
+    commit/wrong-epoch-1, and what its flags stand for.
+
     \b
     Example:
       econode vectors list
     """
+    from devnet.vectors.coverage import count_cells, render_cells
     from devnet.vectors.verify import read_folder
 
-    cells = {
-        file.kind: Counter(flag for test in file.tests for flag in test.flags)
-        for file in read_folder(_find(folder))
-    }
+    files = list(read_folder(_find(folder)))
+    cells = count_cells(files)
     flags = sorted({flag for counts in cells.values() for flag in counts})
-    document = {"flags": flags, "kinds": {kind: dict(counts) for kind, counts in cells.items()}}
-    show(document, json, lambda: _render_cells(cells, flags))
-
-
-def _render_cells(cells: dict[str, Counter[str]], flags: list[str]) -> Iterable[str]:
-    marks = {flag: f"{number:02d}" for number, flag in enumerate(flags, 1)}
-    yield from (f"{mark} {flag}" for flag, mark in marks.items())
-    yield ""
-    width = max(len(kind) for kind in cells)
-    yield " ".join([" " * width, *marks.values()])
-    for kind, counts in cells.items():
-        row = [f"{counts[flag] or '.':>2}" for flag in flags]
-        yield " ".join([kind.ljust(width), *row])
-    total = sum(sum(counts.values()) for counts in cells.values())
-    filled = sum(len(counts) for counts in cells.values())
-    yield ""
-    yield f"{len(cells)} kinds, {len(flags)} flags, {filled} cells filled with {total} vectors"
+    words = {flag: text for file in files for flag, text in file.flags.items()}
+    document = {
+        "flags": flags,
+        "explanations": words,
+        "kinds": {kind: dict(counts) for kind, counts in cells.items()},
+    }
+    show(document, json, lambda: render_cells(cells, flags, get_columns()))
 
 
 @app.command("explain")

@@ -3,6 +3,7 @@
 Frames arrive in the order in which they were sent, a millisecond each round; nothing is random.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,11 +23,18 @@ from protocols.economy.operations import OPERATION_KIND, STATEMENT_EPOCH, Operat
 from protocols.genesis import Allotment, Genesis, Member, Parameters
 from protocols.messages import (
     FRAME_BYTES_MAX,
+    NEW_VIEW_KIND,
+    VIEW_CHANGE_KIND,
+    Assigned,
+    CarryNewView,
+    CarryViewChange,
     Commit,
+    NewView,
     Prepare,
     PrePrepare,
     Propose,
     Submit,
+    ViewChange,
     Votes,
     compute_batch_digest,
 )
@@ -163,6 +171,33 @@ def view_change() -> Table:
     return table
 
 
+def lying_primary() -> Table:
+    """All others leave for view 2: NEW-VIEWs that do not follow from their VIEW-CHANGEs, or come
+    from another member, are refused and change nothing; the right one begins the view."""
+    table = Table()
+    table.tick()
+    others = [index for index in range(len(MEMBERS)) if index != HERO]
+    table.silent = frozenset(others)
+    leave = ViewChange(2, 0, b"", ())
+    changes = {i: seal(MEMBERS[i], VIEW_CHANGE_KIND, leave).encode() for i in others}
+    named = tuple(hashlib.sha256(data).digest() for data in changes.values())
+    for index, data in changes.items():
+        carried = CarryViewChange(committee=PLACE.id, statement=data)
+        table.send(HERO, MEMBERS[index].public, encode_frame(carried))
+    for index, message in (
+        (2, NewView(2, named, (Assigned(1, digest("never prepared")),))),
+        (2, NewView(2, named[:2], ())),
+        (3, NewView(2, named, ())),
+        (2, NewView(2, named, ())),
+    ):
+        statement = seal(MEMBERS[index], NEW_VIEW_KIND, message).encode()
+        carry = CarryNewView(committee=PLACE.id, statement=statement)
+        table.send(HERO, MEMBERS[index].public, encode_frame(carry))
+    table.settle()
+    assert table.parties[HERO].seat.core.views.is_active
+    return table
+
+
 def equivocation() -> Table:
     """The primary proposes two batches at one position, and a backup votes twice: this member
     keeps to what came first, and holds the evidence."""
@@ -204,6 +239,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "normal-case": normal_case,
     "checkpoint": checkpoint,
     "view-change": view_change,
+    "lying-primary": lying_primary,
     "equivocation": equivocation,
     "faults": faults,
 }

@@ -6,6 +6,7 @@ from functools import partial
 from devnet.vectors.cases import CASE_BYTES_MAX
 from devnet.vectors.check_cases import load_request
 from devnet.vectors.form import InvalidVectors
+from devnet.vectors.sales import SALE_STORIES
 from devnet.vectors.stories import STORIES
 from devnet.vectors.trace_form import TRACE_FORMAT, BatchStep, EconomyTrace
 from devnet.vectors.village import Village, list_tags
@@ -18,13 +19,15 @@ from protocols.messages import compute_batch_digest
 
 NAMES = (
     *("commit-reveal", "silent-bidder", "verification", "lying-executor", "failing-executor"),
-    *("missed-lease", "membership", "credits", "forming"),
+    *("missed-lease", "settlement", "accepted-work", "wrong-reveal"),
+    *("membership", "credits", "forming"),
+    *("sale", "purchase", "delivery", "undelivered"),
 )
 
 
 def make_traces() -> Iterator[EconomyTrace]:
     for name in NAMES:
-        story = STORIES[name]
+        story = (STORIES | SALE_STORIES)[name]
         yield _make_trace(name, " ".join((story.__doc__ or "").split()), story())
 
 

@@ -57,6 +57,7 @@ class _Bundle:
             joined=(joiner,),
             left=(),
             expelled=(),
+            moves=(),
         )
         items = [encode_fact(began)]
         self.entry = log.append(COMMITTEE, 12, digest("entry 11"), CREATED_MS + 5, items)

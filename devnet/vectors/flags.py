@@ -67,5 +67,11 @@ FLAGS = {
     "WrongInput": "A digest that was computed from other values.",
     "WrongResult": "A result that does not follow from its inputs.",
     "Stale": "Proven by members whose bonds may be free by now.",
+    "MissingInventory": "A phase that closed without the inventories of a quorum: how a leader "
+    "would leave out somebody's bid.",
+    "WrongView": "Of another view: votes of two views added up, or of a view that was not left.",
+    "MissingProof": "What is claimed comes without what proves it, or it proves something else.",
+    "HiddenPrepared": "What was prepared is not in the new view: a batch that a quorum may have "
+    "executed already would be lost.",
     "WrongPrefix": "Not the PeerId of an Ed25519 key.",
 }

@@ -88,6 +88,11 @@ class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """In ascending order. Empty: anybody may sign."""
     size_max: int = 0
     """Longest data, in bytes; 0 where only the content is bounded."""
+    start: int = 0
+    """The position after which the epoch begins."""
+    window: int = 0
+    """Of view changes: two checkpoint intervals; nothing is prepared further than twice that
+    beyond the base."""
     now_ms: int = 0
     anchor_ms: int = 0
     unbonding_ms: int = 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from devnet.vectors import (
+    auction_results,
     consensus_traces,
     contradictions,
     economy_traces,
@@ -14,10 +15,12 @@ from devnet.vectors import (
     plain,
     proofs,
     rules,
+    seals,
     statements,
     steps,
+    view_changes,
 )
-from devnet.vectors.form import FORMAT, VERSION, InvalidVectors, VectorFile, encode_file
+from devnet.vectors.form import FORMAT, VERSION, InvalidVectors, VectorFile, encode_file, read_json
 from devnet.vectors.trace_form import TRACE_PREFIX, Trace, encode_trace
 
 MANIFEST, SCHEMA, README = "manifest.json", "schema.json", "README.md"
@@ -28,7 +31,10 @@ MAKERS = (
     contradictions.make_files,
     epoch_changes.make_files,
     rules.make_files,
+    seals.make_files,
     steps.make_files,
+    view_changes.make_files,
+    auction_results.make_files,
 )
 
 
@@ -68,14 +74,15 @@ def make_manifest(folder: Path) -> bytes:
 
 def write(folder: Path) -> list[str]:
     """Write what the program produces into `folder`, and the manifest of all that is there. Files
-    of vectors of kinds that there are no more go away. Returns the names that changed."""
+    of kinds that there are no more go away, if the manifest knew them: others are not the
+    program's. Returns the names that changed."""
     folder.mkdir(parents=True, exist_ok=True)
     made = generate()
     changed = []
-    for path in folder.glob("*.json"):
-        if path.name not in made and path.name != MANIFEST:
-            path.unlink()
-            changed.append(path.name)
+    for name in sorted((read_manifest(folder) or {}).keys() - made.keys()):
+        if name.endswith(".json") and (folder / name).is_file() and "/" not in name:
+            (folder / name).unlink()
+            changed.append(name)
     for name, data in made.items():
         path = folder / name
         if not path.exists() or path.read_bytes() != data:
@@ -87,7 +94,10 @@ def write(folder: Path) -> list[str]:
 
 
 def find_differences(folder: Path) -> list[str]:
-    """Names of files that are not what the program produces; empty when all are."""
+    """Names of files that are not what the program produces; empty when all are. Raises
+    InvalidVectors for no folder."""
+    if not folder.is_dir():
+        raise InvalidVectors(f"{folder} is no folder")
     made = generate()
     there = {path.name for path in folder.glob("*.json")} - {MANIFEST}
     found = [
@@ -98,6 +108,17 @@ def find_differences(folder: Path) -> list[str]:
     if not _holds(folder / MANIFEST, make_manifest(folder)):
         found.append(MANIFEST)
     return found
+
+
+def read_manifest(folder: Path) -> dict[str, str] | None:
+    """The digests that the manifest names; None where there is none. Raises InvalidVectors."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    match read_json(path):
+        case {"sha256": {**sums}}:
+            return {str(name): str(value) for name, value in sums.items()}
+    raise InvalidVectors(f"{MANIFEST}: no sha256 of files in it")
 
 
 def _holds(path: Path, data: bytes) -> bool:

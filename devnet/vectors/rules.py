@@ -1,6 +1,5 @@
 """Vectors of rules: digests, seals, Merkle paths, auctions, reputation, and executed batches."""
 
-import hashlib
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -15,14 +14,12 @@ from devnet.vectors.cases import (
     AwardLine,
     BatchCase,
     BidLine,
-    BidSeal,
     Case,
     CommitteeName,
     MerkleCase,
     NetworkCase,
     ReputationCase,
     StateCase,
-    WorkSeal,
 )
 from devnet.vectors.draft import Draft, make_file
 from devnet.vectors.form import Layer, Setting, VectorFile
@@ -34,11 +31,9 @@ from devnet.vectors.places import (
     NETWORK,
     OTHER_COMMITTEE,
     OTHER_NETWORK,
-    STRANGER,
     digest,
 )
 from identity import schema
-from protocols.auction.commit_reveal import compute_bid_commitment, compute_work_commitment
 from protocols.genesis import compute_committee_id
 from protocols.messages import compute_batch_digest
 from protocols.state_tree import STATE_CHUNK_BYTES, StateTree, compute_digest, cut, hash_chunks
@@ -50,8 +45,6 @@ Change = dict[str, Any]
 
 def make_files() -> Iterator[VectorFile]:
     for kind, check, about, drafts in (
-        ("bid-commitment", "bid_seal", "Sealed bids and what opens them.", _list_bids()),
-        ("work-commitment", "work_seal", "Sealed results and what opens them.", _list_works()),
         ("network-id", "network_id", "Ids of networks, by their genesis.", _list_networks()),
         ("committee-id", "committee_name", "Ids of founding committees.", _list_names()),
         ("batch-digest", "batch", "What votes of a slot agree on.", _list_batches()),
@@ -71,62 +64,10 @@ def draft_case(
     return Draft(flags, comment, data, layer, value, data)
 
 
-def _vary(case: Case, changes: tuple[tuple[str, str, Change], ...]) -> Iterator[Draft]:
+def vary(case: Case, changes: tuple[tuple[str, str, Change], ...]) -> Iterator[Draft]:
     """Of a good case, ones with another input, so that the result does not follow."""
     for flag, comment, change in changes:
         yield draft_case(flag, comment, msgspec.structs.replace(case, **change), "semantics")
-
-
-def _list_bids() -> Iterator[Draft]:
-    def seal(price: int, round: int = 0, salt: bytes = SALT) -> BidSeal:
-        inputs = (NETWORK, COMMITTEE, TASK, round, CLIENT.public, price, salt)
-        return BidSeal(*inputs, compute_bid_commitment(*inputs))
-
-    good = seal(120)
-    yield draft_case("Valid", "a bid of 120", good)
-    yield draft_case("Valid", "in round 2", seal(120, 2))
-    yield draft_case("Valid", "with another salt", seal(120, 0, digest("other salt")))
-    yield draft_case("EdgeOfBounds", "the highest price", seal(schema.U63_MAX, 255))
-    yield draft_case("EdgeOfBounds", "the lowest price", seal(1))
-    yield from _vary(
-        good,
-        (
-            ("WrongInput", "another price", {"price": 121}),
-            ("WrongInput", "another salt", {"salt": digest("other salt")}),
-            ("WrongInput", "another round", {"round": 1}),
-            ("WrongInput", "another task", {"task": digest("other task")}),
-            ("SwappedSigner", "another bidder: a copied seal", {"bidder": STRANGER.public}),
-            ("WrongNetwork", "another network", {"network": OTHER_NETWORK}),
-            ("WrongCommittee", "another committee", {"committee": OTHER_COMMITTEE}),
-            ("WrongHash", "another commitment", {"commitment": digest("x")}),
-        ),
-    )
-
-
-def _list_works() -> Iterator[Draft]:
-    def seal(output: bytes, size: int) -> WorkSeal:
-        inputs = (NETWORK, COMMITTEE, TASK, 0, CLIENT.public, output, size, SALT)
-        return WorkSeal(*inputs, compute_work_commitment(*inputs))
-
-    good = seal(OUTPUT, 7)
-    yield draft_case("Valid", "a result of 7 bytes", good)
-    yield draft_case("Valid", "another result", seal(digest("other"), 8))
-    yield draft_case("EdgeOfBounds", "an empty result", seal(hashlib.sha256(b"").digest(), 0))
-    yield draft_case("EdgeOfBounds", "the largest result", seal(OUTPUT, 67_108_864))
-    bid = compute_bid_commitment(NETWORK, COMMITTEE, TASK, 0, CLIENT.public, 7, SALT)
-    yield from _vary(
-        good,
-        (
-            ("WrongInput", "another result", {"output": digest("other")}),
-            ("WrongInput", "another size", {"output_bytes": 8}),
-            ("WrongInput", "another salt", {"salt": digest("other salt")}),
-            ("WrongInput", "another round", {"round": 1}),
-            ("SwappedSigner", "another party: a copied seal", {"party": STRANGER.public}),
-            ("WrongNetwork", "another network", {"network": OTHER_NETWORK}),
-            ("WrongCommittee", "another committee", {"committee": OTHER_COMMITTEE}),
-            ("WrongType", "the seal of a bid", {"commitment": bid}),
-        ),
-    )
 
 
 def _list_networks() -> Iterator[Draft]:
@@ -139,7 +80,7 @@ def _list_networks() -> Iterator[Draft]:
         yield draft_case("Valid", comment, case)
     good = NetworkCase(schema.encode(GENESIS), GENESIS.compute_network_id())
     later = msgspec.structs.replace(GENESIS, created_ms=GENESIS.created_ms + 1)
-    yield from _vary(
+    yield from vary(
         good,
         (
             ("WrongInput", "another time of creation", {"genesis": schema.encode(later)}),
@@ -155,7 +96,7 @@ def _list_names() -> Iterator[Draft]:
         case = CommitteeName(NETWORK, name, compute_committee_id(NETWORK, name))
         yield draft_case("Valid", f"the committee {name}", case)
     good = CommitteeName(NETWORK, "main", COMMITTEE)
-    yield from _vary(
+    yield from vary(
         good,
         (
             ("WrongInput", "another name", {"name": "main "}),
@@ -175,7 +116,7 @@ def _list_batches() -> Iterator[Draft]:
     yield draft_case("Valid", "an empty batch", batch(1_700_000_000_001))
     yield draft_case("Valid", "the null batch", batch(0))
     yield draft_case("EdgeOfBounds", "the last time", batch(schema.U63_MAX, one))
-    yield from _vary(
+    yield from vary(
         good,
         (
             ("WrongInput", "another time", {"time_ms": 1_700_000_000_001}),
@@ -196,7 +137,7 @@ def _list_paths() -> Iterator[Draft]:
     for count, index in ((1, 0), (2, 1), (3, 2), (7, 4), (8, 7)):
         yield draft_case("Valid", f"item {index} of {count}", prove(count, index))
     good = prove(7, 4)
-    yield from _vary(
+    yield from vary(
         good,
         (
             ("WrongInput", "another item", {"item": b"item 5"}),
@@ -224,7 +165,7 @@ def _list_chunks() -> Iterator[Draft]:
     yield draft_case("EdgeOfBounds", "a state of one byte", prove(1, 0))
     edge = prove(STATE_CHUNK_BYTES + 1, 1)
     yield draft_case("EdgeOfBounds", "a last chunk of one byte", edge)
-    yield from _vary(
+    yield from vary(
         last,
         (
             ("WrongPosition", "another index", {"index": 1}),
@@ -275,7 +216,7 @@ def _list_auctions() -> Iterator[Draft]:
         yield draft_case("EdgeOfBounds", comment, case)
     award = good.awards[0]
     worse = AwardLine(MEMBER_KEYS[2], award.price)
-    yield from _vary(
+    yield from vary(
         good,
         (
             (

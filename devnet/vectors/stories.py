@@ -3,16 +3,22 @@
 from collections.abc import Callable
 
 from crdt.facts import Awarded, VerifiersDrawn
-from devnet.vectors.village import FAIL, Village
+from devnet.vectors.places import digest
+from devnet.vectors.village import CAPABILITY, FAIL, SERVICE, Village
 from protocols.economy.operations import (
+    BidOpening,
     Bond,
     ConsentCommittee,
     FormCommittee,
+    Held,
+    Inventory,
     JoinCommittee,
     LeaveCommittee,
+    RevealBids,
     Transfer,
     Unbond,
 )
+from protocols.economy.operations_tasks import AcceptWork
 
 RIGHT, WRONG = "right", "wrong"
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -90,6 +96,58 @@ def missed_lease() -> Village:
     return village
 
 
+def settlement() -> Village:
+    """The four grades: excellent, satisfactory, poor and byzantine, each with what it pays."""
+    village = Village()
+    village.offer()
+    for capability in (CAPABILITY, SERVICE):
+        village.open_task(capability=capability)
+        village.play(_say(village, RIGHT))
+    village.act(wait_ms=2 * HOUR_MS)  # the requester says nothing
+    village.act(*((name, _hold_nothing(village)) for name in village.members[:3]))
+    village.open_task()
+    village.play(_say(village, RIGHT), until="awarded")
+    village.act(wait_ms=MINUTE_MS)
+    village.act(wait_ms=MINUTE_MS)  # the winner misses its lease, and the task is auctioned again
+    village.play(_say(village, RIGHT), until="awarded")
+    awarded = [f for _, facts in village.steps for f in facts if isinstance(f, Awarded)][-1]
+    liar = next(n for n in village.members if village.keys[n].public == awarded.winner)
+    village.play(_say(village, RIGHT, **{liar: WRONG}))
+    return village
+
+
+def _hold_nothing(village: Village) -> Inventory:
+    """For the only task there is: nobody's word is held."""
+    (task,) = village.chain.state.tasks()
+    assert task.stage != "queued"
+    return Inventory((Held(task.task, task.round, task.stage, ()),))
+
+
+def accepted_work() -> Village:
+    """The requester pays a part for one result, and nothing for another."""
+    village = Village()
+    village.offer()
+    for paid_ppm in (600_000, 0):
+        village.open_task(capability=SERVICE)
+        village.play(_say(village, RIGHT))
+        (task,) = village.chain.state.tasks()
+        village.act(("alice", AcceptWork(task.task, task.round, paid_ppm)))
+    return village
+
+
+def wrong_reveal() -> Village:
+    """A bidder opens another price than it sealed: it is refused, and the right one counts."""
+    village = Village()
+    village.offer()
+    village.open_task()
+    village.play(_say(village, RIGHT), until="bids_closed")
+    (task,) = village.chain.state.tasks()
+    opening = BidOpening(task.task, task.round, 1, digest("no salt of the bidder"))
+    village.act(("m1", RevealBids((opening,))))
+    village.play(_say(village, RIGHT))
+    return village
+
+
 def membership() -> Village:
     """One joins, one leaves: epochs 1 and 2."""
     village = Village()
@@ -133,6 +191,9 @@ STORIES: dict[str, Callable[[], Village]] = {
     "lying-executor": lying_executor,
     "failing-executor": failing_executor,
     "missed-lease": missed_lease,
+    "settlement": settlement,
+    "accepted-work": accepted_work,
+    "wrong-reveal": wrong_reveal,
     "membership": membership,
     "credits": credits_,
     "forming": forming,

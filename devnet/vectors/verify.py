@@ -15,9 +15,8 @@ from devnet.vectors.form import (
     VectorFile,
     decode_file,
     read_bytes,
-    read_json,
 )
-from devnet.vectors.generate import MANIFEST, SCHEMA
+from devnet.vectors.generate import MANIFEST, SCHEMA, read_manifest
 from devnet.vectors.trace_form import TRACE_PREFIX, EconomyTrace, Trace, decode_trace
 
 FAILURES_SHOWN_MAX = 100
@@ -68,21 +67,11 @@ def _list_files(folder: Path) -> list[Path]:
         raise InvalidVectors(
             f"{folder} holds {len(paths)} files of vectors, 1 to {FILES_MAX} are allowed"
         )
-    sums = _read_manifest(folder)
+    sums = read_manifest(folder)
     for path in paths if sums is not None else ():
         if (sums or {}).get(path.name) != hashlib.sha256(read_bytes(path)).hexdigest():
             raise InvalidVectors(f"{path.name} is not the file that {MANIFEST} names")
     return paths
-
-
-def _read_manifest(folder: Path) -> dict[str, str] | None:
-    path = folder / MANIFEST
-    if not path.exists():
-        return None
-    match read_json(path):
-        case {"sha256": {**sums}}:
-            return {str(name): str(value) for name, value in sums.items()}
-    raise InvalidVectors(f"{MANIFEST}: no sha256 of files in it")
 
 
 def judge(file: VectorFile, vector: Vector) -> str:

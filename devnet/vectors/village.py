@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from crdt.facts import Fact, OfferedCapability
+from crdt.facts_tasks import TaskTerms
 from devnet.vectors.cases import StepCase
 from devnet.vectors.places import CLIENT, CREATED_MS, MEMBERS, Seal, digest, make_key
 from identity import keys, schema
 from identity.keys import PrivateKey
-from protocols.agents.plan import Failure, Output, Planner
+from protocols.agents.plan import Failure, Findings, Output, Planner
 from protocols.agents.strategies import Cost, cost_plus
 from protocols.economy.chain import Chain
 from protocols.economy.operations import (
@@ -29,6 +30,10 @@ from protocols.requests import parse_request
 
 CAPABILITY = digest("econode/vectors capability")
 OFFERED = OfferedCapability(CAPABILITY, "stats", "1")
+SERVICE = digest("econode/vectors service")
+SERVED = OfferedCapability(SERVICE, "drawings", "1", "accepted")
+"""Nobody runs it again: the requester says what a result is worth."""
+OUTPUT_BYTES = 7
 BATCH_MS = 10
 FAIL = "fail"
 BATCHES_MAX = 200
@@ -55,7 +60,7 @@ class Village:
         self.chain = Chain(self.genesis, self.committee, partial(check_receipt, self.committee))
         self.time_ms = CREATED_MS
         self.steps: list[tuple[StepCase, tuple[Fact, ...]]] = []
-        costs = {CAPABILITY: Cost(base=100)}
+        costs = {CAPABILITY: Cost(base=100), SERVICE: Cost(base=100)}
         self._planners = {
             name: Planner(self.committee, self.keys[name].public, digest(name), cost_plus, costs)
             for name in self.members
@@ -111,16 +116,20 @@ class Village:
         return self.run(self.sign_all(pairs), wait_ms)
 
     def offer(self, *names: str) -> None:
-        self.act(*((name, Offer((OFFERED,))) for name in names or self.members))
+        self.act(*((name, Offer((OFFERED, SERVED))) for name in names or self.members))
 
-    def open_task(self, budget: int = 1_000, duration_ms: int = 600_000) -> None:
+    def open_task(
+        self, budget: int = 1_000, duration_ms: int = 600_000, capability: bytes = CAPABILITY
+    ) -> None:
         blob = digest("econode/vectors input")
-        spec = TaskSpec(CAPABILITY, blob, 2_000, budget, duration_ms)
+        terms = TaskTerms(verification="exact" if capability == CAPABILITY else "accepted")
+        spec = TaskSpec(capability, blob, 2_000, budget, duration_ms, terms)
+        self.act(("alice", OpenTasks((spec,), self._sign_receipts(blob))))
+
+    def _sign_receipts(self, blob: bytes) -> tuple[bytes, ...]:
+        """That two of four members hold it."""
         payload = schema.encode(Receipt((blob,)))
-        receipts = tuple(
-            self.seal(self.keys[name], RECEIPT_KIND, payload) for name in self.members[:2]
-        )
-        self.act(("alice", OpenTasks((spec,), receipts)))
+        return tuple(self.seal(self.keys[name], RECEIPT_KIND, payload) for name in self.members[:2])
 
     def play(self, says: dict[str, str], until: str = "") -> None:
         """Let the agents do their duties until there is nothing left to do at this time, or until
@@ -134,10 +143,13 @@ class Village:
         raise AssertionError("the agents never come to an end")
 
     def _plan(self, name: str, said: str) -> list[tuple[str, Body]]:
-        outcome = Failure("crashed") if said == FAIL else Output(digest(said), 7)
+        outcome = Failure("crashed") if said == FAIL else Output(digest(said), OUTPUT_BYTES)
         state = self.chain.state
         outcomes = {task.task: outcome for task in state.tasks()}
-        return [(name, body) for body in self._planners[name].plan_operations(state, outcomes)]
+        receipts = dict.fromkeys(outcomes, self._sign_receipts(digest(said)))
+        planner, findings = self._planners[name], Findings(receipts=receipts)
+        planned = planner.plan_operations(state, outcomes, findings=findings)
+        return [(name, body) for body in planned]
 
 
 def list_tags(facts: Iterable[Fact]) -> list[str]:

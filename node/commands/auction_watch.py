@@ -126,6 +126,7 @@ class _Panel(_Lines):
 
         self._found = found
         self._told: list[str] = []
+        self._is_last = False
         self._live = Live(
             self, console=Console(), refresh_per_second=REFRESHES_PER_SECOND, transient=False
         )
@@ -135,13 +136,18 @@ class _Panel(_Lines):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_last = True  # what scrolled away may be read again
         self._live.stop()
 
     def __rich__(self) -> Any:
         from rich.text import Text
 
-        lines = [*render_auction(self._found), *([""] if self._told else []), *self._told]
-        return Text("\n".join(map(make_printable, lines)))
+        lines = list(map(make_printable, render_auction(self._found)))
+        told = list(map(make_printable, self._told))
+        if not self._is_last:
+            size = self._live.console.size
+            lines = fit(lines, told, size.width, size.height - 1)
+        return Text("\n".join([*lines, *([""] if told else []), *told]))
 
     def show(self, found: "Auction") -> None:
         self._found = found
@@ -151,6 +157,25 @@ class _Panel(_Lines):
 
     def tell(self, time_ms: int, fact: dict[str, Any]) -> None:
         self._told = [*self._told, describe_fact(time_ms, fact)][-FACTS_SHOWN_MAX:]
+
+
+def fit(lines: list[str], told: list[str], width: int, height: int) -> list[str]:
+    """As many of `lines` as leave room for `told` below them, on a terminal that wraps: what is
+    new stays in sight. At least the first line stays."""
+
+    def count_rows(line: str) -> int:
+        return max(1, -(-len(line) // width))
+
+    room = height - sum(map(count_rows, told)) - (1 if told else 0)
+    if sum(map(count_rows, lines)) <= room:
+        return lines
+    kept: list[str] = []
+    for line in lines:
+        room -= count_rows(line)
+        if kept and room < 1:  # the dots need a row as well
+            break
+        kept.append(line)
+    return [*kept, "..."]
 
 
 def describe_fact(time_ms: int, fact: dict[str, Any]) -> str:

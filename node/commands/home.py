@@ -1,7 +1,5 @@
 """econode init, id, start: a home directory and the node that lives in it."""
 
-import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,9 +17,6 @@ from node.commands.common import (
 if TYPE_CHECKING:
     from node.config import Config
     from node.home import Home
-
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def init(
@@ -175,6 +170,12 @@ def start(
         bool,
         typer.Option("--allow-single", help="Run a committee of one, which survives no fault."),
     ] = False,
+    log_level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="text, or json: an object a line.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -199,6 +200,8 @@ def start(
     flags += [f"network.listen={','.join(listen)}"] if listen else []
     flags += [f"api.port={api_port}"] if api_port is not None else []
     flags += ["consensus.allow_single=true"] if allow_single else []
+    flags += [f"log.level={log_level}"] if log_level is not None else []
+    flags += [f"log.format={log_format}"] if log_format is not None else []
     code = _run(place, _load_config(place, flags))
     show({"stopped": True, "exit_code": code}, json, list)
     raise typer.Exit(code)
@@ -217,13 +220,8 @@ def _load_config(place: "Home", flags: list[str]) -> "Config":
 def _run(place: "Home", config: "Config") -> int:
     """The node from its lock to its end; logs go to standard error."""
     from node.log_file import keep_log
-    from node.log_filter import ForeignRecords
 
-    handler = logging.StreamHandler(sys.stderr)
-    foreign = ForeignRecords()
-    handler.addFilter(foreign)
-    logging.basicConfig(handlers=[handler], level=logging.INFO, format=LOG_FORMAT)
-    with place.lock(), keep_log(place, LOG_FORMAT, foreign):
+    with place.lock(), keep_log(place, config.log):
         _check_runnable(place, config)
         if not place.token_path.exists():
             place.write_token()

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from node.commands.common import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from node.ledger_trace import Trace
 
 DETAIL_CHARS_MAX = 96
+LINE_CHARS_MAX = 160
 _LEFT_OUT = ("kind", "task", "moves", "seed", "commitment", "bids", "round", "deadline_ms")
 PEER_ID_CHARS = 52
 SHORT_ID_CHARS = 6
@@ -33,6 +35,9 @@ def trace(
         list[Path] | None,
         typer.Option(metavar="DIR", help="The home of another node to compare; may be repeated."),
     ] = None,
+    logs: Annotated[
+        bool, typer.Option("--logs", help="What the logs in these homes say about it, too.")
+    ] = False,
     committee: CommitteeOption = MAIN,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -46,9 +51,11 @@ def trace(
     Example:
       econode trace 3f9a
       econode trace 3f9a --also ../node-2 --also ../node-3
+      econode trace 3f9a --also ../node-2 --logs
     """
     from node.api_checks import check_prefix
     from node.ledger_trace import trace as read_trace
+    from node.log_search import find_lines
 
     place = open_home(home)
     place.check_initialised()
@@ -59,6 +66,9 @@ def trace(
         names = [str(each.path) for each in homes]
     ledgers = [(name, each.ledger_path) for name, each in zip(names, homes, strict=True)]
     found = read_trace(ledgers, network, committee, check_prefix(task))
+    if logs:
+        lines = find_lines(list(zip(names, homes, strict=True)), found.task)
+        found = msgspec.structs.replace(found, log=tuple(lines))
     show(found, json, lambda: _render(found))
     for name in found.behind:
         hint(f"{name} does not hold all of it (yet)", json)
@@ -75,7 +85,11 @@ def _render(found: "Trace") -> list[str]:
     for each in found.facts:
         row = [each.elapsed_ms, each.position, each.fact["kind"], _describe(each.fact)]
         rows.append((*row, f"{len(each.held_by)}/{len(found.ledgers)}") if several else tuple(row))
-    return [f"task {found.task}", "", *render_table(tuple(head), rows)]
+    text = [f"task {found.task}", "", *render_table(tuple(head), rows)]
+    if found.log:
+        said = [(line.ts, line.node, line.event, line.text[:LINE_CHARS_MAX]) for line in found.log]
+        text += ["", *render_table(("logged at", "by", "event", "what"), said)]
+    return text
 
 
 def _describe(fact: dict[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """econode variable open, list, show, set, report, history: quantities that agents tune."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 CREDITS_MAX = (1 << 63) - 1
 PPM = 1_000_000
-POLL_S = 0.2
 
 app = make_app("Quantities that agents tune, by auction.")
 
@@ -197,8 +195,8 @@ def report(
 ) -> None:
     """Report, as a member, on the term of a variable that has just ended.
 
-    The report is sealed until all members have spoken or the time is over; the command waits, and
-    opens it then. If it is interrupted, run it again with the same number.
+    The report is sealed, kept in this node's home, and opened by the node once all members have
+    spoken or the time is over; keep it running until then, or start it again.
 
     \b
     Example:
@@ -206,16 +204,10 @@ def report(
     """
     with open_client(home, committee) as client:
         done = client.market.report(name, objective)
-        if done.said == "sealed":
-            hint("sealed; it is opened once the others have spoken", json)
-            summary = client.market.variable(done.id).summary
-            while summary.state == "report" and summary.round == done.round:
-                time.sleep(POLL_S)
-                summary = client.market.variable(done.id).summary
-            if summary.state == "report_reveal" and summary.round == done.round:
-                done = client.market.report(done.id, objective)
     pairs = [("variable", done.name), ("said", done.said), ("log position", done.position)]
     show(done, json, lambda: render_pairs(pairs))
+    if done.said == "sealed":
+        hint("the node opens it once the others have spoken: keep it running", json)
 
 
 @app.command("history")

@@ -6,7 +6,7 @@ Whoever holds the log gets the same evidence from the same stretch of it.
 
 from collections import deque
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 from crdt.facts import (
     COMMON,
@@ -34,6 +34,7 @@ from protocols.auction.screens import (
     screen_rotation,
     screen_wash_trading,
 )
+from protocols.bounded import put_newest
 
 Screen = Literal["cover_bids", "rotation", "shill", "wash_trading"]
 
@@ -51,9 +52,6 @@ QUICK_MS: Final = 2_000
 """A re-bid that soon after the bid it beats is a quick one."""
 
 PAYMENT_KINDS = (Paid, Settled, AuctionEnded, DeliveryEnded)
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class Screening:
         """Count a fact that came true at agreed time `time_ms`."""
         match fact:
             case TaskOpened():
-                _put(self._tasks, fact.task, fact.capability, OPEN_MAX)
+                put_newest(self._tasks, fact.task, fact.capability, OPEN_MAX)
             case TaskEnded():
                 self._tasks.pop(fact.task, None)
             case Awarded():
@@ -106,7 +104,7 @@ class Screening:
                 if about is not None:
                     self._count_result(about, fact.winner, prices, forward=False)
             case AuctionBegan() if fact.terms.kind == "english":
-                _put(self._english, fact.auction, _English(fact.opener, fact.terms), OPEN_MAX)
+                put_newest(self._english, fact.auction, _English(fact.opener, fact.terms), OPEN_MAX)
             case BidPlaced():
                 self._count_bid(fact, time_ms)
             case AuctionCancelled():
@@ -136,11 +134,11 @@ class Screening:
         key = (about, winner)
         spreads = self._spreads.get(key) or deque(maxlen=AUCTIONS_KEPT_MAX)
         spreads.append(measure_spread(list(prices.values()), forward=forward))
-        _put(self._spreads, key, spreads, GROUPS_MAX)
+        put_newest(self._spreads, key, spreads, GROUPS_MAX)
         group = (about, tuple(sorted(prices)))
         winners = self._winners.get(group) or deque(maxlen=AUCTIONS_KEPT_MAX)
         winners.append(winner)
-        _put(self._winners, group, winners, GROUPS_MAX)
+        put_newest(self._winners, group, winners, GROUPS_MAX)
 
     def _count_bid(self, fact: BidPlaced, time_ms: int) -> None:
         auction = self._english.get(fact.auction)
@@ -172,7 +170,7 @@ class Screening:
         auction = self._english.pop(fact.auction, None)
         if auction is not None:
             held = self._held.get(fact.opener, 0) + 1
-            _put(self._held, fact.opener, held, PAIRS_MAX)
+            put_newest(self._held, fact.opener, held, PAIRS_MAX)
         for bidder, said in ((auction and auction.bidders) or {}).items():
             key = (fact.opener, bidder)
             before = self._shills.get(key) or Shill(0, 0, 0, 0, 0, 0, 0)
@@ -185,7 +183,7 @@ class Screening:
                 rebids=before.rebids + said.rebids,
                 quick=before.quick + said.quick,
             )
-            _put(self._shills, key, total, PAIRS_MAX)
+            put_newest(self._shills, key, total, PAIRS_MAX)
         if fact.terms.kind in ("first_price", "vickrey") and len(winners) == 1:
             prices = {bid.bidder: bid.bundles[0].price for bid in fact.bids}
             forward = fact.terms.direction == "forward"
@@ -198,7 +196,7 @@ class Screening:
                 continue
             before = self._edges.get(ends, Payments(0, 0))
             paid = Payments(before.count + 1, before.total + move.amount)
-            _put(self._edges, ends, paid, EDGES_MAX)
+            put_newest(self._edges, ends, paid, EDGES_MAX)
 
     # --- telling -----------------------------------------------------------------------------
 
@@ -230,11 +228,3 @@ class Screening:
             numbers = asdict(shill) | {"score_ppm": shill.score_ppm}
             found.append(Evidence("shill", (seller, bidder), seller, shill.is_suspicious, numbers))
         return found
-
-
-def _put(table: dict[K, V], key: K, value: V, size_max: int) -> None:
-    """Keep an entry as the newest; the oldest makes room."""
-    table.pop(key, None)
-    if len(table) >= size_max:
-        del table[next(iter(table))]
-    table[key] = value

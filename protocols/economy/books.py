@@ -16,6 +16,7 @@ from protocols.committee import Committee
 from protocols.economy.market_model import Market, Variable
 from protocols.economy.model import (
     Agent,
+    Announced,
     Border,
     Duty,
     DutyKind,
@@ -70,6 +71,12 @@ class Books(Stages):
         self.leaving: set[bytes] = set()
         self.has_offender = False
         """What the batch under execution changes of the members; see `membership.end_batch`."""
+        self.announced: dict[bytes, Announced] = {}
+        """What members, and joiners, said of their programs; see `upgrades.py`."""
+        self.consents: dict[bytes, int] = {}
+        """The version of the semantics that a member consented to switch to."""
+        self.switches: list[tuple[int, int]] = []
+        """The first epoch of each version of the semantics but the first, and that version."""
         self.check_receipt = check_receipt
         self.stake = StakeView()
         self.reputation = ReputationView()
@@ -111,8 +118,15 @@ class Books(Stages):
         """t: identical results of distinct members that make a result."""
         return max(2, self.committee.f + 1)
 
+    @property
+    def semantics(self) -> int:
+        """The version by which the next operation is executed."""
+        return self.committee.semantics
+
     def set_committee(self, committee: Committee) -> None:
         """Begin an epoch."""
+        if committee.semantics > self.semantics:
+            self.switches.append((committee.epoch, committee.semantics))
         self.committee = committee
         self.epochs = [*self.epochs, committee][-EPOCHS_KEPT_MAX:]
 
@@ -159,14 +173,14 @@ class Books(Stages):
             self._offering[capability.id] = dict(sorted(agents.items()))
 
     def list_eligible(
-        self, capability: bytes, requester: bytes, verification: Verification = "exact"
+        self, capability: bytes, requester: bytes, verification: Verification | None = "exact"
     ) -> list[bytes]:
         """Agents that may take part in a task, ascending: bonded, not banned, not its requester,
-        and they offer the capability to be verified like this."""
+        and they offer the capability to be verified like this (None: in any way)."""
         return [
             key
             for key, offered in self._offering.get(capability, {}).items()
-            if offered == verification
+            if verification in (None, offered)
             and key != requester
             and not self.agents[key].banned
             and self.get_standing_bond(key) >= self.parameters.bond_min

@@ -177,6 +177,9 @@ def _verify(books: Books, border: Border, bundle: light.Bundle) -> light.Proven:
         raise Refused("invalid_proof") from None
     if proven.n < FORMED_MEMBERS_MIN:
         raise Refused("too_few_members")
+    if any(place.semantics > books.semantics for place, _ in proven.followed):
+        # What those facts mean is settled here only once this committee has switched, too.
+        raise Refused("newer_semantics")
     return proven
 
 

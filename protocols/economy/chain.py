@@ -1,6 +1,6 @@
 """The committee's log on top of its economy: what a consensus core executes batches on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from crdt import log
 from crdt.auctions import AuctionRow
@@ -9,6 +9,7 @@ from crdt.tasks import TaskRow
 from protocols.committee import Committee
 from protocols.economy.committees import make_formed_fact
 from protocols.economy.operations import Operation, Receipt
+from protocols.economy.semantics import SUPPORTED, UnsupportedSemantics
 from protocols.economy.state import EconomyState, OrderedOperation
 from protocols.genesis import Founding
 from protocols.pbft.application import Outcome
@@ -60,9 +61,16 @@ class Chain:
     def admit(self, signer: bytes, operation: Operation) -> str | None:
         return self.state.admit(signer, operation)
 
+    def awaits_company(self, requests: Iterable[Request]) -> bool:
+        return self.state.awaits_company((r.signer, r.operation) for r in requests)
+
     def execute(
         self, seq: int, time_ms: int, digest: bytes, requests: Sequence[Request]
     ) -> Outcome:
+        """Raises UnsupportedSemantics where another program is needed."""
+        semantics = self.state.committee.semantics
+        if semantics > SUPPORTED:
+            raise UnsupportedSemantics(semantics, self.state.position)
         operations = [OrderedOperation(r.digest, r.signer, r.operation) for r in requests]
         facts = self.state.execute(seq, time_ms, digest, operations)
         items = [encode_fact(fact) for fact in facts]

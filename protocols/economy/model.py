@@ -62,6 +62,14 @@ class Proposal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """Members that have consented, in that order."""
 
 
+class Announced(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a member said that its program executes."""
+
+    member: bytes
+    semantics: int
+    program: str
+
+
 class Formed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A committee that was formed, and at which position."""
 

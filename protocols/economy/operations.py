@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from crdt.facts import AnyPhase, OfferedCapability, Round, TaskTerms
+from crdt.facts import AnyPhase, OfferedCapability, Round, Semantics, TaskTerms
 from identity import schema
 from identity.schema import Amount, CommitteeId, Digest, Key, Name, Positive, Salt
 from protocols.economy.body import Body as Body
@@ -31,6 +31,7 @@ from protocols.economy.operations_market import (
 )
 from protocols.economy.operations_solutions import SubmitSolution
 from protocols.economy.operations_tasks import AcceptWork, CancelTask, Heartbeat, RevealScores
+from protocols.economy.operations_upgrades import AnnounceSemantics, ConsentUpgrade
 from protocols.genesis import MEMBERS_MAX, CommitteeName
 
 OPERATION_KIND = "operation"
@@ -245,11 +246,13 @@ class AccuseCommittee(Body, frozen=True, tag="accuse_committee"):
     second: EvidenceBytes
 
 
-class JoinCommittee(Body, frozen=True, tag="join_committee"):
+class JoinCommittee(Body, frozen=True, tag="join_committee", omit_defaults=True):
     """Become a member: the signature is the joiner's consent. `bond` free credits are bonded with
-    it. Where it listens stands in its agent card."""
+    it. Its program executes every version up to `semantics`, which is left out of the bytes where
+    it is 1. Where it listens stands in its agent card."""
 
     bond: Amount
+    semantics: Semantics = 1
 
 
 class LeaveCommittee(Body, frozen=True, tag="leave_committee"):
@@ -292,6 +295,8 @@ AnyBody = (
     | AcceptWork
     | CancelTask
     | SubmitSolution
+    | AnnounceSemantics
+    | ConsentUpgrade
 )
 
 

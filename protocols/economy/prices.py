@@ -84,7 +84,7 @@ def note_award(books: Books, capability: bytes, price: int) -> None:
 
 def _begin_interval(books: Books, market: Market, interval: int, in_force: int) -> None:
     capability = market.capability
-    is_offered = bool(books.list_eligible(capability, COMMON))
+    is_offered = bool(books.list_eligible(capability, COMMON, None))
     if market.halted_until_ms is None:
         is_idle = not in_force and capability not in books.queue
         if is_idle and not is_offered:
@@ -132,7 +132,7 @@ def _compute_use(agreements: int, capacity: int) -> int:
 
 def _count_room(books: Books, capability: bytes) -> int:
     """Agreements that the agents which may be invited can hold."""
-    eligible = books.list_eligible(capability, COMMON)
+    eligible = books.list_eligible(capability, COMMON, None)
     active = sum(not books.agents[key].paused for key in eligible)
     return active * books.parameters.awards_active_max
 

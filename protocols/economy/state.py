@@ -5,7 +5,7 @@ floats, no order of a set. Members that executed the same batches hold the same 
 digest is what a checkpoint certifies. The life of a task is told in docs/protocol-economy.md.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from crdt.auctions import AuctionRow
@@ -21,6 +21,7 @@ from protocols.economy import (
     bonds,
     borders,
     committees,
+    company,
     contracts,
     leases,
     lifecycle,
@@ -30,6 +31,7 @@ from protocols.economy import (
     reports,
     slashing,
     statefile,
+    upgrades,
     variables,
     verification,
 )
@@ -45,6 +47,7 @@ from protocols.economy.books import Books, CheckReceipt
 from protocols.economy.market_model import Market, Variable
 from protocols.economy.model import (
     AgentView,
+    Announced,
     Border,
     Duty,
     Formed,
@@ -83,6 +86,7 @@ from protocols.economy.operations_market import (
     SetVariable,
 )
 from protocols.economy.operations_tasks import AcceptWork, CancelTask, Heartbeat, RevealScores
+from protocols.economy.operations_upgrades import AnnounceSemantics, ConsentUpgrade
 from protocols.economy.task_rows import make_task_row
 from protocols.economy.unbondings import Unbonding
 from protocols.genesis import Founding, Parameters
@@ -152,6 +156,10 @@ class EconomyState:
     def admit(self, signer: bytes, operation: Operation) -> str | None:
         """Why `operation` is not worth ordering now, in one word; None when it is."""
         return accounts.find_obstacle(self._books, signer, operation)
+
+    def awaits_company(self, operations: Iterable[tuple[bytes, Operation]]) -> bool:
+        """True while these are only a part of what several parties are about to say at once."""
+        return company.awaits_company(self._books, operations)
 
     def next_nonce(self, account: bytes) -> int:
         return self._books.nonces.get(account, 0) + 1
@@ -296,6 +304,18 @@ class EconomyState:
         """Variables under way, in the order they were opened."""
         return iter(self._books.variables.values())
 
+    def announced(self) -> dict[bytes, Announced]:
+        """What members said that their programs execute; who said nothing executes version 1."""
+        return dict(self._books.announced)
+
+    def consents(self) -> dict[bytes, int]:
+        """The version of the semantics that each member consented to, while it does not hold."""
+        return dict(self._books.consents)
+
+    def switches(self) -> list[tuple[int, int]]:
+        """The first epoch of each version of the semantics but the first, and that version."""
+        return list(self._books.switches)
+
     def borders(self) -> Iterator[Border]:
         """Committees that credits cross to and from, in ascending order of their ids."""
         return (border for _, border in sorted(self._books.borders.items()))
@@ -381,10 +401,8 @@ class EconomyState:
                 borders.import_transfers(books, ordered, body)
             case AccuseCommittee() as body:
                 borders.accuse(books, ordered, body)
-            case JoinCommittee() as body:
-                membership.join(books, ordered, body)
-            case LeaveCommittee():
-                membership.leave(books, ordered)
+            case JoinCommittee() | LeaveCommittee() | AnnounceSemantics() | ConsentUpgrade():
+                _change_epoch(books, ordered)
             case Offer() as body:
                 accounts.offer(books, ordered, body)
             case OpenTasks() as body:
@@ -418,6 +436,19 @@ class EconomyState:
             case body:
                 auction_dispatch.execute(books, ordered, body)
         return []
+
+
+def _change_epoch(books: Books, ordered: OrderedOperation) -> None:
+    """Who the members are, and by which rules they execute."""
+    match ordered.operation.body:
+        case JoinCommittee() as body:
+            membership.join(books, ordered, body)
+        case LeaveCommittee():
+            membership.leave(books, ordered)
+        case AnnounceSemantics() as body:
+            upgrades.announce(books, ordered, body)
+        case ConsentUpgrade() as body:
+            upgrades.consent(books, ordered, body)
 
 
 def _each(

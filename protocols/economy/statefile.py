@@ -15,7 +15,19 @@ from identity.errors import InvalidSchema
 from protocols.committee import Committee
 from protocols.economy.books import Books
 from protocols.economy.market_model import Market, Variable
-from protocols.economy.model import Agent, Bid, Border, Formed, Pool, Proposal, Stage, Task, Work
+from protocols.economy.model import (
+    Agent,
+    Announced,
+    Bid,
+    Border,
+    Formed,
+    Pool,
+    Proposal,
+    Stage,
+    Task,
+    Work,
+)
+from protocols.economy.semantics import FIRST, SUPPORTED, UnsupportedSemantics
 from protocols.economy.statefile_auctions import AuctionRecord, dump_auction, load_auction
 from protocols.economy.unbondings import Unbonding, Unbondings
 from protocols.state_tree import STATE_BYTES_MAX
@@ -95,7 +107,9 @@ class EpochRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     members: tuple[bytes, ...]
 
 
-class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What has a default is left out of the bytes while it says nothing."""
+
     version: int
     position: int
     time_ms: int
@@ -118,6 +132,9 @@ class StateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     markets: tuple[Market, ...]
     bidders: tuple[tuple[bytes, int], ...]
     variables: tuple[Variable, ...]
+    announced: tuple[Announced, ...] = ()
+    consents: tuple[tuple[bytes, int], ...] = ()
+    switches: tuple[tuple[int, int], ...] = ()
 
 
 def dump(books: Books) -> bytes:
@@ -149,18 +166,22 @@ def dump(books: Books) -> bytes:
         markets=tuple(market for _, market in sorted(books.markets.items())),
         bidders=tuple(sorted(books.bidders.items())),
         variables=tuple(books.variables.values()),
+        announced=tuple(told for _, told in sorted(books.announced.items())),
+        consents=tuple(sorted(books.consents.items())),
+        switches=tuple(books.switches),
     )
     return schema.encode(record)
 
 
 def load(data: bytes, books: Books) -> None:
     """Fill new `books`. Raises InvalidCbor or InvalidSchema."""
-    record = schema.convert(cbor.decode(data, size_max=STATE_BYTES_MAX), StateRecord)
+    record = _read_record(cbor.decode(data, size_max=STATE_BYTES_MAX))
     if record.version != VERSION:
         raise InvalidSchema(f"a state of version {record.version}, this program reads {VERSION}")
     books.position, books.time_ms = record.position, record.time_ms
     books.opened_count = record.opened_count
-    books.epochs = [_load_epoch(each, books.committee) for each in record.epochs]
+    books.switches = list(record.switches)
+    books.epochs = [_load_epoch(each, books) for each in record.epochs]
     if not books.epochs:
         raise InvalidSchema("the state names no members")
     books.committee = books.epochs[-1]
@@ -180,6 +201,8 @@ def load(data: bytes, books: Books) -> None:
     books.markets = {market.capability: market for market in record.markets}
     books.bidders = dict(record.bidders)
     books.variables = {variable.id: variable for variable in record.variables}
+    books.announced = {told.member: told for told in record.announced}
+    books.consents = dict(record.consents)
     books.pools = {pool.id: pool for pool in record.pools}
     books.tasks = {task.id: _load_task(task) for task in record.tasks}
     books.general_auctions = {each.id: load_auction(each) for each in record.auctions}
@@ -189,9 +212,26 @@ def load(data: bytes, books: Books) -> None:
         raise InvalidSchema(f"the state names {error}, which it does not hold") from None
 
 
-def _load_epoch(record: EpochRecord, place: Committee) -> Committee:
+def _read_record(value: Any) -> StateRecord:
+    """Raises UnsupportedSemantics where a newer version explains why the form is not known."""
     try:
-        return Committee(place.network, place.id, record.epoch, record.members, record.start)
+        return schema.convert(value, StateRecord)
+    except InvalidSchema:
+        match value:
+            case {"switches": [*_, [int(), int(needed)]], "position": int(position)} if (
+                needed > SUPPORTED
+            ):
+                raise UnsupportedSemantics(needed, position) from None
+        raise
+
+
+def _load_epoch(record: EpochRecord, books: Books) -> Committee:
+    place, semantics = books.committee, FIRST
+    for epoch, version in books.switches:
+        semantics = version if epoch <= record.epoch else semantics
+    at = (place.network, place.id, record.epoch, record.members, record.start)
+    try:
+        return Committee(*at, semantics=semantics)
     except ValueError as error:
         raise InvalidSchema(f"epoch {record.epoch}: {error}") from None
 

@@ -1,6 +1,6 @@
 """What a consensus core needs of the state machine it orders operations for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +48,10 @@ class Application(Protocol):
 
     def admit(self, signer: bytes, operation: Operation) -> str | None:
         """Why the operation cannot be batched now (a cheap check), or None."""
+
+    def awaits_company(self, requests: Iterable[Request]) -> bool:
+        """True while these are only a part of what several accounts are about to say at once. A
+        batch without the rest is as good, only later."""
 
     def execute(
         self, seq: int, time_ms: int, digest: bytes, requests: Sequence[Request]

@@ -134,10 +134,8 @@ class Core:
         return step
 
     def on_propose(self, statement: Statement, hop: Propose, load: Load, now_ms: int) -> Step:
-        """A proposal. `load` verifies its operations, after the cheap checks.
-
-        Raises InvalidBytes.
-        """
+        """A proposal. `load` verifies its operations, after the cheap checks. Raises
+        InvalidBytes."""
         step = Step()
         message = schema.decode(statement.payload, PrePrepare, size_max=VOTE_BYTES_MAX)
         if not self._is_acceptable(statement, message):
@@ -170,9 +168,7 @@ class Core:
 
     def on_vote(self, statement: Statement, vote: object, *, direct: bool, now_ms: int) -> Step:
         """A PREPARE, COMMIT, CHECKPOINT or head; `direct` when its signer delivered it itself.
-
-        Raises InvalidBytes.
-        """
+        Raises InvalidBytes."""
         step = Step()
         if not self.committee.is_member(statement.signer) or statement.signer == self.me:
             return step
@@ -199,8 +195,11 @@ class Core:
             if in_flight and len(self.pool) < PIPELINE_EARLY_OPERATIONS:
                 return
             is_due = self._is_deadline_due(now_ms)
-            if not (in_flight or len(self.pool) or is_due):
-                return
+            if not (in_flight or is_due):
+                until_ms = self.pool.find_gathered_ms(now_ms, self.application.awaits_company)
+                if until_ms is not None or not len(self.pool):
+                    step.wake(until_ms)
+                    return
             oldest = self.next_seq - self.checkpoints.window
             reading = self.clock.propose(oldest)
             if reading is None or self.clock.is_stale(oldest, now_ms):

@@ -13,6 +13,10 @@ from protocols.economy.operations import Operation
 
 POOL_OPERATIONS_MAX = 20_000
 TURN_OPERATIONS_MAX = 64
+GATHER_MS = 12
+"""How long operations that come in company wait for the rest of it, at most."""
+GATHER_OPERATIONS_MAX = 64
+"""More of them wait for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Pool:
         self._waiting: set[bytes] = set()
         self._ready_ms: dict[bytes, int] = {}
         """Since when an account's next request has been here; the oldest first."""
+        self._first_ms = 0
+        """Since when there has been something at all."""
 
     def __len__(self) -> int:
         return len(self._by_digest)
@@ -61,6 +67,8 @@ class Pool:
         nonce = request.operation.nonce
         if len(self._by_digest) >= POOL_OPERATIONS_MAX or nonce in nonces:
             return False
+        if not self._by_digest:
+            self._first_ms = now_ms
         nonces[nonce] = request
         self._by_digest[request.digest] = request
         if nonce == self._get_nonce(request.signer):
@@ -69,6 +77,15 @@ class Pool:
             self._waiting.add(request.signer)
             self._turns.append(request.signer)
         return True
+
+    def find_gathered_ms(
+        self, now_ms: int, awaits_company: Callable[[Iterable[Request]], bool]
+    ) -> int | None:
+        """Until when what is here had better wait for more; None when it need not."""
+        until_ms = self._first_ms + GATHER_MS
+        if now_ms >= until_ms or len(self._by_digest) > GATHER_OPERATIONS_MAX:
+            return None
+        return until_ms if awaits_company(self._by_digest.values()) else None
 
     def take(self, count_max: int, bytes_max: int) -> list[Request]:
         """The next requests to propose; they stay in the pool until they are executed."""

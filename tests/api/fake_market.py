@@ -5,6 +5,7 @@ import hashlib
 from crdt.facts_market import VariableTerms
 from node import service_market as service
 from node.problem import not_found
+from node.service_anomalies import Anomalies, AnomalyFound
 
 CAPABILITY = "ab" * 32
 
@@ -55,6 +56,22 @@ class FakeMarket:
             numbers={"windows": 12, "full": 12},
         )
         return service.Screened(first=0, last=positions, evidence=(found,))
+
+    async def anomalies(self) -> Anomalies:
+        found = AnomalyFound(
+            kind="fails_often",
+            subjects=(self._peer_id,),
+            capability=None,
+            unit="ppm",
+            observed=900_000,
+            low=None,
+            high=50_000,
+            count=20,
+            since_ms=1,
+            numbers={},
+            rule="as in docs/anomalies.md",
+        )
+        return Anomalies(first=0, last=40, skipped=0, anomalies=(found,))
 
     async def variables(self) -> service.Variables:
         return service.Variables(variables=tuple(map(self._summarize, self._held)))

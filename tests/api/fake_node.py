@@ -19,6 +19,7 @@ from fake_crossings import FakeCrossings
 from fake_history import FakeHistory
 from fake_market import FakeMarket
 from fake_proofs import FakeProofs
+from fake_upgrades import FakeUpgrades
 from fake_views import CAPABILITY, FakeViews, parse_peer
 
 from crdt import facts
@@ -39,7 +40,7 @@ from protocols.genesis import Genesis
 from tests.ledger.peer_logs import PeerLogs
 
 
-class FakeNode(FakeViews):
+class FakeNode(FakeUpgrades, FakeViews):
     """Implements node.service.NodeService; its one capability is `upper`."""
 
     def __init__(self, peer_id: str, genesis: Genesis, time_ms: int = 1) -> None:

@@ -2,7 +2,6 @@
 
 import httpx
 import pytest
-from conftest import TOKEN
 
 from node.api import Api, bind
 from node.api_guard import Hosts
@@ -10,6 +9,7 @@ from node.config_file import load_config
 from node.home import NodeInfo
 from node.problem import Problem
 
+TOKEN = "t" * 43
 REMOTE = Hosts(remote=True, names=frozenset({"node.example"}))
 
 

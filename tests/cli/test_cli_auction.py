@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from node.commands.auction_watch import fit
+
 SELL = ("auction", "open", "vickrey", "--sell", "--cap", 100)
 
 
@@ -122,3 +124,13 @@ def test_a_plan_says_what_tasks_would_come_to(running):
     running.fail("usage", "task", "plan", "--capability", "upper", "--count", 0, code=2)
     running.fail("usage", "task", "plan", "--capability", "upper", "--budget", "-1", code=2)
     running.fail("usage", "task", "plan", "--capability", "upper", "--deadline", "soon", code=2)
+
+
+def test_the_live_picture_keeps_what_is_new_in_sight():
+    terms, told = [f"line {number}" for number in range(20)], ["12:00:00  a bids 7"] * 3
+    assert fit(terms, told, 60, 40) == terms
+    shown = fit(terms, told, 60, 12)
+    assert shown == [*terms[:7], "..."]
+    assert len(shown) + 1 + len(told) == 12
+    assert fit(["x" * 59, "y" * 61], ["z" * 130], 60, 6) == ["x" * 59, "..."]
+    assert fit(terms, told * 9, 60, 12) == ["line 0", "..."]

@@ -11,6 +11,16 @@ def test_prices_and_their_history_are_shown(running):
     running.fail("not-found", "market", "prices", "nothing")
 
 
+def test_anomalies_come_with_their_numbers_and_rule(running):
+    shown = running.run("anomalies")
+    assert "fails_often" in shown.out
+    assert "90.0 %" in shown.out
+    assert "at most 5.0 %" in shown.out
+    assert "not a verdict" in shown.err
+    found = running.do("anomalies")
+    assert found["anomalies"][0]["observed"] == 900_000
+
+
 def test_halts_and_screens_are_shown(running):
     assert "no market was ever halted" in running.run("market", "halts").out
     assert running.do("market", "halts") == {"halts": []}

@@ -39,6 +39,7 @@ OTHER = keys.compute_peer_id(keys.PrivateKey(bytes(31) + b"\1").public)
         ["market", "prices"],
         ["market", "halts"],
         ["market", "screens"],
+        ["anomalies"],
         ["variable", "open", "rate", "--initial", "1", "--high", "9"],
         ["variable", "list"],
         ["variable", "show", "rate"],

@@ -28,6 +28,7 @@ from protocols.economy.operations import (
     LeaveCommittee,
     Transfer,
 )
+from protocols.economy.operations_upgrades import AnnounceSemantics, ConsentUpgrade
 from protocols.economy.state import EconomyState
 from protocols.light import decode_bundle, encode_bundle
 from tests.economy.village import (
@@ -226,6 +227,24 @@ def test_imports_follow_the_epochs_of_the_other(main: Place, work: Place) -> Non
     assert border is not None
     assert [each.epoch for each in border.epochs] == [3, 4, 5, 6]
     assert len(border.epochs) == EPOCHS_MAX
+
+
+def upgrade(place: Place) -> None:
+    place.run(*((member, AnnounceSemantics(2, "")) for member in MEMBERS))
+    facts = place.run(*((member, ConsentUpgrade(2)) for member in MEMBERS))
+    assert facts[-1].__struct_config__.tag == "epoch_began"
+
+
+def test_imports_wait_until_both_follow_the_newer_semantics(main: Place, work: Place) -> None:
+    upgrade(main)
+    send(main, work, 5)
+    body = main.make_import(work.id)
+    assert take(work, body) == "newer_semantics"
+    upgrade(work)
+    assert take(work, body) == "imported"
+    # The other way nothing was ever in the way: older semantics are known.
+    send(work, main, 5)
+    assert take(main, work.make_import(main.id)) == "imported"
 
 
 def test_a_border_is_renewed_without_transfers_and_grows_stale_without_that(

@@ -11,7 +11,7 @@ commit it. The commands:
     transfer FROM TO AMOUNT [nonce=N]
     bid NAME TASK PRICE|pass|broke           sealed; `broke` seals with a wrong salt
     show_bid NAME TASK PRICE [salt=TEXT]
-    work NAME TASK OUTPUT|fail               sealed result or failure
+    work NAME TASK OUTPUT|fail [of=NAME]     sealed result or failure; `of`: another's, copied
     show_work NAME TASK OUTPUT
     inventory NAME TASK PHASE [HELD ...]
     form PROPOSER NAME MEMBER,... [bond=5000 free=100 duration_ms=60000]
@@ -31,7 +31,7 @@ commit it. The commands:
     reload                                   go on with load(dump(state))
 
 General auctions: auction_commands.py. Prices, halts, variables: market_commands.py. Tasks that
-nobody runs again: task_commands.py.
+nobody runs again: task_commands.py. Versions of the semantics: upgrade_commands.py.
 """
 
 import os
@@ -47,6 +47,7 @@ from crdt.facts import (
     Awarded,
     BidCommitted,
     CommitteeProposed,
+    EpochBegan,
     Fact,
     Move,
     OfferedCapability,
@@ -84,6 +85,7 @@ from protocols.economy.state import EconomyState
 from tests.economy.auction_commands import AuctionCommands
 from tests.economy.market_commands import MarketCommands
 from tests.economy.task_commands import PLAIN, TaskCommands, tell_terms
+from tests.economy.upgrade_commands import UpgradeCommands
 from tests.economy.world import START_MS, World, check_receipt, digest
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -91,7 +93,7 @@ REWRITE = os.environ.get("ECONODE_REWRITE_SCENARIOS") == "1"
 OUTPUTS = ("right", "wrong", "other", "good")
 
 
-class Runner(AuctionCommands, MarketCommands, TaskCommands):
+class Runner(AuctionCommands, MarketCommands, TaskCommands, UpgradeCommands):
     """Executes commands on a world and tells what followed."""
 
     def __init__(self) -> None:
@@ -158,11 +160,11 @@ class Runner(AuctionCommands, MarketCommands, TaskCommands):
         id_, round_ = self.find(task)
         return self.submit(name, RevealBids((BidOpening(id_, round_, int(price), digest(salt)),)))
 
-    def do_work(self, name: str, task: str, output: str) -> list[str]:
+    def do_work(self, name: str, task: str, output: str, of: str = "") -> list[str]:
         id_, round_ = self.find(task)
         if output == "fail":
             return self.submit(name, CommitWork((WorkCommitment(id_, round_, None, "crashed"),)))
-        place, key = self.world.committee, self.world.keys[name]
+        place, key = self.world.committee, self.world.keys[of or name]
         seal = compute_work_commitment(
             place.network, place.id, id_, round_, key, digest(output), 7, digest("salt")
         )
@@ -321,6 +323,8 @@ class Runner(AuctionCommands, MarketCommands, TaskCommands):
             hidden.add("commitment")
         if isinstance(fact, Awarded):
             hidden |= {"bids", "budget"}
+        if isinstance(fact, EpochBegan) and fact.semantics == 1:
+            hidden.add("semantics")
         parts = [fact.__struct_config__.tag]
         for field in msgspec.structs.fields(fact):
             if (field.name, getattr(fact, field.name)) in PLAIN:

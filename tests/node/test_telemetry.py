@@ -15,6 +15,7 @@ COUNTS = {
     *("econode_consensus_is_leader", "econode_consensus_is_observing", "econode_alarms"),
     *("econode_consensus_pending_operations", "econode_account_pending_operations"),
     "econode_tasks_open",
+    "econode_anomalies",
 }
 """Numbers without a unit."""
 
@@ -35,6 +36,16 @@ def test_what_is_watched_exists(file):
     used = set(re.findall(r"\beconode_[a-z_]+", text))
     assert used - known == set()
     assert len(used) >= 7
+
+
+def test_every_alert_is_tested_with_its_own_words():
+    rules, tests = ((DOCS / name).read_text() for name in ("alerts.yml", "alerts.test.yml"))
+    names = re.findall(r"- alert: (\w+)", rules)
+    firing = re.findall(r"alertname: (\w+)\n +exp_alerts:", tests)
+    assert sorted(firing) == sorted(names)
+    metric = re.compile(r"\beconode_[a-z_]+")
+    assert set(metric.findall(tests)) >= set(metric.findall(rules))
+    assert all(remedy in tests for remedy in re.findall(r"remedy: (\".*\")", rules))
 
 
 def test_the_dashboard_file_is_json_with_a_query_in_every_panel():

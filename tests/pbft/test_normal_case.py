@@ -4,6 +4,7 @@ import pytest
 
 from node.router import encode_frame
 from protocols.messages import Batches, CommittedBatch
+from protocols.pbft.pool import GATHER_MS, GATHER_OPERATIONS_MAX
 from tests.pbft.world import COMMITTEE, Node, World
 
 
@@ -168,3 +169,46 @@ def test_a_bad_batch_after_good_ones_loses_nothing() -> None:
     node = world.nodes[2]
     assert [done.seq for done in node.ledger] == list(range(1, node.application.position + 1))
     assert node.application.head == world.nodes[0].application.head
+
+
+def expect_company(world: World, count: int) -> None:
+    for node in world.nodes:
+        node.application.company = count
+
+
+def test_what_comes_in_company_shares_a_batch() -> None:
+    world = World(4)
+    expect_company(world, 3)
+    for count in (1, 2, 3):
+        assert not world.nodes[0].ledger
+        world.submit()
+        world.settle()
+        assert len(world.nodes[0].core.pool) in (count, 0)
+    for node in world.nodes:
+        assert [len(batch.operations) for batch in node.ledger if batch.operations] == [3]
+
+
+def test_company_that_stays_away_is_not_waited_for_long() -> None:
+    world = World(4)
+    expect_company(world, 3)
+    world.submit()
+    world.settle()
+    primary = world.nodes[0]
+    for ms in range(1, GATHER_MS):
+        primary.drive(primary.seat.on_timer(world.now_ms + ms))
+    world.settle()
+    assert not any(batch.operations for batch in primary.ledger)
+    world.now_ms += GATHER_MS
+    primary.drive(primary.seat.on_timer(world.now_ms))
+    world.settle()
+    assert [len(batch.operations) for batch in primary.ledger if batch.operations] == [1]
+
+
+def test_more_than_a_few_operations_wait_for_nobody() -> None:
+    world = World(4)
+    expect_company(world, 1_000)
+    for _ in range(GATHER_OPERATIONS_MAX + 1):
+        assert not any(batch.operations for batch in world.nodes[0].ledger)
+        world.submit()
+    world.settle()
+    assert sum(len(b.operations) for b in world.nodes[0].ledger) == GATHER_OPERATIONS_MAX + 1

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from crdt import log
 from crdt.auctions import AuctionRow
@@ -69,6 +69,8 @@ class NonceApplication:
         self.time_ms = 0
         self.deadline_ms: int | None = None
         self.order: list[bytes] = []
+        self.company = 0
+        """How many operations come at once."""
         self.padding = 0
         """Bytes that make the state large."""
         self.committees = [committee]
@@ -96,6 +98,9 @@ class NonceApplication:
 
     def admit(self, signer: bytes, operation: Operation) -> str | None:
         return None if operation.nonce >= self.get_next_nonce(signer) else "old_nonce"
+
+    def awaits_company(self, requests: Iterable[Request]) -> bool:
+        return len(list(requests)) < self.company
 
     def execute(
         self, seq: int, time_ms: int, digest: bytes, requests: Sequence[Request]
@@ -126,7 +131,7 @@ class NonceApplication:
     def begin_epoch(self, members: tuple[bytes, ...]) -> EpochBegan:
         epoch = len(self.committees)
         self.committees.append(Committee(NETWORK, COMMITTEE, epoch, members, self.position))
-        return EpochBegan(epoch=epoch, members=members, joined=(), left=(), expelled=())
+        return EpochBegan(epoch=epoch, members=members, joined=(), left=(), expelled=(), moves=())
 
     def dump_state(self) -> bytes:
         nonces = [[account, nonce] for account, nonce in sorted(self.nonces.items())]

@@ -309,6 +309,6 @@ def test_an_offender_stays(world):
     epochs = Epochs(world.committee)
     assert "stays a member" in epochs.note(3, (slashed,))
     others = tuple(sorted(set(world.committee.members) - {member}))
-    began = EpochBegan(epoch=1, members=others, joined=(), left=(), expelled=(member,))
+    began = EpochBegan(epoch=1, members=others, joined=(), left=(), expelled=(member,), moves=())
     assert Epochs(world.committee).note(3, (slashed, began)) is None
     assert Epochs(world.committee).note(3, (began, slashed)) is not None

@@ -1,6 +1,6 @@
 """The market on trial: worlds hold every invariant, attacks do not pay, mistakes are found.
 
-`make test` runs 6 brawls, each attack once, and the quick defects here, within about 30 seconds of
+`make test` runs 4 brawls, each attack once, and the quick defects here, within about 30 seconds of
 one core; `make test-full` 1,000 seeds and every defect.
 """
 
@@ -20,16 +20,20 @@ from crdt.facts import (
     TaskEnded,
     WorkAnswered,
 )
-from crdt.facts_auctions import AuctionEnded
+from crdt.facts_auctions import AuctionEnded, DeliveryEnded
+from crdt.facts_market import TermEnded
 from devnet.sim.cli import app
 from devnet.sim.defects.patch import applied, find_function
-from devnet.sim.market.attacks import ATTACKS, KNOWN
+from devnet.sim.market.attacks import ATTACKS
 from devnet.sim.market.defects import DEFECTS, find_market_defects
 from devnet.sim.market.purse import compute_gain
+from devnet.sim.market.report import compute_share_max, get_counting
 from devnet.sim.market.trial import make_plan, run_market_seed, run_pair
 from devnet.sim.market.world import MarketWorld
 
 SCENARIO_SEED = 5
+OTHER_SEEDS = {"idle_holder": 1}
+"""Where the attack comes to nothing in that one: nobody lets it."""
 QUICK = (
     *("deposit_returned_twice", "price_off_by_one", "tie_by_key", "commit_without_key"),
     *("seed_before_the_close", "rejection_pays_back"),
@@ -50,6 +54,9 @@ SHOWS = {
     "cancels_late": lambda w, f: f(AgreementCancelled),
     "off_the_median": lambda w, f: f(Judged),
     "junk_delivery": lambda w, f: [x for x in f(Judged) if x.score < 20],
+    "idle_holder": lambda w, f: [x for x in f(TermEnded) if x.outcome == "unset"],
+    "kept_goods": lambda w, f: [x for x in f(DeliveryEnded) if x.outcome == "undelivered"],
+    "stingy_buyer": lambda w, f: [x for x in f(DeliveryEnded) if x.paid < x.price],
     "buyer_never_opens": lambda w, f: [x for x in f(AuctionEnded) if x.silent],
 }
 """What must be seen in the scenario of an attack, so that it is one: of the world, and its facts
@@ -63,17 +70,25 @@ def list_facts(world, kind):
 @pytest.mark.parametrize("name", sorted(n for n, a in ATTACKS.items() if a.is_tried))
 def test_an_attack_does_not_pay(name):
     """One world of each attack, beside the same one with the attackers honest."""
-    twin, world, gain = run_pair(make_plan(SCENARIO_SEED, name))
+    twin, world, gain = run_pair(make_plan(OTHER_SEEDS.get(name, SCENARIO_SEED), name))
     assert twin.referee.violations == world.referee.violations == []
-    assert gain <= 0 or name in KNOWN
+    assert gain <= 0 or get_counting(name) != "each"
     if name in SHOWS:
         assert SHOWS[name](world, lambda kind: list_facts(world, kind))
     for each in (twin, world):
         assert len(list_facts(each, TaskEnded)) >= 10
 
 
+def test_bounds_are_those_of_the_tables():
+    """Clopper and Pearson's: 0 of 300 is the rule of three, 1 of 10 and 5 of 20 are from tables."""
+    assert round(compute_share_max(0, 300), 4) == 0.0099
+    assert round(compute_share_max(1, 10), 4) == 0.3942
+    assert round(compute_share_max(5, 20), 4) == 0.4556
+    assert compute_share_max(3, 3) == 1.0
+
+
 def test_seeds_hold_every_invariant():
-    for seed in range(100, 106):
+    for seed in range(100, 104):
         assert MarketWorld(make_plan(seed, None)).run().referee.violations == []
 
 
@@ -87,7 +102,9 @@ def test_gains_and_losses_add_up():
     balances = world.state.stake.totals()
     gains = compute_gain(world, world.parties)
     spent = sum(party.work_spent for party in world.parties.values())
-    worth = sum(world.referee.sales.gains.values()) + sum(
+    worth = sum(world.referee.sales.gains.values())
+    worth += sum(world.referee.terms.gains.values())
+    worth += sum(
         errand.value
         for party in world.parties.values()
         for blob, errand in party.opened.items()
@@ -98,7 +115,7 @@ def test_gains_and_losses_add_up():
 
 def test_there_are_enough_defects():
     names = [defect.name for defect in DEFECTS]
-    assert len(names) == len(set(names)) >= 12
+    assert len(names) == len(set(names)) >= 36
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
@@ -141,7 +158,7 @@ def test_many_seeds_hold_every_invariant():
     for seed in range(10_000, 11_000):
         verdict = run_market_seed(seed)
         assert verdict.violations == ()
-        assert verdict.gain <= 0 or verdict.attack in KNOWN, seed
+        assert verdict.gain <= 0 or get_counting(verdict.attack) != "each", seed
 
 
 @pytest.mark.full

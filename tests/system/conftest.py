@@ -9,6 +9,7 @@ from node.config import Capability
 from protocols.genesis import Parameters
 from tests.system.network import ROOT, Network
 from tests.system.own_service import OwnService
+from tests.system.trading import make_traders
 
 INSIDER = max((PrivateKey(bytes([n]) * 32) for n in range(64)), key=lambda key: key.public)
 """A genesis member that no node runs: the tests speak, and lie, with its key. It is never the
@@ -55,6 +56,17 @@ def village(tmp_path_factory, words_service):
             offered.append(Capability(name="lonely", kind="python", target="wild:reverse"))
         price = {("agent", "price_base"): 5 if number == 1 else 20}
         network.configure(node, LIMITS | price, offered)
+    try:
+        network.start()
+        yield network
+    finally:
+        network.end()
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    """See `make_traders`."""
+    network = make_traders(tmp_path_factory.mktemp("auctions"))
     try:
         network.start()
         yield network

@@ -50,9 +50,10 @@ def wait_until(is_done: Callable[[], Any], what: str, s_max: float = WAIT_S_MAX)
         time.sleep(POLL_S)
 
 
-def make_environment() -> dict[str, str]:
+def make_environment(root: Path = ROOT) -> dict[str, str]:
+    """`root`: the folder of the program's packages."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ECONODE_")}
-    return kept | {"PYTHONPATH": str(ROOT)}
+    return kept | {"PYTHONPATH": str(root)}
 
 
 class Done:
@@ -69,16 +70,16 @@ class Done:
         return json.loads(self.out)
 
 
-def econode(*arguments: object, s_max: float = 60.0) -> Done:
-    """`econode ARGUMENTS` as a process of its own."""
+def econode(*arguments: object, s_max: float = 60.0, root: Path = ROOT) -> Done:
+    """`econode ARGUMENTS` as a process of its own, of the program in `root`."""
     command = [sys.executable, "-m", "node.cli", *map(str, arguments)]
     return Done(
         subprocess.run(
             command,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            env=make_environment(),
-            cwd=ROOT,
+            env=make_environment(root),
+            cwd=root,
             timeout=s_max,
         )
     )
@@ -89,6 +90,8 @@ class RealNode:
 
     def __init__(self, path: Path) -> None:
         self.home = Home(path)
+        self.root = ROOT
+        """The folder of the program that `start` starts."""
         self.log_path = path.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
         self._client: NodeClient | None = None
@@ -115,8 +118,8 @@ class RealNode:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=make_environment(),
-                cwd=ROOT,
+                env=make_environment(self.root),
+                cwd=self.root,
                 start_new_session=True,
             )
 
@@ -164,7 +167,7 @@ class RealNode:
     def find_times(self, text: str) -> list[float]:
         """When the lines of the log with `text` were written, in seconds since 1970."""
         return [
-            datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").timestamp()
+            datetime.fromisoformat(line.split(" ", 1)[0]).timestamp()
             for line in self.read_log().splitlines()
             if text in line
         ]
@@ -182,7 +185,7 @@ class RealNode:
         return [data for (packed,) in rows for data in decode_list(packed)]
 
     def econode(self, *arguments: object) -> Done:
-        return econode(*arguments, "--home", self.home.path)
+        return econode(*arguments, "--home", self.home.path, root=self.root)
 
     def verify(self) -> dict[str, Any]:
         """What `econode ledger verify` finds in its ledger file."""

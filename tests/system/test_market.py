@@ -1,7 +1,6 @@
 """Prices, and a variable from its opening to the reward, on four real processes."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,6 +8,7 @@ from node.config import Capability
 from node.problem import Problem
 from protocols.genesis import Parameters
 from tests.system.network import Network, wait_until
+from tests.system.trading import do, run
 
 QUICK = Parameters(
     bid_phase_ms=1_500,
@@ -16,6 +16,7 @@ QUICK = Parameters(
     reveal_phase_ms=1_500,
     inventory_phase_ms=4_000,
     price_interval_ms=2_000,
+    variable_report_ms=120_000,  # it ends early: all speak
 )
 CAPABILITY = Capability(name="count", kind="command", target=["wc", "-c"])
 
@@ -32,21 +33,21 @@ def network(tmp_path_factory):
         network.end()
 
 
-def do(node, *arguments):
-    done = node.econode(*arguments, "--json")
-    assert done.code == 0, done.out + done.err
-    return json.loads(done.out)
-
-
 def fail(node, *arguments):
-    done = node.econode(*arguments, "--json")
-    assert done.code == 1
-    return json.loads(done.out)["error"]["type"].rpartition(":")[2]
+    code, out = run(node, *arguments, "--json")
+    assert code == 1
+    return json.loads(out)["error"]["type"].rpartition(":")[2]
 
 
 def refused(node, value, kind):
     with pytest.raises(Problem) as caught:
         node.client.market.set_variable("rate", value)
+    assert caught.value.type == kind
+
+
+def refused_report(node, objective_ppm, kind):
+    with pytest.raises(Problem) as caught:
+        node.client.market.report("rate", objective_ppm)
     assert caught.value.type == kind
 
 
@@ -92,12 +93,20 @@ def test_variable_is_opened_won_set_and_rewarded(network):
         lambda: sponsor.client.market.variable("rate").summary.state == "report", "the term's end"
     )
     assert sponsor.client.market.variable(opened["id"][:12]).summary.value == "20"
-    with ThreadPoolExecutor(3) as pool:
-        said = pool.map(
-            lambda node: do(node, "variable", "report", "rate", "800000")["said"],
-            [sponsor, *others],
-        )
-        assert list(said) == ["reported"] * 3
+    away = others[0]
+    assert do(away, "variable", "report", "rate", "800000")["said"] == "sealed"
+    away.kill()
+    for node in (sponsor, others[1]):
+        assert do(node, "variable", "report", "rate", "800000")["said"] == "sealed"
+    wait_until(
+        lambda: sponsor.client.market.variable("rate").summary.state == "report_reveal", "seals"
+    )
+    refused_report(sponsor, 700_000, "another-report")
+    away.start()  # all three are needed: it opens what it sealed before it was killed
+    wait_until(
+        lambda: sponsor.client.market.variable("rate").summary.state == "closed", "the last report"
+    )
+    network.wait_linked()
     ended = [
         event["fact"]
         for event in do(holder, "variable", "history", "rate")["events"]

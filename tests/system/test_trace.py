@@ -41,6 +41,11 @@ def test_every_ledger_tells_the_same_story(village, tmp_path):
     text = village.nodes[1].econode("trace", task[:8])
     assert text.code == 0
     assert "task_opened" in text.out
+    logged = village.nodes[1].econode("trace", task, *also(village.nodes[2:]), "--logs", "--json")
+    by = {(line["node"], line["event"]) for line in logged.document["log"]}
+    assert {(node.home.path.name, "settled") for node in village.nodes[1:]} <= by
+    times = [line["ts"] for line in logged.document["log"]]
+    assert times == sorted(times)
 
 
 def test_a_ledger_that_was_changed_is_named(village, tmp_path):

@@ -1,12 +1,18 @@
 """The normative schema: current, whole, and of one mind with the program about every vector."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from cddl_verifier import Validator
 
+from crdt.facts import AnyFact
 from devnet.vectors.cddl import TARGET, generate
-from devnet.vectors.verify import read_folder
+from devnet.vectors.trace_form import BatchStep
+from devnet.vectors.verify import read_folder, read_traces
+from identity import cbor, envelope
+from node.router import AnyHop
+from protocols.messages import FRAME_BYTES_MAX
 from tests.docs.wire import list_structs
 
 FOLDER = Path(__file__).resolve().parent.parent / "vectors"
@@ -48,6 +54,44 @@ def test_it_judges_every_vector_like_the_program(schema, check):
     assert seen
 
 
+def test_every_operation_and_fact_of_the_traces_is_of_it(schema):
+    """Tasks, general auctions, deliveries, members, further committees: what a devnet's job has
+    not, whole stories have. (`test_live_traffic.py` has the job.)"""
+    operations: set[str] = set()
+    facts: set[str] = set()
+    rules = {str(kind.__struct_config__.tag): kind.__name__ for kind in get_args(AnyFact)}
+    for trace in read_traces(FOLDER):
+        for step in getattr(trace, "steps", ()):
+            if not isinstance(step, BatchStep) or step.refused:
+                continue
+            for data in map(bytes.fromhex, step.operations):
+                statement = envelope.parse(data, size_max=FRAME_BYTES_MAX)
+                assert schema.validate(data, "statement", require_deterministic=True)
+                result = schema.validate(statement.payload, "Operation", require_deterministic=True)
+                assert result, result.errors
+                operations.add(cbor.decode(statement.payload, size_max=len(data))["body"]["type"])
+            entry = cbor.decode(bytes.fromhex(step.entry), size_max=FRAME_BYTES_MAX)
+            for item in entry["items"]:
+                kind = cbor.decode(item, size_max=len(item))["kind"]
+                assert schema.validate(item, rules[kind], require_deterministic=True), kind
+                facts.add(kind)
+    assert operations >= {
+        "open_auction",
+        "reveal_auction_bid",
+        "deliver",
+        "open_tasks",
+        "inventory",
+    }
+    assert facts >= {"auction_ended", "delivery_ended", "settled", "slashed", "epoch_began"}
+
+
+def test_it_knows_no_other_kind(schema):
+    body = {"type": "no_such_operation", "to": bytes(32), "amount": 1}
+    assert not schema.validate(cbor.encode({"nonce": 1, "body": body}), "Operation")
+    hop = cbor.encode({"type": "no_such_message", "committee": bytes(16)})
+    assert not any(schema.validate(hop, kind.__name__) for kind in get_args(AnyHop))
+
+
 @pytest.mark.parametrize("check", ENVELOPES)
 def test_it_knows_the_form_of_envelopes(schema, check):
     files = [file for file in read_folder(FOLDER) if file.check == check]
@@ -62,7 +106,13 @@ def test_it_knows_the_form_of_envelopes(schema, check):
 
 @pytest.mark.parametrize(
     ("check", "rule"),
-    [("certificate", "certificate"), ("fork", "fork-proof"), ("light", "light-proof")],
+    [
+        ("certificate", "certificate"),
+        ("fork", "fork-proof"),
+        ("light", "light-proof"),
+        ("auction_result", "auction-result"),
+        ("view_change", "statement"),
+    ],
 )
 def test_it_knows_the_form_of_proofs(schema, check, rule):
     for file in read_folder(FOLDER):

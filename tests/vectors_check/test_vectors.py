@@ -11,11 +11,14 @@ from typing import get_args
 
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 
 from crdt.facts import AnyFact
+from crdt.facts_auctions import AuctionKind
+from devnet.vectors.coverage import count_cells, render_cells
 from devnet.vectors.flags import FLAGS
 from devnet.vectors.form import CELL_TESTS_MAX, InvalidVectors, decode_file
-from devnet.vectors.generate import MANIFEST, README, find_folder
+from devnet.vectors.generate import MANIFEST, README, SCHEMA, find_folder, write
 from devnet.vectors.kinds import list_kinds
 from devnet.vectors.verify import find_vector, read_folder, read_traces, replay, verify
 from node.cli import run
@@ -104,6 +107,57 @@ def test_the_manifest_names_every_file():
     assert README in there
     for name, digest in manifest["sha256"].items():
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.fixture(scope="module")
+def json_schema():
+    document = json.loads((FOLDER / SCHEMA).read_text())
+    Draft202012Validator.check_schema(document)
+    return Draft202012Validator(document)
+
+
+def test_every_file_is_of_the_json_schema(json_schema):
+    """The largest ones are checked by one vector of each flag: the others have the same form."""
+    checked = 0
+    for path in sorted(FOLDER.glob("*.json")):
+        if path.name in (MANIFEST, SCHEMA):
+            continue
+        document = json.loads(path.read_text())
+        if "tests" in document:
+            document["tests"] = list(
+                {test["flags"][0]: test for test in document["tests"]}.values()
+            )
+        assert json_schema.is_valid(document), path.name
+        checked += 1
+    assert checked == len(list(FOLDER.glob("*.json"))) - 2
+
+
+def test_the_json_schema_refuses_what_the_program_refuses(json_schema):
+    good = json.loads((FOLDER / "commit.json").read_text())
+    good["tests"] = good["tests"][:1]
+    assert json_schema.is_valid(good)
+    (test,) = good["tests"]
+    wrong = (
+        good | {"version": 2},
+        good | {"format": "econode/other"},
+        good | {"zz_extra": 0},
+        {name: value for name, value in good.items() if name != "setting"},
+        *(
+            good | {"tests": [test | change]}
+            for change in (
+                {"verdict": "perhaps"},
+                {"layer": "network"},
+                {"data": "0g"},
+                {"flags": []},
+                {"id": ""},
+                {"zz_extra": 0},
+            )
+        ),
+    )
+    for document in wrong:
+        assert not json_schema.is_valid(document)
+        with pytest.raises(InvalidVectors):
+            decode_file(json.dumps(document).encode(), "wrong")
 
 
 def write_own(folder: Path, file, **changes) -> None:
@@ -205,6 +259,27 @@ def test_generating_writes_only_what_differs(tmp_path, capfd):
     assert (tmp_path / MANIFEST).read_bytes() == (FOLDER / MANIFEST).read_bytes()
 
 
+def test_generating_leaves_the_files_of_others_alone(tmp_path):
+    """What the manifest does not know was not written by the program."""
+    stale, own = tmp_path / "of-a-kind-that-was.json", tmp_path / "own.json"
+    for path in (stale, own):
+        path.write_bytes((FOLDER / "commit.json").read_bytes())
+    (tmp_path / MANIFEST).write_text(json.dumps({"sha256": {stale.name: "00"}}))
+    write(tmp_path)
+    assert own.exists()
+    assert not stale.exists()
+
+
+def test_the_table_fits_the_terminal(files):
+    cells = count_cells(files)
+    flags = sorted(FLAGS)
+    for columns in (80, 200):
+        lines = list(render_cells(cells, flags, columns))
+        assert max(map(len, lines)) <= columns
+        assert "fact-* (" in "".join(lines)
+    assert sum("..... ....." in line for line in render_cells(cells, flags, 200)) > 10
+
+
 def test_every_file_reads_back_as_it_was_written(files):
     for file in files:
         data = (FOLDER / f"{file.kind}.json").read_bytes()
@@ -216,12 +291,57 @@ def test_the_traces_tell_what_they_are_for():
     assert max(step.view for step in traces["view-change"].steps) > 0
     assert len([pair for step in traces["equivocation"].steps for pair in step.evidence]) == 3
     assert len([step for step in traces["faults"].steps if step.refused]) == 7
+    refused = [step.refused for step in traces["lying-primary"].steps if step.refused]
+    assert refused == ["schema"] * 3
+    assert traces["lying-primary"].steps[-1].view == 2
     assert traces["checkpoint"].steps[-1].position_after >= 10
     assert any("stable" in step.durable for step in traces["checkpoint"].steps)
     for name in ("commit-reveal", "verification", "lying-executor", "missed-lease", "membership"):
         assert [step.refused for step in traces[name].steps[-2:]] == ["cose", "cbor"]
+    told = {
+        name: [f for step in trace.steps for f in facts_of(step)] for name, trace in traces.items()
+    }
+    assert "rejected" in told["wrong-reveal"]
+    assert told["settlement"].count("settled") >= 4
+    assert "auction_ended" in told["sale"]
+    assert "delivery_ended" in told["delivery"]
     graded = {fact for trace in traces.values() for step in trace.steps for fact in facts_of(step)}
     assert graded >= {"awarded", "accepted", "settled", "slashed", "epoch_began", "snapshot"}
+
+
+NAMED = {
+    *("view-change", "checkpoint", "equivocation", "commit-reveal", "verification", "settlement"),
+}
+
+
+def test_each_kind_of_case_has_a_trace_and_steps_that_must_fail():
+    traces = {trace.name: trace for trace in read_traces(FOLDER)}
+    assert traces.keys() >= NAMED
+    failing = {name for name, trace in traces.items() if any(s.refused for s in trace.steps)}
+    assert failing >= {"lying-primary", "faults", "commit-reveal", "verification", "settlement"}
+
+
+def test_every_kind_of_auction_has_certified_results(files, tmp_path, capfd):
+    """The valid ones are files that `econode auction verify` takes; the others are not."""
+    by_kind = {file.kind: file for file in files}
+    for kind in (*get_args(AuctionKind), "task"):
+        file = by_kind[f"auction-result-{kind.replace('_', '-')}"]
+        assert {"Valid", "WrongInput", "WrongResult", "WrongHash", "TooFewSigners"} <= set(
+            file.flags
+        )
+        said = [test.comment for test in file.tests if test.verdict == "valid"]
+        assert kind == "task" or {text.split(":")[0].split(",")[0] for text in said} >= {
+            "forward",
+            "reverse",
+        }
+    for test in by_kind["auction-result-vickrey"].tests:
+        path = tmp_path / "result.econode"
+        path.write_bytes(bytes.fromhex(test.data))
+        genesis = ["--home", str(tmp_path / "none")]
+        if test.flags[0] in ("Valid", "WrongInput", "WrongResult", "TooFewSigners", "Truncated"):
+            code = run(["auction", "verify", str(path), *genesis])
+            assert code == (0 if test.verdict == "valid" else 1), test.id
+    capfd.readouterr()
 
 
 def facts_of(step) -> tuple[str, ...]:

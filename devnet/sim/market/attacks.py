@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from crdt.facts import Verification
+from crdt.facts_auctions import AuctionKind
 from devnet.sim.market.buyers import EnglishSniper, SellersShill, SilentBuyer
 from devnet.sim.market.cheats import (
     Copycat,
@@ -33,6 +34,7 @@ from devnet.sim.market.cheats import (
     Sniper,
     Withholder,
 )
+from devnet.sim.market.goods import KINDS
 from devnet.sim.market.judging import (
     FriendlyJudge,
     HarshJudge,
@@ -44,8 +46,22 @@ from devnet.sim.market.judging import (
     Rejecter,
 )
 from devnet.sim.market.party import Party
+from devnet.sim.market.plan import Extras
+from devnet.sim.market.sellers import (
+    CarelessHolder,
+    FalseReporter,
+    FickleOpener,
+    IdleHolder,
+    KeepingSeller,
+    RubbishSeller,
+    SampledLiar,
+    StingyPayer,
+)
 
-Role = Literal["agent", "member", "requester", "spare"]
+Role = Literal["agent", "member", "requester", "spare", "stranger"]
+
+
+NO_EXTRAS = Extras()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +75,15 @@ class Attack:
     twins: dict[Role, type[Party]] = field(default_factory=dict)
     leader: str | None = None
     modes: tuple[Verification, ...] = ("exact",)
-    sells: bool = False
+    sells: tuple[AuctionKind, ...] = ()
+    """Kinds of general auctions in its worlds."""
+    delivers: bool | None = False
+    """Whether what is sold there is delivered; None: some is."""
+    tunes: int = 0
+    """Variables in its worlds."""
+    extras: Extras = NO_EXTRAS
+    is_by_chance: bool = False
+    """Whether it pays in one world and costs in another by a draw: judged by the mean of all."""
     is_tried: bool = True
     """Whether it is run beside its honest twin; else it only takes part in brawls."""
 
@@ -73,10 +97,11 @@ class Attack:
 
 ROLES: dict[str, tuple[Role, ...]] = {
     "m": ("agent", "member"),
-    "s": ("agent",),
+    "s": ("agent", "stranger"),
     "r": ("requester",),
     "x": ("spare",),
 }
+SEALED: tuple[AuctionKind, ...] = ("vickrey", "first_price", "multi_unit")
 _SPARE: dict[Role, type[Party]] = {"spare": Idle}
 
 ATTACKS: dict[str, Attack] = {
@@ -198,20 +223,104 @@ ATTACKS: dict[str, Attack] = {
             "buyer_never_opens",
             "a buyer seals high bids and never opens them",
             (("agent", SilentBuyer),),
-            sells=True,
+            sells=SEALED,
         ),
         Attack(
             "picky_sellers_shills",
             "a seller's sybils open those of their bids that make the thing dearer",
             (("requester", Honest), *((("spare", SellersShill),) * 4)),
             _SPARE,
-            sells=True,
+            sells=("vickrey",),
+            is_by_chance=True,
         ),
         Attack(
             "sniping_english",
             "a buyer bids in the last moment of an open auction",
             (("agent", EnglishSniper),),
-            sells=True,
+            sells=("english",),
+            is_by_chance=True,
+        ),
+        Attack(
+            "censored_buyers",
+            "a leader that buys leaves out what its rivals bid",
+            (("member", Honest),),
+            leader="censor_bids",
+            sells=(*SEALED, "english"),
+        ),
+        Attack(
+            "late_dutch_leader",
+            "a leader that buys keeps its rivals from taking a dutch price",
+            (("member", Honest),),
+            leader="censor_bids",
+            sells=("dutch",),
+        ),
+        Attack(
+            "stingy_buyer",
+            "a buyer pays next to nothing for what was delivered",
+            (("agent", StingyPayer),),
+            sells=KINDS,
+            delivers=True,
+        ),
+        Attack(
+            "stingy_opener",
+            "whoever buys in a reverse auction pays next to nothing",
+            (("requester", StingyPayer),),
+            sells=KINDS,
+            delivers=True,
+        ),
+        Attack(
+            "kept_goods",
+            "a seller keeps what it sold",
+            (("requester", KeepingSeller),),
+            sells=KINDS,
+            delivers=True,
+        ),
+        Attack(
+            "undelivered_goods",
+            "a bidder in reverse auctions never delivers",
+            (("agent", KeepingSeller),),
+            sells=KINDS,
+            delivers=True,
+        ),
+        Attack(
+            "rubbish_goods",
+            "a seller delivers something else",
+            (("requester", RubbishSeller),),
+            sells=KINDS,
+            delivers=True,
+        ),
+        Attack(
+            "idle_holder",
+            "a holder of a variable sets nothing",
+            (("stranger", IdleHolder),),
+            tunes=2,
+        ),
+        Attack(
+            "careless_holder",
+            "a holder sets any value",
+            (("stranger", CarelessHolder),),
+            tunes=2,
+        ),
+        Attack(
+            "praised_holder",
+            "a careless holder, and a member that praises it and nobody else",
+            (("stranger", CarelessHolder), ("member", FalseReporter)),
+            tunes=2,
+        ),
+        Attack(
+            "sampled_liar",
+            "an executor lies where results are verified by sample",
+            (("agent", SampledLiar),),
+            extras=Extras(audit_one_in=1),
+            is_by_chance=True,
+        ),
+        Attack(
+            "fickle_opener",
+            "whoever opened an auction takes it back",
+            (("requester", FickleOpener),),
+            sells=KINDS,
+            delivers=None,
+            is_tried=False,
         ),
         Attack("missed_lease", "an executor lets its lease pass", (("agent", Sleeper),)),
         Attack("slow_executor", "an executor seals in the last moment", (("agent", SlowExecutor),)),
@@ -239,6 +348,7 @@ ATTACKS: dict[str, Attack] = {
     )
 }
 
-KNOWN = frozenset({"lazy_judge"})
-"""Attacks that pay, and why: an opinion cannot be checked against anything but others' opinions,
-so a judge that agrees without looking is paid like those that look. docs/market-trial.md."""
+KNOWN = frozenset({"lazy_judge", "late_dutch_leader"})
+"""Attacks that pay. An opinion cannot be checked against anything but others' opinions, so a judge
+that agrees without looking is paid like those that look. A dutch price falls while a leader holds
+back its rivals' acceptances, until it is replaced. docs/market-trial.md."""

@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from crdt.facts_auctions import BundleBid
 from devnet.sim.market.cheats import Cheat
-from devnet.sim.market.goods import LIMIT
+from devnet.sim.market.goods import LIMIT, Priced
 from protocols.economy.auction_model import AuctionView
+from protocols.economy.auction_terms import SEALED_KINDS
 from protocols.economy.operations import AnyBody
 from protocols.economy.operations_auctions import PlaceBid, RevealAuctionBid
 
@@ -18,8 +20,11 @@ LAST_MS = 150
 class SilentBuyer(Cheat):
     """Seals the highest bid there is, and keeps silent: nobody is to know what it would pay."""
 
-    def offer(self, view: AuctionView) -> int | None:
-        return view.terms.cap if view.terms.kind != "english" else None
+    def offer(self, view: AuctionView) -> Priced:
+        if view.terms.kind not in SEALED_KINDS:
+            return ()
+        is_forward = view.terms.direction == "forward"
+        return (BundleBid(b"\x00", view.terms.cap if is_forward else 1),)
 
     def opens(self, world: "MarketWorld", view: AuctionView) -> bool:
         return False
@@ -32,10 +37,11 @@ class SellersShill(Cheat):
     def may_buy(self) -> bool:
         return True
 
-    def offer(self, view: AuctionView) -> int | None:
-        if view.terms.kind != "vickrey" or view.opener not in self.friends(self.world):
-            return None
-        return self.scale * (LIMIT + 45 * (1 + int(self.name[1:])))
+    def offer(self, view: AuctionView) -> Priced:
+        is_mine = view.opener in self.friends(self.world) and view.terms.direction == "forward"
+        if view.terms.kind != "vickrey" or not is_mine:
+            return ()
+        return (BundleBid(b"\x00", self.scale * (LIMIT + 45 * (1 + int(self.name[1:])))),)
 
     def opens(self, world: "MarketWorld", view: AuctionView) -> bool:
         friends = self.friends(world)
@@ -45,7 +51,7 @@ class SellersShill(Cheat):
             if body.auction == view.auction and signer not in friends
         ]
         mine = self.offer(view)
-        return mine is not None and mine * 106 // 100 < max(rivals, default=0)
+        return bool(mine) and mine[0].price * 106 // 100 < max(rivals, default=0)
 
 
 class EnglishSniper(Cheat):

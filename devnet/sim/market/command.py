@@ -9,7 +9,7 @@ from node.commands.common import JsonOption, render_pairs, render_table, show
 
 if TYPE_CHECKING:
     from devnet.sim.defects.search import DefectReport
-    from devnet.sim.market.trial import MarketReport, SeedVerdict
+    from devnet.sim.market.report import MarketReport, SeedVerdict
 
 SEEDS_DEFECTS = 1_000
 
@@ -78,16 +78,41 @@ def _render(report: "MarketReport") -> list[str]:
         [
             ("seeds", f"{report.seeds} from {report.first_seed}"),
             ("violations", report.violations),
-            ("attacks that paid", f"{report.attacks_paid} of {report.attacks}"),
-            ("honest, no worse", f"{report.honest_no_worse_ppm / 10_000:.2f} %"),
-            ("the same but fees", f"{report.honest_no_worse_but_fees_ppm / 10_000:.2f} %"),
+            (
+                "attacks that paid",
+                (
+                    f"{report.attacks_paid} of {report.attacks}, "
+                    f"below {report.paid_ppm_max / 10_000:.2f} % (95 %)"
+                ),
+            ),
+            ("gambles that paid", f"{len(report.gambles_paid)} of {report.gambles}, on the mean"),
+            (
+                "honest, no worse",
+                (
+                    f"{report.honest_no_worse} of {report.honest_parties}: "
+                    f"{report.honest_no_worse_ppm / 10_000:.2f} %, "
+                    f"above {report.honest_no_worse_ppm_min / 10_000:.2f} % (95 %)"
+                ),
+            ),
+            (
+                "the same but fees",
+                (
+                    f"{report.honest_no_worse_but_fees}: "
+                    f"{report.honest_no_worse_but_fees_ppm / 10_000:.2f} %"
+                ),
+            ),
             ("tasks", report.tasks),
+            ("auctions", report.auctions),
             ("batches", f"{report.batches}, {report.operations} operations"),
             ("view changes", report.view_changes),
         ]
     )
-    rows = [(a.name, a.tried, a.paid, a.gain_median, a.gain_max) for a in report.by_attack]
-    lines += ["", *render_table(["attack", "tried", "paid", "gain, median", "at most"], rows)]
+    rows = [
+        (a.name, a.counts, a.tried, a.paid, round(a.gain_mean), a.gain_median, a.gain_max)
+        for a in report.by_attack
+    ]
+    heads = ["attack", "counts", "tried", "paid", "gain, mean", "median", "at most"]
+    lines += ["", *render_table(heads, rows)]
     for failure in report.failures:
         lines += ["", f"seed {failure.seed}: {failure.violations[0]}", f"  {failure.replay}"]
     if not report.violations:

@@ -213,6 +213,155 @@ DEFECTS: tuple[Defect, ...] = (
             "self._books._fee = None",
         ),
     ),
+    make(
+        "vcg_one_too_little",
+        "a winner of bundles pays one less than its presence costs the others",
+        (
+            "protocols.auction.combinatorial.vcg:compute_price",
+            "return limit - (-loss // factor)",
+            "return limit + loss // factor",
+        ),
+    ),
+    make(
+        "call_above_the_limit",
+        "a call sells nothing at its limit",
+        (
+            "protocols.auction.several_lots:assign_lots",
+            "limits = [lot.limit for lot in terms.lots]",
+            "limits = [lot.limit + 1 for lot in terms.lots]",
+        ),
+    ),
+    make(
+        "dutch_price_without_weight",
+        "a dutch price is the clock's for everybody",
+        (
+            "protocols.auction.open_prices:compute_dutch_price",
+            "return min(terms.cap, -(-clock * PPM // weight_ppm))",
+            "return clock",
+        ),
+    ),
+    make(
+        "no_soft_close",
+        "a late english bid moves the end by nothing",
+        (
+            "protocols.auction.open_prices:compute_end",
+            "return max(end_ms, moved_ms) if moved_ms > now_ms else end_ms",
+            "return end_ms",
+        ),
+    ),
+    make(
+        "english_without_increment",
+        "an english bid need not be better by the increment",
+        (
+            "protocols.auction.open_prices:beats",
+            "return price * weight_ppm >= (other + terms.increment) * other_ppm",
+            "return price * weight_ppm >= other * other_ppm",
+        ),
+        (
+            "protocols.auction.open_prices:compute_next_bid",
+            "return -(-(other + terms.increment) * other_ppm // weight_ppm)",
+            "return -(-other * other_ppm // weight_ppm)",
+        ),
+    ),
+    make(
+        "award_paid_one_more",
+        "a winner pays, or is paid, one more than its award says",
+        (
+            "protocols.economy.auction_results:_pay_award",
+            "winner, price, opener = award.winner, award.price, auction.opener",
+            "winner, price, opener = award.winner, award.price + 1, auction.opener",
+        ),
+    ),
+    make(
+        "seller_deposit_kept",
+        "a seller whose award did not come about does not have its deposit back",
+        (
+            "protocols.economy.auction_results:_return_rest",
+            '(opener, "locked", opener, "free", auction.deposit),',
+            '(opener, "locked", COMMON, "burned", auction.deposit),',
+        ),
+    ),
+    make(
+        "withheld_price_comes_back",
+        "what a payer withholds of a delivery comes back to it",
+        (
+            "protocols.economy.deliveries:_end_agreement",
+            '(payer, "escrow", COMMON, "burned", price - paid)',
+            '(payer, "escrow", payer, "free", price - paid)',
+        ),
+    ),
+    make(
+        "undelivered_costs_nothing",
+        "a seller that never delivers has its deposit back",
+        (
+            "protocols.economy.deliveries:_end_agreement",
+            '(seller, "locked", payer, "free", agreement.deposit)',
+            '(seller, "locked", seller, "free", agreement.deposit)',
+        ),
+    ),
+    make(
+        "mean_of_reports",
+        "the mean of the reports decides a term",
+        (
+            "protocols.economy.reports:_evaluate",
+            "median_ppm, _ = sorted(said)[(len(said) - 1) // 2]",
+            "median_ppm = sum(ppm for ppm, _ in said) // len(said)",
+        ),
+    ),
+    make(
+        "price_of_a_right_is_lost",
+        "what a holder pays does not join the pool",
+        (
+            "protocols.economy.variables:note_result",
+            "pool=variable.pool + price,",
+            "pool=variable.pool,",
+        ),
+    ),
+    make(
+        "unset_term_is_free",
+        "a holder that sets nothing has its whole deposit back",
+        (
+            "protocols.economy.variables:settle_term",
+            '"unset": terms.unset_slash_ppm',
+            '"unset": 0',
+        ),
+    ),
+    make(
+        "pool_for_all",
+        "late results have their share of a pool, too",
+        (
+            f"{SETTLEMENT}:_end_settled",
+            "winner=winner",
+            "winner=task.executor",
+        ),
+    ),
+    make(
+        "audits_known_before",
+        "whether a result is verified follows from what its executor knew before",
+        (
+            f"{VERIFICATION}:_is_audited",
+            "compute_draw(books.seed,",
+            "compute_draw(task.seed,",
+        ),
+    ),
+    make(
+        "halt_of_exact_alone",
+        "agents that are judged, or paid on acceptance, are no room in a market",
+        (
+            "protocols.economy.prices:_count_room",
+            "books.list_eligible(capability, COMMON, None)",
+            "books.list_eligible(capability, COMMON)",
+        ),
+    ),
+    make(
+        "halt_too_early",
+        "one award off the mean halts a market",
+        (
+            "protocols.economy.prices:_watch",
+            "books.time_ms - off_ms >= rules.halt_after_ms and rules.halt_ms",
+            "rules.halt_ms",
+        ),
+    ),
 )
 
 

@@ -5,7 +5,7 @@ referee recomputes results from.
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ from crdt.facts import (
     EpochBegan,
     Fact,
     Minted,
+    Move,
     Offered,
     Paused,
     Settled,
@@ -28,14 +29,27 @@ from crdt.facts import (
     Snapshot,
     TaskEnded,
     TaskOpened,
+    TermBegan,
     Unbonded,
     UnbondingBegan,
     Undecided,
     Unsold,
 )
-from crdt.facts_auctions import AuctionBidCommitted, BidPlaced
+from crdt.facts_auctions import (
+    AuctionBegan,
+    AuctionBidCommitted,
+    AuctionEnded,
+    BidPlaced,
+    DeliveryEnded,
+)
 
 MILLION = 1_000_000
+PLACES = ("task", "auction", "variable")
+"""Fields that name what a deposit belongs to."""
+LOCKING = (BidCommitted, AuctionBegan, AuctionBidCommitted, BidPlaced, AuctionEnded, TermBegan)
+"""Facts that lock deposits; a dutch auction locks the winner's in the fact that ends it."""
+PARTLY = (AuctionEnded, DeliveryEnded)
+"""Facts that end parts of a seller's deposit, one for each award. `Sales` knows how much."""
 
 
 class Breach(Exception):
@@ -71,6 +85,8 @@ class Job:
     deadline_ms: int
     escrow: int
     mode: str = "exact"
+    capability: bytes = b""
+    audit_ppm: int = MILLION
     round: Round = field(default_factory=Round)
     past: set[int] = field(default_factory=set)
 
@@ -145,9 +161,12 @@ class LogFold:
                 came[move.target] += move.amount
             if move.source_bucket == "locked":
                 went[move.source] += move.amount
-        if came and not isinstance(fact, BidCommitted | AuctionBidCommitted | BidPlaced):
+        if came and not isinstance(fact, LOCKING):
             raise Breach("A5 deposits end once", f"{type(fact).__name__} locks")
-        task: bytes = getattr(fact, "task", b"") or getattr(fact, "auction", b"")
+        task: bytes = next(
+            (getattr(fact, name) for name in PLACES if hasattr(fact, name)),
+            b"",
+        )
         for account, amount in came.items():
             if (task, account) in self.deposits:
                 raise Breach("A5 deposits end once", "locked twice")
@@ -158,6 +177,9 @@ class LogFold:
                 places = [place for place in mine if self._is_bidding(place[0])]
             else:
                 places = [place for place in mine if place[0] == task]
+            if isinstance(fact, PARTLY) and self.deposits.get((task, account), 0) > amount:
+                self.deposits[task, account] -= amount
+                continue
             held = sum(self.deposits.pop(place) for place in places)
             if held != amount:
                 raise Breach("A5 deposits end once", f"{amount} leave, {held} were locked")
@@ -218,6 +240,8 @@ class LogFold:
             fact.deadline_ms,
             escrow,
             fact.verification,
+            fact.capability,
+            fact.terms.audit_ppm,
         )
 
     def _on_auctionopened(self, fact: AuctionOpened) -> None:
@@ -298,6 +322,16 @@ class LogFold:
 
 def compute_weight(score_ppm: int) -> int:
     return 950_000 + score_ppm * 50_000 // MILLION
+
+
+def list_flows(moves: Iterable[Move]) -> dict[tuple[bytes, str], int]:
+    """What each account's buckets have more or less by these moves, beside fees."""
+    flows: Counter[tuple[bytes, str]] = Counter()
+    for move in moves:
+        if move.target_bucket != "treasury":
+            flows[move.source, move.source_bucket] -= move.amount
+            flows[move.target, move.target_bucket] += move.amount
+    return {place: amount for place, amount in flows.items() if amount}
 
 
 def digest_of(*parts: bytes) -> bytes:

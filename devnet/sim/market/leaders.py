@@ -19,11 +19,19 @@ from protocols.economy.operations import (
     RevealBids,
     RevealWork,
 )
+from protocols.economy.operations_auctions import (
+    AcceptPrice,
+    CommitAuctionBid,
+    PlaceBid,
+    RevealAuctionBid,
+)
 from protocols.pbft.view_change import TIMEOUT_MS
 
 if TYPE_CHECKING:
     from devnet.sim.market.world import MarketWorld
 
+BUYING = (CommitAuctionBid, RevealAuctionBid, PlaceBid, AcceptPrice)
+"""What bidders say in general auctions."""
 SKEW_MS = 200
 """How far the clocks of honest members are apart at most."""
 STALE_MS = 1_000
@@ -78,7 +86,7 @@ class Censor(Byzantine):
 
     def dislikes(self, world: "MarketWorld", each: Waiting) -> bool:
         party = world.parties[each.author]
-        kinds = (CommitBids, RevealBids, CommitWork, RevealWork, Inventory)
+        kinds = (CommitBids, RevealBids, CommitWork, RevealWork, Inventory, *BUYING)
         return party.is_honest and isinstance(each.operation.body, kinds)
 
 
@@ -86,7 +94,8 @@ class CensorBids(Censor):
     """Leaves out sealed bids alone: a rival that is not in the auction cannot win it."""
 
     def dislikes(self, world: "MarketWorld", each: Waiting) -> bool:
-        return world.parties[each.author].is_honest and isinstance(each.operation.body, CommitBids)
+        kinds = (CommitBids, *BUYING)
+        return world.parties[each.author].is_honest and isinstance(each.operation.body, kinds)
 
 
 class CensorOne(Censor):

@@ -19,7 +19,7 @@ HEARTBEAT_MS = 3_000
 GOOD_SCORE, BAD_SCORE = 90, 5
 
 
-def make_terms(mode: Verification, n: int) -> TaskTerms:
+def make_terms(mode: Verification, n: int, audit_ppm: int = PPM) -> TaskTerms:
     """How a requester of these worlds wants a task done."""
     faults = (n - 1) // 3
     match mode:
@@ -29,7 +29,7 @@ def make_terms(mode: Verification, n: int) -> TaskTerms:
             return TaskTerms(
                 verification="accepted", accept_ms=ACCEPT_MS, heartbeat_ms=HEARTBEAT_MS
             )
-    return TaskTerms()
+    return TaskTerms(audit_ppm=audit_ppm)
 
 
 def make_findings(

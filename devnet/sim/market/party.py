@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from crdt.facts import OfferedCapability, Verification
-from devnet.sim.market import goods, modes
+from crdt.facts_auctions import Direction
+from devnet.sim.market import goods, modes, tuning
 from devnet.sim.market.plan import DURATION_MS, Errand, MarketPlan, Trader, make_key
 from identity import cbor
 from identity.errors import InvalidSchema
 from protocols.agents.plan import Failure, Output, Planner, plan_offer
 from protocols.agents.strategies import STRATEGIES, Cost, Costs
 from protocols.economy.auction_model import AuctionView
+from protocols.economy.market_model import Variable, find_right
 from protocols.economy.model import Duty
 from protocols.economy.operations import (
     AnyBody,
@@ -25,7 +27,12 @@ from protocols.economy.operations import (
     RevealBids,
     TaskSpec,
 )
-from protocols.economy.operations_auctions import CommitAuctionBid, RevealAuctionBid
+from protocols.economy.operations_auctions import (
+    CommitAuctionBid,
+    Deliver,
+    RevealAuctionBid,
+)
+from protocols.genesis import PPM
 
 if TYPE_CHECKING:
     from devnet.sim.market.world import MarketWorld
@@ -101,6 +108,7 @@ class Party:
         )
         self.errands = [errand for errand in plan.errands if errand.requester == name]
         self.sales = [sale for sale in plan.sales if sale.seller == name]
+        self.tunings = [each for each in plan.tunings if each.sponsor == name]
         self.opened: dict[bytes, Errand] = {}
         """By input."""
         self.pending: list[Operation] = []
@@ -156,13 +164,39 @@ class Party:
         """Whether sellers that list their bidders list it."""
         return self.trader is not None
 
-    def compute_worth(self, lot: str) -> int:
-        """What a thing is worth to it; nothing to sybils."""
-        return goods.compute_worth(self.name, lot, self.scale) if self.trader else 0
+    def appraise(self, names: list[str], direction: Direction) -> int:
+        """What things are worth to it, or cost it; nothing to sybils."""
+        return goods.appraise(self.name, names, self.scale, direction) if self.trader else 0
 
-    def offer(self, view: AuctionView) -> int | None:
-        """What it bids for a thing, at most; None: nothing."""
-        return goods.offer_honestly(self, view) if self.trader is not None else None
+    def compute_worth(self, view: AuctionView, lots: bytes) -> int:
+        """What it would give for these lots at most, or take for them at least."""
+        variable = find_right(self.world.state.variables(), view.auction)
+        if variable is not None:
+            return tuning.appraise_right(self, variable)
+        return self.appraise(goods.get_names(view.terms, lots), view.terms.direction)
+
+    def offer(self, view: AuctionView) -> goods.Priced:
+        """What it bids in an auction, at most; nothing: it does not."""
+        return goods.offer_honestly(self, view) if self.trader is not None else ()
+
+    def deliver(self, world: "MarketWorld", view: AuctionView, winner: bytes) -> Deliver | None:
+        """Hand over what was sold."""
+        return Deliver(view.auction, winner, goods.make_blob(view.auction, winner), "")
+
+    def receive(self, world: "MarketWorld", auction: bytes, winner: bytes) -> int | None:
+        """What share of the price it pays for what was delivered; None: silence."""
+        is_right = world.handed.get((auction, winner)) == goods.make_blob(auction, winner)
+        return PPM if is_right else 1
+
+    def tune(self, world: "MarketWorld", variable: Variable) -> int | None:
+        """The value that it sets as the holder, having searched for it; None: not now."""
+        if world.once(self, (variable.id, variable.round)):
+            self.work_spent += tuning.compute_search_cost(self, variable.id)
+        return tuning.find_right_value(variable.id, variable.round)
+
+    def report(self, world: "MarketWorld", variable: Variable) -> int:
+        """What it says that it measured, in ppm."""
+        return tuning.measure(self, variable)
 
     def opens(self, world: "MarketWorld", view: AuctionView) -> bool:
         """Whether it opens what it has sealed."""
@@ -184,13 +218,17 @@ class Party:
         """Submit what should be said now."""
         self.pending = [op for op in self.pending if op.nonce >= world.state.next_nonce(self.key)]
         bodies: list[AnyBody] = [*self.run_errands(world), *goods.open_sales(self, world)]
-        if self.may_buy():
-            bodies += goods.plan_bids(self, world)
+        if world.plan.sales or world.plan.tunings:
+            bodies += tuning.open_variables(self, world)
+            bodies += goods.plan_bids(self, world) if self.may_buy() else ()
+            bodies += goods.plan_handovers(self, world)
+            bodies += tuning.plan_terms(self, world)
         if self.wants_offer():
             offer = plan_offer(world.state, self.key, OFFER, self.pending)
             bodies += [offer] if offer is not None else []
         duties = world.state.duties(self.key)
-        owed = world.state.auction_duties(self.key) if world.plan.sales else ()
+        is_selling = world.plan.sales or world.plan.tunings
+        owed = world.state.auction_duties(self.key) if is_selling else ()
         if duties or any(duty.kind == "inventory" for duty in owed):
             outcomes = self.run_work(world, duties)
             held = world.list_held() if any(d.kind == "inventory" for d in (*duties, *owed)) else ()
@@ -257,9 +295,10 @@ class Party:
                 1_000,
                 budget,
                 DURATION_MS,
-                modes.make_terms(errand.mode, world.plan.n),
+                modes.make_terms(errand.mode, world.plan.n, errand.audit_ppm),
             )
             for blob, (errand, budget) in zip(blobs, wanted, strict=True)
         )
         holders = world.state.committee.members[: world.state.committee.f + 1]
-        return OpenTasks(specs, tuple(cbor.encode([key, blobs]) for key in holders))
+        pool = sum(errand.pool for errand, _ in wanted)
+        return OpenTasks(specs, tuple(cbor.encode([key, blobs]) for key in holders), pool)

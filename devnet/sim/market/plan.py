@@ -12,7 +12,8 @@ from functools import lru_cache
 import msgspec
 
 from crdt.facts import Verification
-from devnet.sim.market.goods import KINDS, Sale
+from devnet.sim.market.goods import Sale
+from devnet.sim.market.tuning import Tuning
 from identity import keys
 from protocols.committee import Committee
 from protocols.genesis import Allotment, Genesis, Member, Parameters
@@ -34,6 +35,8 @@ FEES_MAX = 25
 """Fees that a task may cost at most: five panels of five judges."""
 BUNDLE_MAX = 8
 """Errands that are opened at once, at most."""
+POOL_SHARE = 20
+"""This part of a budget goes into a bonus pool."""
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -46,6 +49,9 @@ class Errand(msgspec.Struct, frozen=True):
     value: int
     number: int
     mode: Verification = "exact"
+    audit_ppm: int = 1_000_000
+    pool: int = 0
+    """Credits that it adds to the bonus pool of the tasks opened with it."""
 
 
 class Trader(msgspec.Struct, frozen=True):
@@ -79,14 +85,22 @@ class MarketPlan(msgspec.Struct, frozen=True):
     spares: tuple[str, ...]
     errands: tuple[Errand, ...]
     sales: tuple[Sale, ...]
+    tunings: tuple[Tuning, ...]
     cheats: tuple[tuple[str, str], ...]
     leaders: tuple[tuple[str, str], ...]
     attack: str | None
     is_even: bool
+    parameters: Parameters = Parameters()
 
     @property
     def members(self) -> tuple[str, ...]:
         return tuple(trader.name for trader in self.traders[: self.n])
+
+    def has_business(self, name: str) -> bool:
+        """Whether it sells, buys or sponsors anything beside tasks."""
+        return any(sale.seller == name for sale in self.sales) or any(
+            tuning.sponsor == name for tuning in self.tunings
+        )
 
 
 @lru_cache(maxsize=4_096)
@@ -136,6 +150,15 @@ def draw_traders(
     )
 
 
+class Extras(msgspec.Struct, frozen=True):
+    """What errands have in some worlds alone: bundles with a bonus pool, and results that are
+    verified by sample, each with a chance of one in `one_in` (0: none)."""
+
+    pool_one_in: int = 0
+    audit_one_in: int = 0
+    audits_ppm: tuple[int, ...] = (300_000, 500_000, 700_000)
+
+
 def draw_errands(
     rng: random.Random,
     requesters: tuple[str, ...],
@@ -143,25 +166,31 @@ def draw_errands(
     rules: Parameters,
     scale: int,
     modes: tuple[Verification, ...],
+    extras: Extras,
 ) -> tuple[Errand, ...]:
     """Whoever wants something sets a budget with which it cannot lose: its value covers the
-    budget, the bonus and every fee that may be due."""
+    budget, the bonus, its part of a pool and every fee that may be due."""
     errands: list[Errand] = []
     while len(errands) < count:
         requester, at_ms = rng.choice(requesters), rng.randint(0, SPREAD_MS)
-        mode = rng.choice(modes)
+        mode, audit_ppm, has_pool = rng.choice(modes), 1_000_000, False
+        if extras.audit_one_in and mode == "exact" and not rng.randrange(extras.audit_one_in):
+            audit_ppm = rng.choice(extras.audits_ppm)
+        if extras.pool_one_in:
+            has_pool = not rng.randrange(extras.pool_one_in)
         for number in range(len(errands), len(errands) + rng.randint(1, BUNDLE_MAX)):
             budget = rng.randint(BUDGET_MIN * scale, 3 * BUDGET_MIN * scale)
             extra = rules.bonus_ppm + FEES_MAX * rules.verifier_fee_ppm
+            pool = budget // POOL_SHARE if has_pool else 0
             value = budget + budget * extra // 1_000_000 + rng.randint(2, budget)
-            errands.append(Errand(requester, at_ms, budget, value, number, mode))
+            value += pool * BUNDLE_MAX  # one of them may take all of it
+            errands.append(Errand(requester, at_ms, budget, value, number, mode, audit_ppm, pool))
     return tuple(sorted(errands, key=lambda errand: (errand.at_ms, errand.number)))
 
 
-def draw_sales(rng: random.Random, sellers: tuple[str, ...], count: int) -> tuple[Sale, ...]:
-    sales = []
-    for number in range(count):
-        kind = rng.choice(KINDS)
-        units = rng.randint(2, 3) if kind == "multi_unit" else 1
-        sales.append(Sale(rng.choice(sellers), rng.randint(0, SPREAD_MS), kind, units, number))
-    return tuple(sorted(sales, key=lambda sale: (sale.at_ms, sale.number)))
+def draw_tunings(rng: random.Random, sponsors: tuple[str, ...], count: int) -> tuple[Tuning, ...]:
+    drawn = [
+        Tuning(rng.choice(sponsors), rng.randint(0, SPREAD_MS), number, rng.randint(1, 2))
+        for number in range(count)
+    ]
+    return tuple(sorted(drawn, key=lambda tuning: (tuning.at_ms, tuning.number)))

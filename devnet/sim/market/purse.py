@@ -23,6 +23,7 @@ def _compute_one(world: MarketWorld, party: Party) -> int:
         errand.value for blob, errand in party.opened.items() if blob in world.referee.accepted
     )
     value += world.referee.sales.gains.get(party.key, 0)
+    value += world.referee.terms.gains.get(party.key, 0)
     return fold.compute_wealth(party.key) - began - party.work_spent + value
 
 

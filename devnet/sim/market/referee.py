@@ -23,9 +23,11 @@ from devnet.sim.market.fold import (
     compute_weight,
     digest_of,
 )
+from devnet.sim.market.halts import Halts
 from devnet.sim.market.leaders import SKEW_MS, Waiting
 from devnet.sim.market.results import Results
 from devnet.sim.market.sales import Sales
+from devnet.sim.market.terms import Terms
 from identity import cbor
 from protocols.economy.operations import CommitBids, CommitWork, RevealBids, RevealWork
 from protocols.economy.state import EconomyState, OrderedOperation
@@ -44,6 +46,8 @@ class Referee(Results):
     def __init__(self, world: "MarketWorld") -> None:
         super().__init__(world, LogFold())
         self.sales = Sales(world, self.fold)
+        self.terms = Terms(world, self.fold, self.sales)
+        self.halts = Halts(world, self.fold)
         self.violations: list[str] = []
         self._said: dict[tuple[str, bytes, int, bytes], int] = {}
         """When honest members held an honest party's word: (kind, task, round, party)."""
@@ -60,7 +64,8 @@ class Referee(Results):
     def hear(self, waiting: Waiting) -> None:
         """An honest party has submitted this."""
         assert waiting.heard_ms is not None
-        self.sales.hear(waiting.signer, waiting.operation.body, waiting.heard_ms)
+        for part in (self.sales, self.terms):
+            part.hear(waiting.signer, waiting.operation.body, waiting.heard_ms)
         for kind, task, round_ in list_words(waiting.operation.body):
             self._said.setdefault((kind, task, round_, waiting.signer), waiting.heard_ms)
 
@@ -96,7 +101,11 @@ class Referee(Results):
         for (_, bucket), value in self.fold.balances.items():
             if bucket in left:
                 left[bucket] += value
-        if any(left.values()) or self.fold.deposits or self.fold.jobs:
+        try:
+            self.halts.finish()
+        except Breach as breach:
+            self.report(*breach.args)
+        if any(left.values()) or self.fold.deposits or self.fold.jobs or self.terms.open:
             self.report("L5 nothing stays stuck", f"{left}, {len(self.fold.jobs)} tasks")
 
     # --- operations --------------------------------------------------------------------------
@@ -112,6 +121,7 @@ class Referee(Results):
             counted += 1
             body = each.operation.body
             self.sales.take_openings(each.signer, body)
+            self.terms.take_openings(each.signer, body)
             if isinstance(body, RevealBids):
                 for bid in body.bids:
                     key = ("bid", bid.task, bid.round, each.signer)
@@ -133,6 +143,7 @@ class Referee(Results):
     # --- facts -------------------------------------------------------------------------------
 
     def _check(self, fact: Fact, digest: bytes) -> None:
+        self.halts.check(fact)
         match fact:
             case AuctionOpened():
                 self._check_auction(fact)
@@ -154,6 +165,7 @@ class Referee(Results):
             case _:
                 self.check_work_fact(fact, digest)
                 self.sales.check(fact, digest)
+                self.terms.check(fact)
 
     def _check_auction(self, fact: AuctionOpened) -> None:
         job = self.fold.jobs[fact.task]

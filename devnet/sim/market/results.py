@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from crdt.facts import (
     Accepted,
     Awarded,
+    DeliveryBegan,
     Fact,
     Judged,
     OutputHeld,
@@ -47,6 +48,8 @@ class Results:
         self._held: dict[Place, tuple[bytes, ...]] = {}
         """Who held a delivered output, when that was shown; they may leave later."""
         self._answers: dict[Place, int] = {}
+        self._spared: set[Place] = set()
+        """Rounds of `exact` tasks whose results nobody ran again."""
         self._shows: dict[tuple[bytes, int, bytes], list[tuple[bytes, int, bytes]]] = {}
         self._failed: dict[bytes, set[bytes]] = {}
         """Agents that failed a task, by task."""
@@ -79,7 +82,10 @@ class Results:
     def check_work_fact(self, fact: Fact, digest: bytes) -> None:
         match fact:
             case VerifiersDrawn():
+                self._check_audit(fact, digest, is_audited=True)
                 self._check_draw(fact, digest)
+            case DeliveryBegan():
+                self._check_audit(fact, digest, is_audited=False)
             case WorkCommitted():
                 seals = self._seals.setdefault((fact.task, fact.round), {})
                 if fact.party in seals:
@@ -113,6 +119,20 @@ class Results:
                 self._check_grade(fact)
             case TaskEnded() if fact.outcome == "settled":
                 self._check_fees(fact)
+
+    def _check_audit(
+        self, fact: VerifiersDrawn | DeliveryBegan, digest: bytes, *, is_audited: bool
+    ) -> None:
+        """A2 of the sample: what the batch that holds the executor's seal says."""
+        job = self.fold.jobs[fact.task]
+        if job.mode != "exact" or (isinstance(fact, VerifiersDrawn) and fact.escalated):
+            return
+        subject = b"audit" + fact.task + fact.round.to_bytes(2, "big")
+        dice = int.from_bytes(digest_of(digest, subject)[:8], "big") * MILLION >> 64
+        if (dice < job.audit_ppm) != is_audited:
+            raise Breach("A2 recomputed", "another sample than was drawn")
+        if not is_audited:
+            self._spared.add((fact.task, fact.round))
 
     def _check_draw(self, fact: VerifiersDrawn, digest: bytes) -> None:
         """A2 of the draw: those members whose digest under the batch's is least."""
@@ -193,15 +213,16 @@ class Results:
         shown = self._shown.get((fact.task, fact.round), {})
         result, right = (fact.output, fact.output_bytes), make_output(job.input)
         members = set(self._held.get((fact.task, fact.round), self.fold.members))
-        if job.mode == "exact":
+        is_verified = job.mode == "exact" and (fact.task, fact.round) not in self._spared
+        if is_verified:
             members &= {key for key, each in shown.items() if each == result}
         elif job.round.executor is None or shown.get(job.round.executor) != result:
             raise Breach("A2 recomputed", "a result that the executor did not open")
-        least = max(2, self.fold.faults + 1) if job.mode == "exact" else 1
+        least = max(2, self.fold.faults + 1) if is_verified else 1
         if not set(fact.holders) <= members or len(set(fact.holders)) < least:
             raise Breach("A2 recomputed", "a result that too few hold")
         is_right = result == (right.digest, right.size_bytes)
-        if job.mode == "exact" and not is_right:
+        if is_verified and not is_right:
             raise Breach("V1 the result is right", "a lie was accepted")
         if is_right:
             self.accepted.add(job.input)

@@ -1,8 +1,8 @@
 """A seed as text: who took part, and every fact of its three worlds."""
 
 from crdt.facts import Charged, Fact, Minted
+from devnet.sim.market.report import SeedVerdict
 from devnet.sim.market.trial import (
-    SeedVerdict,
     choose_attack,
     make_plan,
     run_market_seed,

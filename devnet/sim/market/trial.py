@@ -2,32 +2,36 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
-
-import msgspec
+from collections.abc import Callable
 
 from crdt.facts import Verification
-from devnet.sim.market.attacks import ATTACKS, KNOWN, ROLES, Attack
+from devnet.sim.market.attacks import ATTACKS, ROLES, Attack
+from devnet.sim.market.goods import Sale, draw_sales
 from devnet.sim.market.leaders import LEADERS
 from devnet.sim.market.plan import (
     BUDGET_MIN,
     COST_SHARE_MAX,
     SCALES,
     SIZES,
+    SPREAD_MS,
+    Extras,
     MarketPlan,
     draw_errands,
-    draw_sales,
     draw_traders,
+    draw_tunings,
 )
 from devnet.sim.market.purse import compute_gain, count_fees
+from devnet.sim.market.report import MarketReport, SeedVerdict, make_report
 from devnet.sim.market.world import MarketWorld
-from devnet.sim.run import FAILURES_SHOWN, map_in_processes
+from devnet.sim.run import map_in_processes
 from protocols.genesis import Parameters
 
 SPARES = 4
 THINK_MS_MAX = 2_500
 """Longest that an honest agent takes over a bid: it arrives in time, even if the leader shows the
 oldest time that it may."""
+POOL_ONE_IN, AUDIT_ONE_IN = 5, 4
+"""In a brawl, one bundle of errands of so many has a bonus pool, or is verified by sample."""
 MODES: tuple[Verification, ...] = ("exact", "exact", "judged", "accepted")
 
 
@@ -39,10 +43,12 @@ def make_plan(seed: int, attack: str | None) -> MarketPlan:
     scale = rng.choice(SCALES)
     think_ms = rng.randint(0, THINK_MS_MAX) if attack is None else 0
     traders = draw_traders(rng, n, strangers, scale * BUDGET_MIN // COST_SHARE_MAX, think_ms)
-    modes = ATTACKS[attack].modes if attack else MODES
+    rules = draw_rules(rng) if attack is None else Parameters()
+    tried = ATTACKS.get(attack or "")
+    modes = tried.modes if tried else MODES
     count = rng.randint(10, 20) if attack is None else rng.randint(10, 24)
-    errands = draw_errands(rng, requesters, count, Parameters(), scale, modes)
-    sells = attack is None or ATTACKS[attack].sells
+    extras = Extras(POOL_ONE_IN, AUDIT_ONE_IN) if tried is None else tried.extras
+    errands = draw_errands(rng, requesters, count, rules, scale, modes, extras)
     names = [trader.name for trader in traders]
     leaders: dict[str, str] = {}
     if attack is None:
@@ -63,12 +69,36 @@ def make_plan(seed: int, attack: str | None) -> MarketPlan:
         requesters=requesters,
         spares=tuple(f"x{i}" for i in range(SPARES)),
         errands=errands,
-        sales=draw_sales(rng, requesters, rng.randint(1, 3) if sells else 0),
+        sales=_draw_sales(rng, requesters, tried),
+        tunings=draw_tunings(rng, requesters, rng.randint(0, 1) if tried is None else tried.tunes),
         cheats=tuple(cheats),
         leaders=tuple(leaders.items()),
         attack=attack,
         is_even=attack is not None,
+        parameters=rules,
     )
+
+
+def draw_rules(rng: random.Random) -> Parameters:
+    """Rules of a brawl: as usual, with quick halts, or with hardly any work on bundles, so that
+    others must solve them."""
+    dice = rng.randrange(4)
+    if dice == 0:
+        return Parameters(
+            halt_awards_min=4, halt_after_ms=1_000, halt_ms=20_000, price_interval_ms=5_000
+        )
+    if dice == 1:
+        return Parameters(auction_work_max=rng.choice((0, 100, 1_000, 3_000)))
+    return Parameters()
+
+
+def _draw_sales(
+    rng: random.Random, sellers: tuple[str, ...], attack: Attack | None
+) -> tuple[Sale, ...]:
+    if attack is None:
+        return draw_sales(rng, sellers, rng.randint(1, 4), SPREAD_MS)
+    count = rng.randint(2, 4) if attack.sells else 0
+    return draw_sales(rng, sellers, count, SPREAD_MS, attack.sells, is_delivered=attack.delivers)
 
 
 def _draw_brawl(rng: random.Random, n: int, names: list[str]) -> list[tuple[str, str]]:
@@ -95,79 +125,11 @@ def _cast(rng: random.Random, n: int, names: list[str], attack: Attack) -> list[
             cheats.append(rng.choice(names[:n]))
         elif role == "agent":
             cheats.append(rng.choice(names))
+        elif role == "stranger":
+            cheats.append(rng.choice(names[n:]))
         else:
             cheats.append("r0" if role == "requester" else next(spares))
     return [(name, attack.name) for name in cheats]
-
-
-class SeedVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a seed: a brawl, and one attack beside its honest twin."""
-
-    seed: int
-    attack: str
-    violations: tuple[str, ...]
-    gain: int
-    """What the coalition has more, or less, by attacking. What it did not pay for operations that
-    it left out is no gain."""
-    honest_parties: int
-    honest_no_worse: int
-    honest_no_worse_but_fees: int
-    tasks: int
-    batches: int
-    operations: int
-    view_changes: int
-
-    @property
-    def has_paid(self) -> bool:
-        return self.gain > 0
-
-
-class AttackVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attack fared over all its seeds. Gains are credits, in the middle and at most."""
-
-    name: str
-    what: str
-    tried: int
-    paid: int
-    is_known: bool
-    """It pays, and docs/market-trial.md says why: not counted with the others."""
-    gain_median: int
-    gain_max: int
-    best_seed: int
-
-
-class MarketFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """A seed that broke an invariant, and how to see it again."""
-
-    seed: int
-    violations: tuple[str, ...]
-    replay: str
-
-
-class MarketReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `econode sim market`."""
-
-    seeds: int
-    first_seed: int
-    violations: int
-    failures: tuple[MarketFailure, ...]
-    attacks: int
-    """Seeds' attacks, without those that are known to pay."""
-    attacks_paid: int
-    paid_ppm: int
-    by_attack: tuple[AttackVerdict, ...]
-    honest_parties: int
-    honest_no_worse_ppm: int
-    honest_no_worse_but_fees_ppm: int
-    """The same when the fees of operations are left out of the account."""
-    tasks: int
-    batches: int
-    operations: int
-    view_changes: int
-    seconds: float
-    jobs: int
-    bound_p_95: float
-    """0 failures in N seeds: less than this, at 95 % (3/N)."""
 
 
 def choose_attack(seed: int) -> str:
@@ -208,6 +170,7 @@ def run_market_seed(seed: int) -> SeedVerdict:
         honest_no_worse=sum(each >= 0 for each, _ in gains),
         honest_no_worse_but_fees=sum(each + fees >= 0 for each, fees in gains),
         tasks=sum(len(world.referee.fold.ended) for world in worlds),
+        auctions=sum(world.referee.sales.ended for world in worlds),
         batches=sum(world.state.position for world in worlds),
         operations=sum(world.operations for world in worlds),
         view_changes=sum(world.view_changes for world in worlds),
@@ -219,7 +182,8 @@ def list_honest(world: MarketWorld) -> list[str]:
     return [
         party.name
         for party in world.parties.values()
-        if party.is_honest and (party.trader is not None or party.opened)
+        if party.is_honest
+        and (party.trader is not None or party.opened or world.plan.has_business(party.name))
     ]
 
 
@@ -233,58 +197,3 @@ def run_market_seeds(
         results.append(result)
         on_done(result)
     return make_report(results, first, jobs, time.monotonic() - began)
-
-
-def make_report(
-    results: Sequence[SeedVerdict], first: int, jobs: int, seconds: float
-) -> MarketReport:
-    failed = [result for result in results if result.violations]
-    tried = [result for result in results if result.attack not in KNOWN]
-    paid = sum(result.has_paid for result in tried)
-    honest = max(1, sum(result.honest_parties for result in results))
-    return MarketReport(
-        seeds=len(results),
-        first_seed=first,
-        violations=len(failed),
-        failures=tuple(
-            MarketFailure(
-                seed=result.seed,
-                violations=result.violations,
-                replay=f"econode sim market --replay {result.seed}",
-            )
-            for result in failed[:FAILURES_SHOWN]
-        ),
-        attacks=len(tried),
-        attacks_paid=paid,
-        paid_ppm=paid * 1_000_000 // max(1, len(tried)),
-        by_attack=tuple(
-            _describe_attack(name, results) for name in sorted(ATTACKS) if ATTACKS[name].is_tried
-        ),
-        honest_parties=honest,
-        honest_no_worse_ppm=sum(r.honest_no_worse for r in results) * 1_000_000 // honest,
-        honest_no_worse_but_fees_ppm=(
-            sum(r.honest_no_worse_but_fees for r in results) * 1_000_000 // honest
-        ),
-        tasks=sum(result.tasks for result in results),
-        batches=sum(result.batches for result in results),
-        operations=sum(result.operations for result in results),
-        view_changes=sum(result.view_changes for result in results),
-        seconds=round(seconds, 3),
-        jobs=jobs,
-        bound_p_95=1.0 if failed else round(min(1.0, 3 / max(1, len(results))), 6),
-    )
-
-
-def _describe_attack(name: str, results: Sequence[SeedVerdict]) -> AttackVerdict:
-    tried = sorted((r.gain, r.seed) for r in results if r.attack == name)
-    best = tried[-1] if tried else (0, 0)
-    return AttackVerdict(
-        name=name,
-        what=ATTACKS[name].what,
-        tried=len(tried),
-        paid=sum(gain > 0 for gain, _ in tried),
-        is_known=name in KNOWN,
-        gain_median=tried[len(tried) // 2][0] if tried else 0,
-        gain_max=best[0],
-        best_seed=best[1],
-    )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from crdt.facts import Fact
+from crdt.facts_auctions import Delivered
 from devnet.sim.market.attacks import ATTACKS
 from devnet.sim.market.leaders import LEADERS, Leader, Waiting
 from devnet.sim.market.party import Party, check_receipt, make_output
@@ -21,7 +22,6 @@ from protocols.agents.plan import Output
 from protocols.auction.commit_reveal import compute_draw
 from protocols.economy.operations import AnyBody, Operation
 from protocols.economy.state import EconomyState, OrderedOperation
-from protocols.genesis import Parameters
 from protocols.pbft.view_change import TIMEOUT_MS
 
 B = TypeVar("B")
@@ -45,7 +45,7 @@ class MarketWorld:
     def __init__(self, plan: MarketPlan, *, attacking: bool = True) -> None:
         self.plan, self.attacking = plan, attacking
         sizes = (plan.n, len(plan.traders), len(plan.requesters), len(plan.spares))
-        self.genesis, self.committee = make_genesis(*sizes, Parameters())
+        self.genesis, self.committee = make_genesis(*sizes, plan.parameters)
         self.state = EconomyState(self.genesis, self.committee, check_receipt)
         self.now_ms = self.start_ms = self.genesis.created_ms
         self.pool: list[Waiting] = []
@@ -59,6 +59,10 @@ class MarketWorld:
         self._is_news = True
         """Something was executed, or a run has ended, since honest parties looked."""
         self._done: set[tuple[str, object]] = set()
+        self.handed: dict[tuple[bytes, bytes], bytes | None] = {}
+        """What was delivered, by auction and winner."""
+        self.takes: dict[tuple[bytes, str], int | None] = {}
+        """When a party takes a dutch price, by auction and name; None: never."""
         self.parties: dict[str, Party] = {}
         self.by_key: dict[bytes, Party] = {}
         self._make_parties()
@@ -155,6 +159,8 @@ class MarketWorld:
                 self.wake(self.start_ms + errand.at_ms)
             for sale in party.sales:
                 self.wake(self.start_ms + sale.at_ms)
+            for tuning in party.tunings:
+                self.wake(self.start_ms + tuning.at_ms)
         for _ in range(STEPS_MAX):
             is_news, self._is_news = self._is_news, False
             for party in self.parties.values():
@@ -169,10 +175,11 @@ class MarketWorld:
         return self
 
     def _is_over(self) -> bool:
-        if any(party.errands or party.sales for party in self.parties.values()):
+        parties = self.parties.values()
+        if any(party.errands or party.sales or party.tunings for party in parties):
             return False
-        busy = next(self.state.tasks(), None) is not None
-        busy = busy or next(self.state.auctions(), None) is not None
+        lists = (self.state.tasks(), self.state.auctions(), self.state.variables())
+        busy = any(next(under_way, None) is not None for under_way in lists)
         arriving = any(each.heard_ms and each.heard_ms > self.now_ms for each in self.pool)
         return not busy and not arriving and not self._list_ready(with_secrets=False)
 
@@ -218,6 +225,7 @@ class MarketWorld:
         position = self.state.position + 1
         facts = self.state.execute(position, time_ms, digest, ordered)
         self.log += facts
+        self.handed |= {(f.auction, f.winner): f.blob for f in facts if isinstance(f, Delivered)}
         self._is_news = True
         self._take_wakes()
         self.operations += len(batch)

@@ -15,13 +15,13 @@ from protocols.auction.combinatorial.bids import Problem
 from protocols.auction.combinatorial.enumeration import Listing, TooMany
 from protocols.auction.combinatorial.simplex import Tableau, Work, WorkExhausted
 
-ROOT_CUT_ROUNDS = 2
+ROOT_CUT_ROUNDS = 1
 NODE_CUT_ROUNDS = 1
 CUTS_A_ROUND = 8
 SIFTED_MIN = 8
 """Columns that enter the relaxation at once, beside one for four of its rows."""
-FIRST_ENUMERATED_MAX = 100_000
-"""Branches that the first node may list before its relaxation gets more rows."""
+ROOT_ENUMERATED_MAX = (5_000, 100_000)
+"""Branches that the first node may list before its relaxation gets more rows, and with them."""
 ENUMERATED_MAX = 5_000
 
 
@@ -117,21 +117,32 @@ class Search:
                 return best.finish(sum(self.values[j] for j in _bits(allowed, self.values)))
             assert self.root is not None
         leave = everything & ~allowed
+        self._start_everywhere(allowed, best)
         stack = [Node(self.root, (), 0, leave, self.root.get_bound())]
         try:
-            for cap in (FIRST_ENUMERATED_MAX, ENUMERATED_MAX):
+            for cap in ROOT_ENUMERATED_MAX:
                 stack = [Node(self.root.copy(), (), 0, leave, self.root.get_bound())]
                 if self._narrow(stack[0], best, cap):
                     return best.finish(best.value)
-                if self.is_cut:
-                    break
-                self._cut(self.root, ROOT_CUT_ROUNDS)
-                self.is_cut = True
+                if not self.is_cut:
+                    self._cut(self.root, ROOT_CUT_ROUNDS)
+                    self.is_cut = True
             while stack:
                 self._step(stack, best)
         except WorkExhausted:
             return best.finish(max(node.bound for node in stack) if stack else best.value)
         return best.finish(best.value)
+
+    def _start_everywhere(self, allowed: int, best: "_Best") -> None:
+        """The greedy allocations that begin with each entry, by density and by the relaxation."""
+        assert self.root is not None
+        shares = sorted(self.root.list_solution(), key=lambda part: (-part[1], part[0]))
+        near = (*(j for j, _ in shares), *self.order)
+        for order in (self.order, near):
+            for j in self.order:
+                if allowed >> j & 1:
+                    best.offer(greedy.fill(self.problem, (j, *order), allowed))
+                    self.work.spend(len(self.order))
 
     def tighten(self, rounds: int) -> None:
         """Give the relaxation of the whole problem up to so many more sets of rows, for a nearer
