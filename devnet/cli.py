@@ -85,7 +85,7 @@ def devnet(
     restart: RestartOption = "none",
     keep: KeepOption = False,
 ) -> None:
-    """Run a local network of real nodes and give it a real job.
+    """Run a local network with a real job.
 
     The nodes compute statistics of files; agents bid for the tasks, others verify the results,
     every task is settled. Exit code 0 only if all tasks were settled with the right results,
@@ -173,7 +173,7 @@ def _run(folder: Path, plan: "Manifest", wish: _Wish) -> "Summary":
         network.start()
         if not wish.json:
             home = get_home(folder, plan.nodes[0])
-            typer.echo(f"dashboard: {home.find_dashboard()}", err=True)
+            typer.echo(f"the dashboard, live: {home.find_dashboard()}", err=True)
         network.run_job(wish.files, wish.restart)
         network.wait_at_rest()
         seen = network.observe()
@@ -241,8 +241,5 @@ def list_commands(network: "Devnet") -> list[str]:
     for plan in network.plan.nodes:
         info = get_home(network.folder, plan).load_info()
         if info is not None:
-            lines.append(
-                f"{plan.name}: peers on {', '.join(info.listen)}, "
-                f"API on {info.api_address}:{info.api_port}"
-            )
+            lines.append(f"{plan.name}: peers on {', '.join(info.listen)}, API on {info.api_url}")
     return lines

@@ -6,6 +6,7 @@ python docs/generate.py --check  end with 1 if one is not current
 
 import ast
 import importlib.util
+import json
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 COLUMNS = 80
+UNBOUNDED = 2**63 - 1
+"""What no value of the field reaches."""
 sys.path[:0] = [str(ROOT), str(DOCS)]
 
 HEAD = """\
@@ -90,7 +93,6 @@ def generate_api() -> str:
 def generate_commands() -> str:
     """The page of the commands; the same for the same tree."""
     from node.cli import app
-    from node.config_file import render_config
 
     root = typer.main.get_command(app)
     assert isinstance(root, typer.core.TyperGroup)
@@ -98,11 +100,68 @@ def generate_commands() -> str:
     parts = [HEAD]
     for name, command in [*root.commands.items(), *find_plugins()]:
         parts += render(name, command, context, 2)
+    return "\n".join(parts)
+
+
+CONFIG_HEAD = """\
+# Configuration
+
+Written by `docs/generate.py` from `node/config.py`; do not edit.
+
+`config.toml` in the home; every key is optional. A flag (`--set SECTION.KEY=VALUE`) wins over the
+environment (`ECONODE_SECTION_KEY`, such as `ECONODE_API_PORT`), which wins over the file. `econode
+config show` prints each value in force, who set it and why it is what it is; `econode config check`
+reads everything as `start` does. An unknown key is refused, and the nearest known one named.
+"""
+
+
+def generate_config() -> str:
+    """The page of config.toml: sections with kinds, bounds, defaults and reasons, then the file."""
+    import msgspec
+
+    from node.config import Config
+    from node.config_file import render_config
+
+    schema = msgspec.json.schema(Config)
+    definitions = schema["$defs"]
+    parts = [CONFIG_HEAD]
+    for name, found in definitions["Config"]["properties"].items():
+        section = definitions[found.get("items", found)["$ref"].rpartition("/")[2]]
+        title = f"[[{name}]]" if "items" in found else f"[{name}]"
+        lines = [
+            f"## {title}\n",
+            f"{section['description']}\n",
+            "| key | kind | default | why |",
+            "|---|---|---|---|",
+        ]
+        for key, field in section["properties"].items():
+            default = (
+                f"`{json.dumps(field['default'], ensure_ascii=False)}`"
+                if "default" in field
+                else "needed"
+            )
+            cells = (f"`{key}`", describe_kind(field), default, field.get("description", ""))
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        parts.append("\n".join(lines) + "\n")
     parts.append(
-        "## config.toml\n\nWhat `econode init` writes; every key is optional.\n\n"
-        f"```toml\n{render_config()}```\n"
+        f"## The whole file\n\nWhat `econode init` writes.\n\n```toml\n{render_config()}```\n"
     )
     return "\n".join(parts)
+
+
+def describe_kind(field: dict[str, Any]) -> str:
+    """The type of a key with its bounds, in words, from its JSON schema."""
+    if "enum" in field:
+        return " or ".join(f"`{value}`" for value in field["enum"])
+    if "anyOf" in field:
+        return " or ".join(
+            describe_kind(each) for each in field["anyOf"] if each.get("type") != "null"
+        )
+    kind = {"array": "list", "object": "table", "string": "text"}.get(field["type"], field["type"])
+    least, most = field.get("minimum"), field.get("maximum")
+    if most is None or most >= UNBOUNDED:
+        return kind if least is None else f"{kind}, at least {least}"
+    return f"{kind}, {least} to {most}" if least is not None else f"{kind}, up to {most}"
 
 
 LOGS_HEAD = """\
@@ -189,6 +248,7 @@ def generate_anomalies() -> str:
 def main() -> int:
     pages = {
         "reference-cli.md": generate_commands(),
+        "reference-config.md": generate_config(),
         "reference-metrics.md": generate_metrics(),
         "reference-logs.md": generate_logs(),
         "anomalies.md": generate_anomalies(),

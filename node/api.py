@@ -1,4 +1,4 @@
-"""The local API: HTTP on loopback for this node's owner (FastAPI on Hypercorn's trio worker).
+"""The local API: HTTP for this node's owner (FastAPI on Hypercorn's trio worker).
 
 Every answer is JSON of a struct of `node/service.py`, every failure problem+json (RFC 9457).
 Changes of state stream as Server-Sent Events. `Api.stop` ends the streams before the server:
@@ -26,7 +26,8 @@ from node.api_crossing import CrossingRoutes
 from node.api_dashboard import DashboardRoutes
 from node.api_data import DataRoutes
 from node.api_evidence import EvidenceRoutes
-from node.api_guard import Guard, Limits, is_open
+from node.api_guard import LOOPBACK, Guard, Hosts, Limits, is_open
+from node.api_history import HistoryRoutes
 from node.api_log import LogRoutes
 from node.api_market import MarketRoutes
 from node.api_node import NodeRoutes
@@ -121,6 +122,7 @@ def make_app(node: NodeService, open_stream: OpenStream) -> FastAPI:
         DashboardRoutes(node),
         TelemetryRoutes(node),
         UpgradeRoutes(node),
+        HistoryRoutes(node),
     ):
         routes.add(add)
     return app
@@ -135,13 +137,19 @@ def describe_api() -> dict[str, Any]:
 class Api:
     """The HTTP side of one node. `serve` runs until `stop` is called or it is cancelled."""
 
-    def __init__(self, node: NodeService, token: str, limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        node: NodeService,
+        token: str,
+        hosts: Hosts = LOOPBACK,
+        limits: Limits = Limits(),  # noqa: B008
+    ) -> None:
         self._stopping = trio.Event()
         self._streams: set[trio.CancelScope] = set()
         self._listener_fd = -1
         self.app = make_app(node, self._open_stream)
         keyed = Idempotent(self.app, node.kept_answers)
-        self._guarded = Guard(keyed, token, compute_body_bytes_max, limits)
+        self._guarded = Guard(keyed, token, compute_body_bytes_max, hosts, limits)
 
     async def serve(
         self,

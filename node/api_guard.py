@@ -1,6 +1,7 @@
 """The gate before the local API: who may ask, under which host name, how much and how often."""
 
 import hmac
+import ipaddress
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,6 +50,29 @@ class Bucket:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Which Host headers are taken: loopback's; if `remote`, IP addresses and `names` too. An IP
+    address is safe to take: nobody can make one point elsewhere."""
+
+    remote: bool = False
+    names: frozenset[str] = frozenset()
+
+    def has(self, name: str | None) -> bool:
+        if name is None or name in _LOCAL_HOSTS:
+            return name is not None
+        return self.remote and (name in self.names or _is_ip(name))
+
+    def describe(self) -> str:
+        """What to do instead."""
+        if self.remote:
+            return "use the IP address, or list the name: config.toml, [api] hosts"
+        return "use http://127.0.0.1:PORT"
+
+
+LOOPBACK = Hosts()
+
+
 class Guard:
     """ASGI middleware: Host header, bearer token, sizes and rate, before anything else runs.
 
@@ -61,9 +85,11 @@ class Guard:
         app: ASGIApp,
         token: str,
         body_bytes_max: Callable[[str, str], int],
+        hosts: Hosts,
         limits: Limits,
     ) -> None:
         self._app = app
+        self._hosts = hosts
         self._token = token.encode()
         self._body_bytes_max = body_bytes_max
         self._limits = limits
@@ -111,11 +137,11 @@ class Guard:
             return Problem("not-found", "only HTTP is served here", status=404)
         headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
         hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or _parse_host(hosts[0]) not in _LOCAL_HOSTS:
+        if len(hosts) != 1 or not self._hosts.has(_parse_host(hosts[0])):
             return Problem(
                 "foreign-host",
-                "the Host header does not name this machine's loopback",
-                remedy="use http://127.0.0.1:PORT",
+                "the Host header does not name this node's API",
+                remedy=self._hosts.describe(),
                 status=421,
             )
         if not _is_free(scope) and not self._is_authorised(headers):
@@ -160,6 +186,14 @@ def is_open(path: str) -> bool:
 
 def _is_free(scope: Scope) -> bool:
     return is_open(scope["path"]) and scope["method"] in ("GET", "HEAD")
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _parse_host(value: bytes) -> str | None:

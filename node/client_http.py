@@ -37,9 +37,8 @@ class HttpClient:
     def __init__(self, info: NodeInfo, token: str, committee: str = MAIN_COMMITTEE) -> None:
         self.info = info
         self.committee = committee
-        host = f"[{info.api_address}]" if ":" in info.api_address else info.api_address
         self._http = httpx.Client(
-            base_url=f"http://{host}:{info.api_port}",
+            base_url=info.api_url,
             timeout=httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX),
             trust_env=False,  # a proxy variable must not carry the token away
         )

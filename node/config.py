@@ -5,16 +5,9 @@ checks a file, the environment and flags against them, so defaults, comments and
 drift apart. Flags win over the environment (ECONODE_SECTION_KEY), which wins over the file.
 """
 
-import re
-from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
-
-from identity import keys
-from identity.errors import EconodeError
-from node.problem import Problem
 
 CAPABILITIES_MAX = 64
 TRADES_MAX = 64
@@ -23,7 +16,6 @@ PEERS_MAX = 1_000
 COMMITTEES_MAX = 16
 HOURS_MAX = 10 * 366 * 24
 
-_PYTHON_TARGET = re.compile(r"[A-Za-z_][\w.]{0,199}:[A-Za-z_]\w{0,99}", re.ASCII)
 Meta = msgspec.Meta
 _MIB = 1 << 20
 _COMMITTEE = r"^[a-z0-9]([a-z0-9_/-]*[a-z0-9])?\Z"
@@ -31,6 +23,12 @@ _NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 
 MultiaddrText = Annotated[
     str, Meta(pattern=r"^(/[^/\s]+)+$", max_length=256, description="a multiaddr: /ip4/…/tcp/…")
+]
+HostName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z", description="a host name in lower case"
+    ),
 ]
 PortNumber = Annotated[int, Meta(ge=0, le=65_535)]
 Credits = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
@@ -82,12 +80,30 @@ class ApiSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The local API that the commands use."""
 
     address: Annotated[
-        Literal["127.0.0.1", "::1"],
+        str,
         Meta(
-            description="Loopback only: whoever reaches the API and has its token spends this"
-            " node's credits. Reach it from elsewhere through a tunnel."
+            max_length=45,
+            description="The IP address that the API and the dashboard listen on. Whoever reaches"
+            " them and has the token spends this node's credits, so that any but loopback needs"
+            " `remote` as well; a tunnel to loopback is safer.",
         ),
     ] = "127.0.0.1"
+    remote: Annotated[
+        bool,
+        Meta(
+            description="Let `address` be reachable from other machines. Token and answers travel"
+            " in the clear: only inside a container, or behind a proxy of yours with TLS.",
+        ),
+    ] = False
+    hosts: Annotated[
+        tuple[HostName, ...],
+        Meta(
+            max_length=ADDRESSES_MAX,
+            description="Names in a browser's address bar that `remote` takes besides IP addresses"
+            " and localhost, such as that of a proxy. Any other name is refused: a web page could"
+            " have made it point here (DNS rebinding).",
+        ),
+    ] = ()
     port: Annotated[
         PortNumber,
         Meta(
@@ -429,86 +445,3 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     capability: Annotated[tuple[Capability, ...], Meta(max_length=CAPABILITIES_MAX)] = ()
     want: Annotated[tuple[Want, ...], Meta(max_length=TRADES_MAX)] = ()
     sell: Annotated[tuple[Sell, ...], Meta(max_length=TRADES_MAX)] = ()
-
-
-Place = Callable[[tuple[str | int, ...]], str]
-"""From the way to a key ("network", "listen", 0) to where it stands, for messages. Ask it only for
-one: it parses the file again and again to find the line."""
-
-
-def check_config(config: Config, place: Place) -> None:
-    """What types cannot say. Raises Problem."""
-    for peer in config.network.peers:
-        try:
-            keys.parse_peer_id(peer)
-        except EconodeError as error:
-            raise Problem(
-                "invalid-config",
-                f"network.peers: {error}",
-                where=place(("network", "peers", peer)),
-                remedy="a key of [network.peers] is a PeerId, as `econode id` prints it",
-            ) from None
-    _check_trades("want", config.want, place)
-    _check_trades("sell", config.sell, place)
-    seen: set[tuple[str, str]] = set()
-    for number, item in enumerate(config.capability):
-        name = (item.name, item.version)
-        if name in seen:
-            raise Problem(
-                "invalid-config",
-                f"capability {item.name!r} version {item.version!r} stands twice",
-                where=place(("capability", number, "name")),
-                remedy="give each capability a name or a version of its own",
-            )
-        seen.add(name)
-        _check_target(item, partial(place, ("capability", number, "target")))
-        _check_judge(item, partial(place, ("capability", number, "judge")))
-
-
-def _check_trades(name: str, items: "Sequence[Want | Sell]", place: Place) -> None:
-    for number, item in enumerate(items):
-        if any(other.lots == item.lots for other in items[:number]):
-            raise Problem(
-                "invalid-config",
-                f"[[{name}]] {', '.join(item.lots)} stands twice",
-                where=place((name, number, "lots")),
-                remedy="units are counted by the names of the lots: put both into one",
-            )
-
-
-def _check_target(item: Capability, find_place: Callable[[], str]) -> None:
-    target = item.target
-    if item.kind == "command":
-        form = 'a list of texts such as ["wc", "-w"]'
-        right = not isinstance(target, str) and len(target) > 0 and bool(target[0])
-    elif item.kind == "python":
-        form = '"module:function"'
-        right = isinstance(target, str) and bool(_PYTHON_TARGET.fullmatch(target))
-    else:
-        form = 'a URL such as "http://127.0.0.1:8000/run"'
-        right = isinstance(target, str) and target.startswith(("http://", "https://"))
-    if not right:
-        raise Problem(
-            "invalid-config",
-            f"[[capability]] {item.name}: target {target!r} does not fit kind {item.kind!r}",
-            where=find_place(),
-            remedy=f"give as target {form}",
-        )
-
-
-def _check_judge(item: Capability, find_place: Callable[[], str]) -> None:
-    judge = item.judge
-    if judge is None:
-        right = item.verification != "judged"
-    elif isinstance(judge, str):
-        right = bool(_PYTHON_TARGET.fullmatch(judge)) or judge.startswith(("http://", "https://"))
-    else:
-        right = len(judge) > 0 and bool(judge[0])
-    if not right:
-        raise Problem(
-            "invalid-config",
-            f"[[capability]] {item.name}: "
-            + ("judged needs a judge" if judge is None else f"judge {judge!r} is no target"),
-            where=find_place(),
-            remedy='give as judge "module:function", ["program", "argument"] or an http:// URL',
-        )

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from node.config import Capability, Config, Place, Section, Sell, Want, check_config
+from node.config import Capability, Config, Section, Sell, Want
+from node.config_checks import Place, check_config
 from node.problem import Problem
 
 CONFIG_BYTES_MAX = 256 * 1024
@@ -122,8 +123,7 @@ def _load(
 
     _check_keys(values, Config, (), place)
     config = _convert(values, place)
-    check_config(config, place)
-    origins = {
+    origins: dict[Any, str] = {
         (section, key): _FILE
         for section, keys in values.items()
         if isinstance(keys, dict)
@@ -135,7 +135,12 @@ def _load(
         values.setdefault(section, {})[key] = _parse_value(section, key, raw, where)
         origins[section, key] = where
         config = _convert(values, lambda _: where)  # noqa: B023 - called before `where` changes
-        check_config(config, lambda _: where)  # noqa: B023
+
+    def find_origin(trail: Trail) -> str:
+        origin = origins.get(trail[:2], _FILE)
+        return place(trail) if origin == _FILE else origin
+
+    check_config(config, find_origin)  # once all is known: keys are checked against each other
     return config, origins
 
 

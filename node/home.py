@@ -21,6 +21,7 @@ HOME_VARIABLE = "ECONODE_HOME"
 HOME_MODE = 0o700
 TOKEN_BYTES = 32
 SMALL_FILE_BYTES_MAX = 64 * 1024
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -35,6 +36,13 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     listen: tuple[str, ...]
     """Full multiaddrs with the ports that were bound, without /p2p/PEERID."""
     started_ms: int
+
+    @property
+    def api_url(self) -> str:
+        """Where a program on this machine finds the API: loopback, if that is part of it."""
+        address = _ANY.get(self.api_address, self.api_address)
+        host = f"[{address}]" if ":" in address else address
+        return f"http://{host}:{self.api_port}"
 
 
 def find_home(flag: Path | None, environment: Mapping[str, str] | None = None) -> "Home":
@@ -240,8 +248,7 @@ class Home:
         info = self.load_info()
         if info is None:
             return None
-        host = f"[{info.api_address}]" if ":" in info.api_address else info.api_address
-        return f"http://{host}:{info.api_port}/#token={self.load_token()}"
+        return f"{info.api_url}/#token={self.load_token()}"
 
 
 def read_genesis(path: Path) -> Genesis:

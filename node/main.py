@@ -14,7 +14,7 @@ from identity.errors import EconodeError
 from identity.keys import PrivateKey, compute_peer_id
 from node import api
 from node.api import Api
-from node.api_guard import Limits
+from node.api_guard import Hosts, Limits
 from node.config import Config
 from node.home import Home, NodeInfo
 from node.links import ListenError, TransportError
@@ -58,9 +58,10 @@ async def _serve(
     home: Home, config: Config, node: Node, stop: trio.Event, listener: socket.socket
 ) -> None:
     service = Service(node, stop)
+    hosts = Hosts(config.api.remote, frozenset(config.api.hosts))
     per_s = config.api.requests_per_s
     limits = Limits(config.api.requests_under_way_max, per_s, 2 * per_s)
-    server = Api(service, home.load_token(), limits)
+    server = Api(service, home.load_token(), hosts, limits)
     async with trio.open_nursery() as nursery:
         port = await nursery.start(server.serve, listener)
         info = NodeInfo(

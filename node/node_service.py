@@ -167,10 +167,10 @@ class PlaceService(PlaceViews):
             self._committee, count_max=limit, after=after, state=state
         )
         following = rows[-1].task.hex() if len(rows) == limit else None
-        return service.TaskPage(tasks=tuple(map(self._describe, rows)), next=following)
+        return service.TaskPage(tasks=tuple(map(self.describe_task, rows)), next=following)
 
     async def task(self, prefix: str) -> service.Task:
-        return self._describe(await self._find_task(prefix))
+        return self.describe_task(await self._find_task(prefix))
 
     async def result(self, prefix: str) -> bytes:
         node, row = self._node, await self._find_task(prefix)
@@ -428,7 +428,7 @@ class PlaceService(PlaceViews):
             )
         return rows[0]
 
-    def _describe(self, row: TaskRow) -> service.Task:
+    def describe_task(self, row: TaskRow) -> service.Task:
         names = {
             item.id: item.name for _, items in self._place.chain.state.offers() for item in items
         }

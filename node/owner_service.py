@@ -16,6 +16,7 @@ from node.node_service import PlaceService
 from node.opener import PLACES_MAX
 from node.place import Place
 from node.place_auctions import PlaceAuctions
+from node.place_history import PlaceHistory
 from node.place_upgrades import PlaceUpgrades
 from node.place_variables import PlaceVariables
 from node.problem import Problem, not_found
@@ -58,6 +59,9 @@ class Service:
 
     def auctions_of(self, committee: str) -> PlaceAuctions:
         return PlaceAuctions(self._find(committee), self.at(committee))
+
+    def history_of(self, committee: str) -> PlaceHistory:
+        return PlaceHistory(self._find(committee), self.at(committee), self.proofs)
 
     def market_of(self, committee: str) -> PlaceVariables:
         return PlaceVariables(self._find(committee), self.at(committee).order)

@@ -37,6 +37,10 @@ class ProofService(Protocol):
         Problems: not-found, ambiguous, not-certified, epoch-not-held."""
         ...
 
+    async def of_entry(self, committee: bytes, position: int) -> bytes:
+        """All facts of the entry at a position. Problems: the same."""
+        ...
+
     async def check(self, data: bytes) -> ProofChecked:
         """What a light proof proves to whoever trusts this node's genesis. Problem: not-proven."""
         ...
@@ -58,11 +62,17 @@ class Proofs:
         self._trust = Trust(genesis, self._anchor)
 
     async def of_task(self, committee: bytes, prefix: str) -> bytes:
-        def prove() -> bytes:
-            bundle = ledger_prove.prove(self._path, self._network, committee, task=prefix)
-            return encode_bundle(bundle)
+        return await trio.to_thread.run_sync(lambda: self._prove_light(committee, task=prefix))
 
-        return await trio.to_thread.run_sync(prove)
+    async def of_entry(self, committee: bytes, position: int) -> bytes:
+        return await trio.to_thread.run_sync(
+            lambda: self._prove_light(committee, position=position)
+        )
+
+    def _prove_light(self, committee: bytes, *, task: str = "", position: int = 0) -> bytes:
+        return encode_bundle(
+            ledger_prove.prove(self._path, self._network, committee, task=task, position=position)
+        )
 
     async def prove(self, committee: bytes, about: About, id_: str) -> Proven:
         if committee != self._anchor.committee:

@@ -20,6 +20,11 @@ from node.service_committees import Committees as Committees
 from node.service_committees import ConsentRequest as ConsentRequest
 from node.service_committees import FormRequest as FormRequest
 from node.service_data import DataService
+from node.service_log import FactEvent as FactEvent
+from node.service_log import Gap as Gap
+from node.service_log import LogEntry as LogEntry
+from node.service_log import LogPage as LogPage
+from node.service_log import choose_gaps as choose_gaps
 from node.service_views import Reputation as Reputation
 from node.service_views import Score as Score
 from node.service_views import ViewsService
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from node.proofs import ProofService
     from node.service_auctions import AuctionService
     from node.service_evidence import EvidenceService
+    from node.service_history import HistoryService
     from node.service_market import MarketService
     from node.service_upgrades import UpgradeService
 
@@ -273,43 +279,6 @@ class Accepted(Answer, frozen=True):
     operation: str
 
 
-class LogEntry(Answer, frozen=True):
-    """One entry of the committee's log; `facts` are `describe_fact`'s."""
-
-    position: int
-    time_ms: int
-    hash: str
-    certified: bool
-    facts: tuple[FactDocument, ...]
-
-
-class FactEvent(Answer, frozen=True):
-    """One event about a task or an auction, by its id: the fact at `item` of the entry at
-    `position`."""
-
-    id: str
-    position: int
-    item: int
-    time_ms: int
-    fact: FactDocument
-
-
-class Gap(Answer, frozen=True):
-    """Positions `start` to `end` of a log: this node fetched the state at `end` instead."""
-
-    start: int
-    end: int
-
-
-class LogPage(Answer, frozen=True):
-    """Entries in order; `next` is the position to go on from (it may not exist yet). `not_held` are
-    the gaps before and between these entries, and the last one behind them where none follow."""
-
-    entries: tuple[LogEntry, ...]
-    next: int
-    not_held: tuple[Gap, ...] = ()
-
-
 class OfferedBy(Answer, frozen=True):
     """A capability and the agents that offer it now."""
 
@@ -450,6 +419,10 @@ class NodeService(Protocol):
         """Markets and variables in the committee of that name or id. Problem: not-found."""
         ...
 
+    def history_of(self, committee: str) -> "HistoryService":
+        """The past of the committee of that name or id. Problem: not-found."""
+        ...
+
     def upgrades_of(self, committee: str) -> "UpgradeService":
         """Versions of the semantics of the committee of that name or id. Problem: not-found."""
         ...
@@ -494,11 +467,3 @@ class NodeService(Protocol):
     async def shutdown(self) -> None:
         """Begin to stop the node, as SIGTERM does. Returns at once."""
         ...
-
-
-def choose_gaps(
-    gaps: Sequence[tuple[int, int]], start: int, entries: Sequence[LogEntry], limit: int
-) -> tuple[Gap, ...]:
-    """The gaps of the log (first and last position) that belong to a page from `start` on."""
-    last = entries[-1].position if len(entries) >= limit else U63_MAX
-    return tuple(Gap(start=a, end=b) for a, b in gaps if b >= start and a <= last)

@@ -9,6 +9,7 @@ from crdt import log
 from crdt.facts import decode_fact
 from node.describe import describe_fact, name_account
 from node.ledger import Ledger
+from node.ledger_history import make_place
 from node.ledger_rows import FactRow, LedgerError
 from node.pages import parse_place
 from node.service_views import StakeFact, StakeFacts, StakeHeader
@@ -35,7 +36,7 @@ class StakeFactsReader:
         certificates: dict[str, str] = {}
         found = [await self._describe(row, certificates) for row in rows]
         gaps = await self._ledger.read_gaps(self._committee)
-        last = f"{rows[-1].position}.{rows[-1].item}" if len(rows) == limit else None
+        last = make_place(rows[-1].position, rows[-1].item) if len(rows) == limit else None
         return StakeFacts(
             account=name_account(account),
             facts=tuple(found),

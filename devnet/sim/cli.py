@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # these take long to import, and `econode --help` needs none 
     from devnet.sim.run import RunReport, SeedResult
     from devnet.sim.twins import TwinsReport
 
-app = make_app("Simulate committees with faults; docs/simulator.md explains how.")
+app = make_app("Simulate committees with faults.")
 
 NodesOption = Annotated[
     int, typer.Option("--nodes", min=1, max=31, metavar="N", help="Members of the committee.")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # these take long to import, and `econode --help` needs none 
     from devnet.vectors.form import Vector, VectorFile
     from devnet.vectors.verify import Report
 
-app = make_app("Test vectors of the protocol; docs/protocol.md says what the bytes are.")
+app = make_app("Test vectors of the protocol.")
 
 FolderArgument = Annotated[
     Path | None,

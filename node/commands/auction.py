@@ -32,7 +32,7 @@ CREDITS_MAX = (1 << 63) - 1
 PPM = 1_000_000
 KINDS = ("english", "dutch", "first_price", "vickrey", "multi_unit", "combinatorial", "call")
 
-app = make_app("Sell and buy by auctions that nobody runs; see docs/market.md.")
+app = make_app("Sell and buy by auctions that nobody runs.")
 app.command("watch")(auction_watch.watch)
 app.command("verify")(auction_files.verify)
 app.command("certificate")(auction_files.certificate)

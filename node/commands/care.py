@@ -19,7 +19,7 @@ debug_app = make_app("Help others to help.")
 
 
 def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
-    """Look at this home and its node, and say what to do.
+    """Find what is wrong, and say what to do.
 
     Permissions, configuration, genesis, versions, disk, databases, ports, the address that
     others dial, clock, peers. Changes nothing. Ends with 1 if something fails; warnings are no

@@ -26,7 +26,7 @@ BOND_DEFAULT = 1_000
 FREE_DEFAULT = 1_000
 CREDITS_MAX = (1 << 63) - 1
 
-app = make_app("Committees: groups of members that order a log of their own.")
+app = make_app("Committees, each with a log of its own.")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A committee's name or id.")]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SHOWN_CHARS_MAX = 120
 PEER_CHARS = 16
 
-app = make_app("Values for applications, in the logs of peers. Everybody can read them.")
+app = make_app("Application data, in the logs of peers. Everybody can read them.")
 
 NamespaceArgument = Annotated[
     str, typer.Argument(metavar="NAMESPACE", help="The application's; 1 to 64 characters.")

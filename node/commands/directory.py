@@ -21,7 +21,7 @@ from node.service_views import CARDS_PER_PAGE_MAX, Card
 
 VALUE_MAX = (1 << 63) - 1
 
-app = make_app("Agents that offer work: their signed cards.")
+app = make_app("Agents that offer work, by their cards.")
 
 
 @app.command("find")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LIMIT_MAX = 1_000
 _ID_DIGITS = 16
 
-app = make_app("See, file and bring forward evidence of offences.")
+app = make_app("Proof of offences: see, file, submit.")
 
 
 @app.command("list")

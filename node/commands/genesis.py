@@ -24,7 +24,7 @@ BOND_DEFAULT = 10_000
 FREE_DEFAULT = 10_000
 CREDITS_MAX = (1 << 63) - 1
 
-app = make_app("Found a network: its first members and their credits.")
+app = make_app("Found a network: members and credits.")
 
 BondOption = Annotated[
     int, typer.Option(min=0, max=CREDITS_MAX, help="Bonded credits; they burn for proven lies.")

@@ -19,7 +19,7 @@ from node.commands.common import (
 
 BOND_MAX = (1 << 63) - 1
 
-app = make_app("The committee's members: see them, become one, leave.")
+app = make_app("The committee's members: join, leave.")
 
 
 @app.command("list")

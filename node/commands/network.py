@@ -85,7 +85,7 @@ def dashboard(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print the address of the running node's dashboard.
+    """Print the address of the dashboard.
 
     It holds the API token: whoever has it spends this node's credits. The part behind # stays in
     the browser.

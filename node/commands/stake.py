@@ -31,7 +31,7 @@ FACTS_MAX = 100
 POLL_S = 0.2
 """Time between two questions how far a transfer is."""
 
-stake_app = make_app("Credits: who has how many, paying and bonding them.")
+stake_app = make_app("Credits: who has how many, pay, bond.")
 AmountArgument = Annotated[int, typer.Argument(min=1, max=AMOUNT_MAX, help="Credits.")]
 
 PeerArgument = Annotated[

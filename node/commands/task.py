@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 BUDGET_DEFAULT = 100
 FILES_MAX = 10_000
 
-app = make_app("Give work to the network, and take its results.")
+app = make_app("Give work, and take results.")
 
 app.command("plan")(task_plan.plan)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CREDITS_MAX = (1 << 63) - 1
 PPM = 1_000_000
 
-app = make_app("Variables: quantities that agents tune through auctions of the right to set them.")
+app = make_app("Quantities that agents tune, by auction.")
 
 NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="A variable's name, or first digits of its id.")

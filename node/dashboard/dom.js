@@ -34,16 +34,19 @@ export function figures(pairs) {
     pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value ?? "–"))));
 }
 
-/** A table; a column is [title, row -> cell, is it a number]. */
-export function table(caption, columns, rows, empty = "nothing yet") {
+/**
+ * A table; a column is [title, row -> cell, is it a number]. `key` names a row, so that it stays the
+ * same element while others come and go.
+ */
+export function table(caption, columns, rows, empty = "nothing yet", key = () => null) {
   if (!rows.length) return h("p", { class: "soft" }, empty);
   const kind = (column) => (column[2] ? "number" : null);
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
     h("table", {}, h("caption", {}, caption),
       h("thead", {}, h("tr", {},
         columns.map((column) => h("th", { scope: "col", class: kind(column) }, column[0])))),
-      h("tbody", {}, rows.map((row) => h("tr", {},
-        columns.map((column) => h("td", { class: kind(column) }, column[1](row) ?? "–")))))));
+      h("tbody", {}, rows.map((row) => h("tr", { "data-key": key(row) },
+        columns.map((column) => h("td", { class: kind(column) }, column[1](row) ?? (column[0] ? "–" : ""))))))));
 }
 
 export function link(route, text) {
@@ -61,6 +64,19 @@ export function account(peer) {
 
 export function task(id) {
   return id ? link(`task/${id}`, id.slice(0, 8)) : null;
+}
+
+export function auction(id) {
+  return id ? link(`auction/${id}`, id.slice(0, 8)) : null;
+}
+
+export function entry(position) {
+  return link(`entry/${position}`, credits(position));
+}
+
+/** The words of a name_with_underscores. */
+export function words(name) {
+  return name?.replaceAll("_", " ");
 }
 
 export function credits(amount) {
@@ -81,7 +97,8 @@ export function duration(ms) {
 }
 
 const STATES = { settled: "good", sold: "good", accepted: "good", failed: "bad", byzantine: "bad", poor: "warn",
-  excellent: "good", satisfactory: "good" };
+  excellent: "good", satisfactory: "good", met: "good", missed: "bad", halted: "warn", banned: "bad",
+  punished: "good", seen: "warn", ordered: "warn", sealed: "" };
 
 export function state(text) {
   return text ? h("span", { class: `tag ${STATES[text] ?? ""}` }, text) : null;

@@ -17,6 +17,7 @@ import trio
 from fake_answers import FakeAnswers
 from fake_auctions import FakeAuctions
 from fake_crossings import FakeCrossings
+from fake_history import FakeHistory
 from fake_market import FakeMarket
 from fake_proofs import FakeProofs
 from fake_upgrades import FakeUpgrades
@@ -110,6 +111,10 @@ class FakeNode(FakeUpgrades, FakeViews):
     def auctions_of(self, committee: str) -> FakeAuctions:
         self.at(committee)
         return self._auctions
+
+    def history_of(self, committee: str) -> FakeHistory:
+        self.at(committee)
+        return FakeHistory(self._tasks.values())
 
     def crossings_of(self, committee: str) -> FakeCrossings:
         self.at(committee)

@@ -14,5 +14,8 @@ class FakeProofs:
     async def prove(self, committee: bytes, about: About, id_: str) -> Proven:
         raise Problem("not-certified", "no quorum signed it", status=409)
 
+    async def of_entry(self, committee: bytes, position: int) -> bytes:
+        raise not_found("position", str(position))
+
     async def check(self, data: bytes) -> ProofChecked:
         raise Problem("not-proven", "it proves nothing", status=422)

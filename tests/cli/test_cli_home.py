@@ -223,6 +223,13 @@ def _list_verbs(text):
     return re.findall(r"^  ([a-z]+) ", commands, re.MULTILINE)
 
 
+def test_help_is_whole_on_a_narrow_terminal():
+    done = run("--help", COLUMNS="60")
+    assert done.code == 0
+    assert "..." not in done.out.replace("[ARGS]...", "")
+    assert all(len(line) <= 60 for line in done.out.splitlines())
+
+
 def test_help_imports_nothing_heavy():
     code = "import sys; from node import cli; cli.run(['-h']); print(*sys.modules, file=sys.stderr)"
     command = [sys.executable, "-c", code]

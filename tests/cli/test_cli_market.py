@@ -23,7 +23,7 @@ def test_anomalies_come_with_their_numbers_and_rule(running):
 
 def test_halts_and_screens_are_shown(running):
     assert "no market was ever halted" in running.run("market", "halts").out
-    assert running.do("market", "halts") == {"halts": []}
+    assert running.do("market", "halts") == {"halts": [], "next": None}
     assert "windows=12 full=12" in running.run("market", "screens").out
     shown = running.do("market", "screens", "--positions", "5", "--all")
     assert (shown["last"], shown["evidence"][0]["suspicious"]) == (5, False)

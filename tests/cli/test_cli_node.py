@@ -81,7 +81,7 @@ def test_status_peers_stake_and_reputation(running):
     status = running.do("status")
     assert (status["peer_id"], status["network"], status["f"]) == (me, "village", 0)
     assert "survives no fault" in running.run("status").out
-    assert running.do("peers") == {"peers": []}
+    assert running.do("peers") == {"peers": [], "next": None}
     paid = running.do("stake", "transfer", OTHER, "250")
     assert paid["fact"]["amount"] == 250
     free = {
