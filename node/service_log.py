@@ -1,4 +1,4 @@
-"""What a node tells its owner of a committee's log: entries, pages of them, and what is not held."""
+"""What a node tells its owner of a committee's log: entries, pages, and what is not held."""
 
 from collections.abc import Sequence
 

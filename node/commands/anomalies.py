@@ -27,7 +27,7 @@ CAPABILITY_CHARS = 24
 def anomalies(
     committee: CommitteeOption = MAIN, home: HomeOption = None, json: JsonOption = False
 ) -> None:
-    """Show what is unusual in the market, the agents and the members.
+    """Show who behaves unlike the rest, in numbers.
 
     Each finding compares a subject with its own past or with the others, and is a reason to look,
     never a verdict: nothing changes by it.

@@ -27,7 +27,7 @@ async def test_what_is_asked_is_answered(served, path, keys):
         "/v1/history/tasks?state=lost",
         "/v1/history/tasks?limit=0",
         "/v1/history/tasks?limit=201",
-        f"/v1/history/tasks?cursor={'1' * 65}",
+        f"/v1/history/tasks?cursor={'1' * 1_025}",
         "/v1/history/auctions?state=settled",
         f"/v1/history/about/{ID[:-1]}",
         f"/v1/history/about/{ID.upper()}",

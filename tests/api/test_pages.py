@@ -81,7 +81,7 @@ def test_a_bucket_lets_its_rate_through():
 
 
 async def _serve(served, nursery, limits):
-    api = Api(served.node, TOKEN, limits)
+    api = Api(served.node, TOKEN, limits=limits)
     port = await nursery.start(api.serve, bind("127.0.0.1", 0))
     headers = {"authorization": f"Bearer {TOKEN}"}
     return api, httpx.AsyncClient(
