@@ -27,7 +27,7 @@ CAPABILITY_CHARS = 24
 def anomalies(
     committee: CommitteeOption = MAIN, home: HomeOption = None, json: JsonOption = False
 ) -> None:
-    """Show who behaves unlike the rest, in numbers.
+    """Show who behaves unlike the rest.
 
     Each finding compares a subject with its own past or with the others, and is a reason to look,
     never a verdict: nothing changes by it.

@@ -24,7 +24,7 @@ Asked = Literal[
 ]
 DETAIL_CHARS_MAX = 160
 
-app = make_app("Get and verify proofs of what is certified.")
+app = make_app("Proofs of what is certified: get, verify.")
 
 
 @app.command("get")

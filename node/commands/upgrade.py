@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SEMANTICS_MAX = 65_535
 
-app = make_app("Switch the rules of a committee, together.")
+app = make_app("Versions of the rules: list, switch.")
 
 
 @app.command("status")
