@@ -106,7 +106,7 @@ def test_a_killed_executor_is_replaced_and_the_requester_accepts(guild):
     assert requester.client.result(task) == b"desserts"
     late = requester.econode("task", "cancel", task)
     assert late.code == 1
-    assert "work_sealed" in late.err
+    assert "its work is done" in late.err
     done = requester.econode("task", "accept", task[:12], "--json")
     assert done.code == 0, done.err
     assert (done.document["state"], done.document["grade"]) == ("settled", "excellent")
@@ -128,6 +128,6 @@ def test_a_task_is_taken_back(guild):
     if done.code == 0:
         assert done.document["state"] == "cancelled"
     else:  # the others were faster than this test
-        assert "work_sealed" in done.out + done.err
+        assert "its work is done" in done.out + done.err
     assert requester.client.stake().conserved
     assert requester.econode("task", "cancel", "0" * 64).code == 1

@@ -180,6 +180,9 @@ def draw_errands(
             has_pool = not rng.randrange(extras.pool_one_in)
         for number in range(len(errands), len(errands) + rng.randint(1, BUNDLE_MAX)):
             budget = rng.randint(BUDGET_MIN * scale, 3 * BUDGET_MIN * scale)
+            if audit_ppm < 1_000_000:  # what the agents' bonds are enough for
+                at_risk = 2 * rules.awards_active_max * 1_000_000
+                budget = min(budget, (BOND * audit_ppm - 1) // at_risk)
             extra = rules.bonus_ppm + FEES_MAX * rules.verifier_fee_ppm
             pool = budget // POOL_SHARE if has_pool else 0
             value = budget + budget * extra // 1_000_000 + rng.randint(2, budget)
