@@ -21,11 +21,11 @@ from node.capabilities import CapabilitySpec, Completed, ExecutorClosed
 from node.config import Config
 from node.judging import pair_judges
 from node.log_lines import about
+from node.woken import Woken
 from protocols.agents.plan import Failure, Output, Planner, list_work
 from protocols.agents.strategies import STRATEGIES, Cost
 from protocols.economy.model import Duty
 from protocols.economy.operations import Offer
-from protocols.step import Certified, Executed, Transferred
 
 if TYPE_CHECKING:
     from node.place import Place
@@ -38,11 +38,12 @@ OFFER_PAUSE_SECONDS = 5.0
 """Time between two offers, also when the committee has paused this agent again."""
 
 
-class Agent:
+class Agent(Woken):
     """Bids, works, verifies and takes inventory for the node's own key, in one committee. The
     executor is the node's: agents of several committees wait for the same workers."""
 
     def __init__(self, place: "Place") -> None:
+        super().__init__()
         self._place = place
         self._node = node = place.node
         self._specs = list_capabilities(node.config) if node.config.agent.enabled else []
@@ -65,21 +66,11 @@ class Agent:
         self._outcomes: dict[bytes, Output | Failure] = {}
         self._running: set[bytes] = set()
         self._offered_at = float("-inf")
-        self._news = trio.Event()
         judges = {
             spec.id: None if judge is None else judge.id
             for spec, judge in pair_judges(node.config, list_capabilities)
         }
         self._finder = Finder(place, judges, lambda: self._news.set())
-
-    def on_executed(self, executed: Executed) -> None:
-        self._news.set()
-
-    def on_transferred(self, transferred: Transferred) -> None:
-        self._news.set()
-
-    def on_certified(self, certified: Certified) -> None:
-        """Nothing to do: duties follow from what is executed."""
 
     async def run(self) -> None:
         """Act until cancelled."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from identity.errors import InvalidBytes
 from identity.keys import compute_peer_id
+from node.files import read_bounded
 from node.problem import Problem
 from protocols import evidence
 from protocols.committee import Committee
@@ -14,12 +15,7 @@ from protocols.light import Anchor
 
 def read_bytes(path: Path) -> bytes:
     """The file's content. Raises Problem when it is larger than any evidence."""
-    with path.open("rb") as file:
-        data = file.read(EVIDENCE_FILE_BYTES_MAX + 1)
-    if len(data) > EVIDENCE_FILE_BYTES_MAX:
-        detail = f"more than {EVIDENCE_FILE_BYTES_MAX} bytes"
-        raise Problem("too-large", detail, where=str(path))
-    return data
+    return read_bounded(path, EVIDENCE_FILE_BYTES_MAX)
 
 
 def verify_file(path: Path, anchor: Anchor) -> dict[str, Any]:

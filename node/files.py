@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are written whole or not at all, and read with a bound."""
 
 import contextlib
 import os
@@ -6,8 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from node.problem import Problem
+
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
+
+
+def read_bounded(path: Path, size_max: int) -> bytes:
+    """The file's content. Raises Problem when it is larger than `size_max` bytes, and OSError."""
+    with path.open("rb") as file:
+        data = file.read(size_max + 1)
+    if len(data) > size_max:
+        raise Problem("too-large", f"more than {size_max} bytes", where=str(path))
+    return data
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = PUBLIC_MODE) -> None:

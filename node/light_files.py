@@ -1,5 +1,7 @@
 """Light proofs and anchors as files: proofs in CBOR, anchors in JSON."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import msgspec
 from identity import schema
 from identity.errors import EconodeError
 from identity.keys import compute_peer_id, parse_peer_id
-from node.files import write_atomic
+from node.files import read_bounded, write_atomic
 from node.problem import Problem
 from node.service import describe_fact
 from protocols.genesis import MEMBERS_MAX
@@ -39,7 +41,7 @@ class AnchorDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_anchor(path: Path) -> Anchor:
     """Raises Problem for a file that is no anchor."""
-    data = _read(path, ANCHOR_BYTES_MAX)
+    data = read_bounded(path, ANCHOR_BYTES_MAX)
     try:
         document = msgspec.json.decode(data, type=AnchorDocument)
         plain = {
@@ -74,23 +76,33 @@ def write_anchor(path: Path, anchor: Anchor) -> None:
 
 def verify_file(path: Path, anchor: Anchor, now_ms: int) -> Proven:
     """What the light proof at `path` proves. Raises Problem when that is nothing."""
+    remedy = (
+        "take the proof anew, from another node (econode ledger prove), and check it against the "
+        "genesis or the anchor of that network"
+    )
+    with explain_unproven(path, remedy):
+        data = read_bounded(path, BUNDLE_BYTES_MAX)
+        return verify_bundle(decode_bundle(data), anchor, now_ms)
+
+
+@contextmanager
+def explain_unproven(path: Path, remedy: str) -> Iterator[None]:
+    """Raise a Problem about the file at `path` where it proves nothing; `remedy` then helps."""
     try:
-        return verify_bundle(decode_bundle(_read(path, BUNDLE_BYTES_MAX)), anchor, now_ms)
+        yield
     except StaleAnchor as error:
         raise Problem(
             "stale-anchor",
             str(error),
             where=str(path),
-            remedy="trust a newer one: a file that --save-anchor wrote, here or on the machine of "
-            "somebody you trust (--anchor FILE)",
+            remedy="trust a newer one: --anchor with a file that `econode ledger verify --light "
+            "FILE --save-anchor` wrote here or at somebody you trust",
         ) from None
     except EconodeError as error:
+        if isinstance(error, Problem):
+            raise
         raise Problem(
-            "not-proven",
-            f"it proves nothing: {error}",
-            where=str(path),
-            remedy="take the proof anew, from another node (econode ledger prove), and check it "
-            "against the genesis or the anchor of that network",
+            "not-proven", f"it proves nothing: {error}", where=str(path), remedy=remedy
         ) from None
 
 
@@ -106,11 +118,3 @@ def describe(proven: Proven) -> dict[str, Any]:
         "members": proven.n,
         "facts": [describe_fact(fact) for fact in proven.facts],
     }
-
-
-def _read(path: Path, size_max: int) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(size_max + 1)
-    if len(data) > size_max:
-        raise Problem("too-large", f"more than {size_max} bytes", where=str(path))
-    return data

@@ -17,10 +17,10 @@ from node.driver import read_clock_ms
 from node.log_lines import about
 from node.problem import Problem
 from node.report_notes import ReportNote
+from node.woken import Woken
 from protocols.auction.commit_reveal import compute_report_commitment
 from protocols.economy.market_model import Variable
 from protocols.economy.operations_market import RevealReport
-from protocols.step import Certified, Executed, Transferred
 
 if TYPE_CHECKING:
     from node.place import Place
@@ -33,28 +33,17 @@ OPEN_MAX = 1_000
 """Reports of one node on terms that have not ended."""
 
 
-class Reporter:
+class Reporter(Woken):
     """A driver's listener; `run` acts."""
 
     def __init__(self, place: "Place") -> None:
+        super().__init__()
         self._place = place
         self._me = place.node.key.public
         self._secret = compute_agent_secret(place.node.key)
         self._notes: dict[bytes, ReportNote] = {}
         self._refused: set[bytes] = set()
         """Notes whose opening was refused: again it would be, for another fee."""
-        self._news = trio.Event()
-
-    # --- the driver's listener ----------------------------------------------------------------
-
-    def on_executed(self, executed: Executed) -> None:
-        self._news.set()
-
-    def on_transferred(self, transferred: Transferred) -> None:
-        self._news.set()
-
-    def on_certified(self, certified: Certified) -> None:
-        """Nothing to do: what to do follows from what is executed."""
 
     # --- by hand ------------------------------------------------------------------------------
 

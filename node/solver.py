@@ -15,11 +15,11 @@ import trio
 from node.log_lines import about
 from node.solver_job import Found, Job
 from node.solver_process import SolverFailed, solve_apart
+from node.woken import Woken
 from node.worker_process import remove_tree
 from protocols.auction.several_lots import Candidate, judge
 from protocols.economy.auction_model import SolutionWanted
 from protocols.economy.operations_solutions import SubmitSolution
-from protocols.step import Certified, Executed, Transferred
 
 if TYPE_CHECKING:
     from node.place import Place
@@ -35,23 +35,14 @@ TRIED_MAX = 1_024
 """Auctions that are remembered as searched."""
 
 
-class Solver:
+class Solver(Woken):
     """Searches for the node's own key, in one committee, while it is a member."""
 
     def __init__(self, place: "Place") -> None:
+        super().__init__()
         self._place = place
         self._folder = place.node.home.path / FOLDER_NAME / place.id.hex()
         self._tried: dict[bytes, None] = {}
-        self._news = trio.Event()
-
-    def on_executed(self, executed: Executed) -> None:
-        self._news.set()
-
-    def on_transferred(self, transferred: Transferred) -> None:
-        self._news.set()
-
-    def on_certified(self, certified: Certified) -> None:
-        """Nothing to do: what is wanted follows from what is executed."""
 
     async def run(self) -> None:
         """Act until cancelled."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.commands.common import HomeOption, JsonOption, hint, open_home, render_pairs, show
+from node.commands.trust import read_trusted
 
 if TYPE_CHECKING:
     from protocols.auction.result_file import VerifiedResult
@@ -83,16 +84,10 @@ def verify(
 
 def _choose_anchor(genesis: Path | None, anchor: Path | None, home: Path | None) -> "Anchor | None":
     """What is trusted; None where neither a file nor a home says it."""
-    from node.home import read_genesis
-    from node.light_files import read_anchor
-    from protocols.light import make_anchor
-
-    if anchor is not None:
-        return read_anchor(anchor)
-    if genesis is not None:
-        return make_anchor(read_genesis(genesis))
-    place = open_home(home)
-    return make_anchor(place.load_genesis()) if place.genesis_path.exists() else None
+    is_named = genesis is not None or anchor is not None
+    if is_named or open_home(home).genesis_path.exists():
+        return read_trusted(genesis, anchor, home)
+    return None
 
 
 def _check(file: Path, trusted: "Anchor | None") -> "VerifiedResult":

@@ -11,12 +11,12 @@ from node.commands.common import (
     hint,
     make_app,
     open_client,
-    open_home,
     render_pairs,
     render_table,
     shorten,
     show,
 )
+from node.commands.trust import read_trusted
 
 if TYPE_CHECKING:
     from node.service_evidence import EvidenceItem
@@ -140,18 +140,10 @@ def verify(
       econode evidence verify liar.evidence --genesis genesis.json
     """
     from node.evidence_files import verify_file
-    from node.home import read_genesis
-    from node.light_files import read_anchor
-    from protocols.light import make_anchor
 
     if genesis is not None and anchor is not None:
         raise typer.BadParameter("trust --genesis or --anchor, not both")
-    if anchor is not None:
-        trusted = read_anchor(anchor)
-    else:
-        found = open_home(home).load_genesis() if genesis is None else read_genesis(genesis)
-        trusted = make_anchor(found)
-    document = verify_file(file, trusted)
+    document = verify_file(file, read_trusted(genesis, anchor, home))
     show(document, json, lambda: _render_proven(document))
 
 

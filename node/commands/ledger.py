@@ -18,6 +18,7 @@ from node.commands.common import (
     shorten,
     show,
 )
+from node.commands.trust import read_trusted
 
 if TYPE_CHECKING:
     from node.service import Gap, LogPage
@@ -214,15 +215,9 @@ def _verify_light(
 ) -> None:
     import time
 
-    from node.home import read_genesis
-    from node.light_files import describe, read_anchor, verify_file, write_anchor
-    from protocols.light import make_anchor
+    from node.light_files import describe, verify_file, write_anchor
 
-    if anchor is not None:
-        trusted = read_anchor(anchor)
-    else:
-        found = open_home(home).load_genesis() if genesis is None else read_genesis(genesis)
-        trusted = make_anchor(found)
+    trusted = read_trusted(genesis, anchor, home)
     proven = verify_file(light, trusted, time.time_ns() // 1_000_000)
     if save_anchor is not None:
         write_anchor(save_anchor, proven.anchor)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crdt.facts_upgrades import SEMANTICS_MAX
 from node.commands.common import (
     MAIN,
     CommitteeOption,
@@ -19,8 +20,6 @@ from node.commands.common import (
 
 if TYPE_CHECKING:
     from node.service_upgrades import Upgrades, Version
-
-SEMANTICS_MAX = 65_535
 
 app = make_app("Versions of the rules: list, switch.")
 

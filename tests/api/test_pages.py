@@ -101,11 +101,13 @@ async def test_more_requests_a_second_than_allowed_are_refused(served, nursery):
 
 async def test_more_requests_at_once_than_allowed_are_refused(served, nursery, monkeypatch):
     api, client = await _serve(served, nursery, Limits(in_flight=2))
-    go_on, begun = trio.Event(), []
+    go_on, both_begun, begun = trio.Event(), trio.Event(), []
     peers = served.node.peers
 
     async def wait():
         begun.append(None)
+        if len(begun) == 2:
+            both_begun.set()
         await go_on.wait()
         return await peers()
 
@@ -114,8 +116,7 @@ async def test_more_requests_at_once_than_allowed_are_refused(served, nursery, m
         for _ in range(2):
             asking.start_soon(client.get, "/v1/peers")
         with trio.fail_after(20):
-            while len(begun) < 2:
-                await trio.sleep(0.01)
+            await both_begun.wait()
         assert (await client.get("/v1/status")).status_code == 429
         go_on.set()
     async with httpx.AsyncClient(trust_env=False) as stranger:

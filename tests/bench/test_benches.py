@@ -72,6 +72,7 @@ def test_a_killed_primary_is_replaced_and_all_agree_again(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.full
 def test_many_operations_leave_files_and_queues_bounded(tmp_path):
     report = measure_endurance(4, 2_000, tmp_path)
     names = [figure.name for figure in report.figures]

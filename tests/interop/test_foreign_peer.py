@@ -77,6 +77,7 @@ class Peer:
         self.process.stdout.close()
 
 
+@pytest.mark.full
 @pytest.mark.timeout(600)
 def test_it_joins_verifies_and_submits(peer_folder: Path, network: Network) -> None:
     first = network.nodes[0]

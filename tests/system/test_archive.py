@@ -27,6 +27,7 @@ def run(node: RealNode, *arguments: object) -> dict:
     return done.document
 
 
+@pytest.mark.full
 def test_a_member_that_was_away_imports_what_it_missed(three, tmp_path):
     one, other, away = three.nodes
     one.client.transfer(other.peer_id, 5)

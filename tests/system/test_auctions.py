@@ -68,6 +68,7 @@ def test_several_units_by_hand(market):
     assert {award.price for award in found.awards} <= {50, 51}
 
 
+@pytest.mark.full
 def test_english_by_hand(market):
     opener, first, second, _ = market.nodes
     terms = ("--lot", "hand:10", "--cap", 1_000, "--increment", 5, "--bid-for", "20s")
@@ -168,13 +169,13 @@ def test_an_auction_without_a_bid_is_cancelled_or_unsold(market):
     ("kind", "side", "winner", "low", "high"),
     [
         ("vickrey", "--sell", 1, 300, 300),
-        ("vickrey", "--buy", 3, 120, 120),
-        ("first_price", "--sell", 1, 270, 270),
+        pytest.param("vickrey", "--buy", 3, 120, 120, marks=pytest.mark.full),
+        pytest.param("first_price", "--sell", 1, 270, 270, marks=pytest.mark.full),
         ("first_price", "--buy", 3, 180, 180),
-        ("english", "--sell", 1, 290, 310),
+        pytest.param("english", "--sell", 1, 290, 310, marks=pytest.mark.full),
         ("english", "--buy", 3, 110, 130),
         ("dutch", "--sell", 1, 205, 270),
-        ("dutch", "--buy", 3, 180, 245),
+        pytest.param("dutch", "--buy", 3, 180, 245, marks=pytest.mark.full),
     ],
 )
 def test_agents_bid_by_themselves(market, kind, side, winner, low, high):

@@ -99,7 +99,7 @@ def test_requests_that_make_no_sense(unchanged: Network):
         payment = {"to": "nobody", "amount": 1}
         answer = http.post("/v1/transfers", json=payment, headers=headers)
         assert answer.status_code == 400
-        assert answer.json()["where"] == "$.to" or "nobody" in answer.json()["detail"]
+        assert "nobody" in answer.json()["detail"]
 
 
 def test_a_second_process_on_a_home_and_a_port_in_use(unchanged: Network, tmp_path):

@@ -119,6 +119,7 @@ def test_a_halted_committee_leaves_the_others_working(network):
     wait_equal(network, "west", WEST)
 
 
+@pytest.mark.full
 def test_a_node_with_three_places_comes_back_into_each(network):
     shared = network.nodes[3]
     shared.kill()
@@ -131,6 +132,7 @@ def test_a_node_with_three_places_comes_back_into_each(network):
         shared.client.at(name).transfer(network.nodes[2].peer_id, 1)
 
 
+@pytest.mark.full
 def test_a_member_that_was_away_finds_what_was_formed(network):
     members = network.nodes[2:6]
     peers = [node.peer_id for node in members]
@@ -150,6 +152,7 @@ def test_a_member_that_was_away_finds_what_was_formed(network):
     pay(network, "south", 5, 2)
 
 
+@pytest.mark.full
 def test_a_proposal_that_nobody_answers_lapses(network):
     nodes = network.nodes
     peers = [node.peer_id for node in nodes[:4]]

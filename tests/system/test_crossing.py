@@ -160,6 +160,7 @@ def test_refused_tasks_send_the_credits_home(town):
         work.fund_tasks([prepare_task(town)], 10**9, 60_000, "main")
 
 
+@pytest.mark.full
 def test_a_halted_committee_stops_no_other_and_a_killed_node_finishes_what_it_began(town):
     """f+1 and one more of `work` are stopped, none of them in main: a transfer and a funded task
     are under way when their sender is killed, too."""

@@ -94,7 +94,8 @@ def test_seven_nodes_with_two_liars(job):
     check_liars(run("--nodes", 7, "--byzantine", 2, "--job", job))
 
 
-@pytest.mark.parametrize("victim", [pytest.param("backup", marks=pytest.mark.full), "primary"])
+@pytest.mark.full
+@pytest.mark.parametrize("victim", ["backup", "primary"])
 def test_a_node_killed_during_the_job_catches_up(job, victim, homes):
     folder = homes / victim
     report = run("--job", job, "--restart", victim, "--home", folder, "--seed", 5)

@@ -63,7 +63,11 @@ def check_nobody_slashed(network: Network) -> None:
     assert {account.bonded for account in accounts if account.peer_id in members} == {BOND}
 
 
-@pytest.mark.parametrize("missing", [3, WINDOW + 5], ids=["within_the_window", "beyond_it"])
+@pytest.mark.parametrize(
+    "missing",
+    [3, pytest.param(WINDOW + 5, marks=pytest.mark.full)],
+    ids=["within_the_window", "beyond_it"],
+)
 def test_a_home_put_back_from_a_backup_only_observes(four, missing):
     """However old the backup is: an hour ago everybody was at positions that the others have long
     forgotten the votes of."""
@@ -96,6 +100,7 @@ def test_a_home_put_back_from_a_backup_only_observes(four, missing):
     assert member.verify()["valid"]
 
 
+@pytest.mark.full
 def test_a_home_copied_and_started_twice_never_splits_the_others(four, tmp_path):
     member = four.nodes[3]
     pay(four, 3)

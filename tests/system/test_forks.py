@@ -88,6 +88,7 @@ def count_entries(home: Home, author: bytes) -> int:
         return int(db.execute(sql, (author,)).fetchone()[0])
 
 
+@pytest.mark.full
 def test_a_copied_home_that_writes_two_logs_is_frozen_where_they_part(copied):
     network, original, copy = copied
     one, other = network.nodes

@@ -25,6 +25,7 @@ def get_border(node: RealNode, committee: str):
     return border
 
 
+@pytest.mark.full
 def test_idle_borders_are_renewed_before_they_are_stale(network):
     node = network.nodes[0]
     form(network.nodes, "work", 2_000, 5_000)

@@ -88,6 +88,7 @@ def test_a_panel_of_three_judges_over_http(guild):
     assert shown["score"] == 100
 
 
+@pytest.mark.full
 def test_a_killed_executor_is_replaced_and_the_requester_accepts(guild):
     requester = guild.nodes[0]
     options = TaskOptions(lease_ms=60_000, heartbeat_ms=6_000)

@@ -81,6 +81,7 @@ def test_an_observer_joins_and_works(five, tmp_path):
     assert work.code == 0, work.out
 
 
+@pytest.mark.full
 def test_a_leader_is_killed_while_one_leaves(five):
     *_, joiner = five.nodes
     leader = min(five.nodes, key=lambda node: node.key.public)
@@ -103,6 +104,7 @@ def test_a_leader_is_killed_while_one_leaves(five):
     assert refused.document["error"]["type"] == "urn:econode:problem:members-needed"
 
 
+@pytest.mark.full
 def test_all_are_killed_in_a_change_and_come_back(five):
     leaver = next(n for n in five.nodes if n.client.status().roles[0] == "observer")
     joining = threading.Thread(target=lambda: leaver.econode("member", "join"))

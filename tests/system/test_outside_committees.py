@@ -29,6 +29,7 @@ def form(nodes: list[RealNode], name: str, parent: str = "main") -> str:
     return form_of(nodes, name, 1_000, FREE if parent == "main" else INNER_FREE, parent)
 
 
+@pytest.mark.full
 def test_members_from_outside_find_each_other_and_others_follow(town):
     first, second = town.outside
     assert first.client.status().roles == ("observer",)
@@ -47,6 +48,7 @@ def test_members_from_outside_find_each_other_and_others_follow(town):
         town.nodes[2].client.at("guild").status()
 
 
+@pytest.mark.full
 def test_a_formed_committee_forms_another(town):
     guild = [*town.nodes[:2], *town.outside]
     form(guild, "inner", "guild")

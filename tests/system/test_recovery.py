@@ -40,6 +40,7 @@ def find_gap(node: RealNode, position: int) -> dict:
         position = page["next"]
 
 
+@pytest.mark.full
 def test_a_node_that_was_down_fetches_the_state_and_serves_on(network):
     sleeper, *others = reversed(network.nodes)
     order(network, 1, 0, 5)

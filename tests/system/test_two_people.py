@@ -61,6 +61,7 @@ def test_two_people_found_a_network_by_hand(people, tmp_path):
     assert heads[0] == heads[1]
 
 
+@pytest.mark.full
 def test_a_network_of_one(people, tmp_path):
     """Refused unless asked for; then it says f = 0, transfers work and tasks are refused."""
     alice, bob = people

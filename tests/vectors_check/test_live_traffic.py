@@ -59,6 +59,7 @@ def list_signed(message: AnyHop) -> tuple[bytes, ...]:
     return (*list_statements(message), *operations)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(600)
 def test_every_message_of_a_devnets_job_is_of_the_schema(frames: list[bytes]) -> None:
     schema = Validator(TARGET)
