@@ -1,5 +1,6 @@
 """econode init, id, start: a home directory and the node that lives in it."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -226,8 +227,11 @@ def _run(place: "Home", config: "Config") -> int:
         if not place.token_path.exists():
             place.write_token()
         place.load_public_key()  # whether the key can be used is said before anything starts
+        gc.disable()
         from node.main import run_node
 
+        gc.freeze()  # what modules made lives on: collections need not look at it, now or later
+        gc.enable()
         try:
             return run_node(place, config)
         finally:

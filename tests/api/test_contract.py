@@ -115,7 +115,6 @@ def _ask_all(target, cases):
 
         @settings(
             max_examples=each,
-            deadline=None,
             database=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),

@@ -144,7 +144,7 @@ def test_a_push_reaches_the_peer_and_says_so(size: int) -> None:
     assert world.now_ms == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1 << 32), st.floats(0, 0.3), st.floats(0, 0.3))
 def test_loss_repeats_and_reordering_only_cost_time(seed: int, loss: float, repeat: float) -> None:
     pusher, other, taker = Host(A, {DIGEST: BLOB}), Host(C, {DIGEST: BLOB}), Host(B)

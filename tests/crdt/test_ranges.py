@@ -37,7 +37,7 @@ def compute(lines: Lines, prefix: str) -> bytes:
 
 
 @given(st.integers(0, 600), st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_order_of_changes_does_not_matter(count: int, draw: random.Random) -> None:
     lines = {hash_number(i): hash_number(-i) for i in range(count)}
     order = list(lines)

@@ -34,7 +34,7 @@ def fill(indexes: list[int]) -> Replica:
 
 
 @given(st.permutations(range(len(POOL))), st.permutations(range(len(POOL))))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_order_of_everything_gives_one_root(one: list[int], other: list[int]) -> None:
     first, second = fill(one), fill(other)
     assert first.get_root() == second.get_root()
@@ -45,7 +45,7 @@ def test_every_order_of_everything_gives_one_root(one: list[int], other: list[in
 
 
 @given(INDEXES, st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_order_and_repetition_of_anything_do_not_matter(indexes: list[int], random: object) -> None:
     shuffled = indexes * 2
     random.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -53,7 +53,7 @@ def test_order_and_repetition_of_anything_do_not_matter(indexes: list[int], rand
 
 
 @given(INDEXES, INDEXES, INDEXES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_replicas_that_lost_different_entries_become_equal(
     one: list[int], two: list[int], three: list[int]
 ) -> None:
@@ -87,7 +87,7 @@ def close(indexes: list[int]) -> list[int]:
 
 
 @given(INDEXES, INDEXES, INDEXES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_merging_states_is_associative_and_commutative(
     one: list[int], two: list[int], three: list[int]
 ) -> None:

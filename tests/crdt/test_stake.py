@@ -28,7 +28,7 @@ FACTS = st.lists(st.lists(MOVES, max_size=4), max_size=30)
 
 
 @given(FACTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_is_applied_credits_are_conserved(all_moves: list[list[Move]]) -> None:
     view = StakeView()
     for moves in all_moves:
@@ -43,7 +43,7 @@ def test_whatever_is_applied_credits_are_conserved(all_moves: list[list[Move]]) 
 
 
 @given(FACTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_it_agrees_with_a_plain_dict(all_moves: list[list[Move]]) -> None:
     view, plain = StakeView(), {}
     for moves in all_moves:

@@ -234,7 +234,6 @@ def run(examples: int) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=100,
-            deadline=None,
             phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
         ),

@@ -240,9 +240,7 @@ def take_stock(data: st.DataObject, checker: Checker) -> None:
     checker.run(sorted(pairs, key=lambda pair: pair[0]), 0)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], database=None)
 @given(st.data())
 def test_no_sequence_of_batches_breaks_the_rules(data: st.DataObject) -> None:
     checker = Checker()

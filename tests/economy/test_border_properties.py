@@ -121,9 +121,7 @@ class Checker:
                 )
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], database=None)
 @given(st.data())
 def test_credits_of_two_committees_are_conserved(data: st.DataObject) -> None:
     checker = Checker()

@@ -46,7 +46,7 @@ def test_price_at_the_target_stays():
 steps = st.lists(st.tuples(st.integers(0, 200_000), st.integers(1, 10**6)), max_size=60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps)
 def test_market_stays_small_and_halts_alternate_with_reopenings(awards):
     world = World(halt_awards_min=2, halt_after_ms=1_000, halt_ms=60_000)
@@ -90,7 +90,7 @@ def test_domain_is_every_step_between_its_ends(low, step, count, value):
     assert is_in_domain(terms, value) == (value in range(low, low + step * count + 1, step))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     bids=st.lists(st.integers(10, 500), min_size=0, max_size=3),
     sets=st.booleans(),

@@ -214,7 +214,7 @@ def test_sealed_key_file_needs_its_pass_phrase():
     assert keys.dump_private_key(KEY, "correct horse") != SEALED  # a salt and nonce of its own
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(0, 107))
 def test_a_damaged_sealed_key_file_is_refused(position):
     """Any byte: salt, nonce, box, tag or the public key beside it."""

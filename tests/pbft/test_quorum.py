@@ -94,7 +94,7 @@ def ballots(draw: st.DrawFn) -> tuple[int, list[Cast]]:
 
 
 @given(ballots(), st.integers(1, 8), st.integers(0, 24))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_tally_counts_as_one_who_only_keeps_a_list(
     ballot: tuple[int, list[Cast]], size: int, collected_at: int
 ) -> None:
@@ -155,7 +155,7 @@ def proofs(draw: st.DrawFn) -> tuple[int, list[Part]]:
 
 
 @given(proofs())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_commit_proof_holds_as_one_who_counts_names_says(proof: tuple[int, list[Part]]) -> None:
     n, parts = proof
     committee = Committee(NETWORK, COMMITTEE, 0, tuple(sorted(key.public for key in KEYS[:n])))

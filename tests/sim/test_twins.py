@@ -23,10 +23,10 @@ from devnet.sim.twins import (
 @pytest.mark.timeout(300)
 def test_scenarios_commit_and_break_nothing():
     done = []
-    report = run_scenarios((make_scenario(n) for n in range(200)), 2, done.append)
+    report = run_scenarios((make_scenario(n) for n in range(940)), 2, done.append)
     assert [result.violations for result in report.failures] == []
-    assert report.scenarios == len(done) == 200
-    assert report.bound_p_95 == pytest.approx(3 / 200, rel=0.01)
+    assert report.scenarios == len(done) == 940
+    assert report.bound_p_95 == pytest.approx(3 / 940, rel=0.01)
     assert report.commits_min >= 1
     assert report.view_changes > 0
 

@@ -135,7 +135,7 @@ def test_a_proof_of_one_node_is_checked_elsewhere(five, tmp_path):
     do(other, "ledger", "prove", "--position", last, "--out", proof)
     shown = econode(*words, "--anchor", anchor)
     assert shown.code == 0, shown.out
-    assert shown.document["epoch"] == 3
+    assert shown.document["epoch"] == other.client.status().epoch >= 1
     data = bytearray(proof.read_bytes())
     data[len(data) // 2] ^= 1
     proof.write_bytes(data)
@@ -143,10 +143,11 @@ def test_a_proof_of_one_node_is_checked_elsewhere(five, tmp_path):
 
 
 def test_every_ledger_is_whole(five):
+    (epoch,) = {node.client.status().epoch for node in five.nodes}
     for node in five.nodes:
         assert node.stop() == 0
     reports = [node.verify() for node in five.nodes]
     for report in reports:
         assert report["valid"], report
-        assert report["epoch"] == 3
+        assert report["epoch"] == epoch
     assert len({report["head"] for report in reports}) == 1

@@ -12,10 +12,11 @@ import trio
 
 from identity import envelope
 from identity.keys import PrivateKey, parse_peer_id
+from node import client
 from node.gossip import PUBLISH_BURST_MAX
 from node.links import PeerAddress, Transport
 from node.problem import Problem
-from tests.system.network import FREE, POLL_S, Network, RealNode, wait_until
+from tests.system.network import FREE, POLL_S, WAIT_S_MAX, Network, RealNode, wait_until
 
 PUBLISHER, LISTENER = (PrivateKey(bytes([n]) * 32) for n in (120, 121))
 """Accounts of the tests' own; whoever has none is not listened to."""
@@ -96,16 +97,28 @@ async def test_a_publisher_that_restarts_is_heard_through_real_nodes_at_once(fou
 
 
 async def test_a_restarted_node_is_heard_by_gossip(four):
-    """Its new card (another price) arrives as gossip, signed by the same key, through a node
-    that remembers what it heard from it before."""
+    """What it writes arrives as gossip, signed by the same key, through a node that remembers
+    what it heard from it before."""
     through, node = four.nodes[1:3]
+    key = parse_peer_id(node.peer_id)
     async with listening(four, LISTENER, through) as (listener, _):
+
+        async def hear() -> None:
+            with trio.fail_after(WAIT_S_MAX):
+                while (await listener.gossip.receive()).source != key:
+                    pass
+
+        async def write(value: bytes) -> None:
+            await trio.to_thread.run_sync(
+                wait_until, lambda: node.client.set_data("chess", "opening", value), "written"
+            )
+
+        await write(b"e2e4")
+        await hear()
         node.kill()
-        node.start("--set", "agent.price_base=77")
-        key = parse_peer_id(node.peer_id)
-        with trio.fail_after(20):
-            while (await listener.gossip.receive()).source != key:
-                pass
+        node.start()
+        await write(b"d2d4")
+        await hear()
     roots = wait_until(
         lambda: len({n.client.status().logs_root for n in four.nodes}) == 1, "equal logs"
     )
@@ -125,9 +138,11 @@ class Load(threading.Thread):
     def run(self) -> None:
         while not self._stop_asked.is_set():
             try:
-                self.done.append(self._node.client.transfer(self._to, 1).operation)
+                # Its own, since `RealNode.start` closes the node's in the middle of anything.
+                with contextlib.closing(client.connect(self._node.home)) as own:
+                    while not self._stop_asked.is_set():
+                        self.done.append(own.transfer(self._to, 1).operation)
             except Problem:
-                self._node.forget()
                 self._stop_asked.wait(POLL_S)
 
 
