@@ -33,13 +33,13 @@ def _read(path: Path) -> str:
     return (ROOT / path).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("rule", rules.PYTHON_RULES, ids=lambda rule: rule.__name__)
-def test_every_python_file_keeps_the_rule(rule):
+def test_every_python_file_keeps_the_rules():
     found = []
     for path in PYTHON_FILES:
-        if rule is rules.check_unfinished and str(path) in RULE_FILES:
-            continue
-        found += rule(PurePosixPath(path), _read(path))
+        text = _read(path)
+        for rule in rules.PYTHON_RULES:
+            if rule is not rules.check_unfinished or str(path) not in RULE_FILES:
+                found += rule(PurePosixPath(path), text)
     assert found == []
 
 

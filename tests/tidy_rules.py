@@ -5,6 +5,7 @@ imported or run: the rules read the syntax tree, the comments or the lines.
 """
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -62,6 +63,11 @@ def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{node.module or ''}.{alias.name}"
 
 
+@functools.lru_cache(maxsize=1)  # the rules are asked of one file after the other
+def _parse(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
 def check_arrows(path: PurePosixPath, text: str) -> list[str]:
     """identity <- crdt <- protocols <- node <- devnet: nothing is imported from the right."""
     layer = _layer(path)
@@ -70,7 +76,7 @@ def check_arrows(path: PurePosixPath, text: str) -> list[str]:
     right = LAYERS[LAYERS.index(layer) + 1 :]
     return [
         f"{path}:{line}: {layer} imports {name}"
-        for line, name in _imports(ast.parse(text))
+        for line, name in _imports(_parse(text))
         if name.split(".")[0] in right
     ]
 
@@ -79,7 +85,7 @@ def check_relative_imports(path: PurePosixPath, text: str) -> list[str]:
     """Imports are absolute, so that `check_arrows` sees all of them."""
     return [
         f"{path}:{node.lineno}: relative import"
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(_parse(text))
         if isinstance(node, ast.ImportFrom) and node.level
     ]
 
@@ -90,7 +96,7 @@ def check_purity(path: PurePosixPath, text: str) -> list[str]:
         return []
     allowed = PURE_EXCEPTIONS.get(str(path), frozenset())
     allowed_modules = {name.split(".")[0] for name in allowed}
-    tree = ast.parse(text)
+    tree = _parse(text)
     found = [
         f"{path}:{line}: imports {name}"
         for line, name in _imports(tree)
@@ -115,7 +121,7 @@ def check_broad_except(path: PurePosixPath, text: str) -> list[str]:
     """A broad `except` has a comment with its reason: on its line, above it, or first inside."""
     comments = _comment_lines(text)
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parse(text)):
         if isinstance(node, ast.ExceptHandler):
             caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
             places = range(node.lineno - 1, node.body[0].lineno)
@@ -143,7 +149,7 @@ def check_sleeps(path: PurePosixPath, text: str) -> list[str]:
     """Tests wait for what they need: a sleep of a fixed time stands only in a polling `while`."""
     if not _is_test(path):
         return []
-    tree = ast.parse(text)
+    tree = _parse(text)
     polled = {
         id(inner)
         for loop in ast.walk(tree)
@@ -169,7 +175,7 @@ def check_print(path: PurePosixPath, text: str) -> list[str]:
         return []
     return [
         f"{path}:{node.lineno}: print"
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(_parse(text))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "print"
@@ -182,7 +188,7 @@ def check_sizes(path: PurePosixPath, text: str) -> list[str]:
     found = []
     if lines > SIZE_EXCEPTIONS.get(str(path), FILE_LINES_MAX):
         found.append(f"{path}: {lines} lines")
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > SIZE_EXCEPTIONS.get(f"{path}::{node.name}", FUNCTION_LINES_MAX):
@@ -192,7 +198,7 @@ def check_sizes(path: PurePosixPath, text: str) -> list[str]:
 
 def check_docstring(path: PurePosixPath, text: str) -> list[str]:
     """Every module that holds anything says what it is for."""
-    if not text.strip() or ast.get_docstring(ast.parse(text)):
+    if not text.strip() or ast.get_docstring(_parse(text)):
         return []
     return [f"{path}: no module docstring"]
 
@@ -202,7 +208,7 @@ def check_integers(path: PurePosixPath, text: str) -> list[str]:
     if not str(path).startswith(INTEGER_PLACES):
         return []
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parse(text)):
         if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
             found.append(f"{path}:{node.lineno}: the float {node.value}")
         elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):

@@ -308,7 +308,7 @@ def one_step(data: st.DataObject, checker: Checker) -> None:
         checker.run(operations, data.draw(st.integers(0, 5_000)))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], database=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], database=None)
 @given(st.data())
 def test_no_sequence_of_batches_breaks_the_rules(data: st.DataObject) -> None:
     n = data.draw(st.sampled_from([4, 7]))
