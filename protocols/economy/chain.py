@@ -35,6 +35,7 @@ class Chain:
         )
         self._head = self.genesis_entry.header.hash()
         self._digest: tuple[int, bytes] | None = None
+        self._deadline: tuple[int, int | None] | None = None
 
     def get_committee(self) -> Committee:
         return self.state.committee
@@ -53,7 +54,9 @@ class Chain:
         return self.state.next_nonce(account)
 
     def get_next_deadline_ms(self) -> int | None:
-        return self.state.next_deadline_ms()
+        if self._deadline is None or self._deadline[0] != self.state.position:
+            self._deadline = (self.state.position, self.state.next_deadline_ms())
+        return self._deadline[1]
 
     def get_time_ms(self) -> int:
         return self.state.time_ms
@@ -84,7 +87,7 @@ class Chain:
     def load_state(self, data: bytes, position: int, head: bytes) -> None:
         self.state.restore(data, position)
         self._head = head
-        self._digest = None
+        self._digest = self._deadline = None
 
     def list_balances(self) -> tuple[tuple[bytes, Bucket, int], ...]:
         return tuple((*key, amount) for key, amount in self.state.stake.balances().items())
