@@ -24,7 +24,7 @@ TAP = Path(__file__).resolve().parent / "tap"
 RUN_S_MAX = 200.0
 RULES = {str(kind.__struct_config__.tag): kind.__name__ for kind in get_args(AnyHop)}
 PAYLOADS = {kind.tag: kind.struct.__name__ for kind in list_kinds()}
-USUAL = {"submit", "propose", "votes", "status", "want_receipt", "give_receipt", "log_entries"}
+USUAL = {"submit", "propose", "votes", "status", "want_receipt", "give_receipt"}
 
 
 @pytest.fixture(scope="module")
