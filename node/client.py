@@ -84,7 +84,7 @@ class NodeClient(HttpClient):
         return decode(self._send("GET", "/v1/status"), service.Status)
 
     def peers(self) -> service.Peers:
-        return decode(self._send("GET", "/v1/peers"), service.Peers)
+        return self._get_list("/v1/peers", service.Peers, "peers")
 
     @property
     def auctions(self) -> AuctionClient:
@@ -92,7 +92,7 @@ class NodeClient(HttpClient):
 
     @property
     def market(self) -> MarketClient:
-        return MarketClient(self._get, self._post, decode)
+        return MarketClient(self._get, self._get_list, self._post, decode)
 
     def put_blob(self, data: bytes) -> service.BlobStored:
         return decode(self._send("PUT", "/v1/blobs", content=data), service.BlobStored)
@@ -144,7 +144,7 @@ class NodeClient(HttpClient):
             self.health()
 
     def stake(self, account: str | None = None) -> service.Stake:
-        return decode(self._get("/v1/stake", {"account": account}), service.Stake)
+        return self._get_list("/v1/stake", service.Stake, "accounts", {"account": account})
 
     def transfer(self, to: str, amount: int) -> service.Executed:
         body = service.Transfer(to=to, amount=amount)
@@ -178,10 +178,10 @@ class NodeClient(HttpClient):
         return decode(self._get(f"/v1/fundings/{quote(prefix)}"), Funding)
 
     def fundings(self) -> Fundings:
-        return decode(self._get("/v1/fundings"), Fundings)
+        return self._get_list("/v1/fundings", Fundings, "fundings")
 
     def crossings(self) -> Crossings:
-        return decode(self._get("/v1/crossings"), Crossings)
+        return self._get_list("/v1/crossings", Crossings, "crossings")
 
     def bond(self, amount: int) -> service.Executed:
         return decode(self._post("/v1/bonds", service.Bond(amount=amount)), service.Executed)
@@ -190,7 +190,7 @@ class NodeClient(HttpClient):
         return decode(self._post("/v1/unbondings", service.Bond(amount=amount)), service.Executed)
 
     def members(self) -> service.Members:
-        return decode(self._get("/v1/members"), service.Members)
+        return self._get_list("/v1/members", service.Members, "members")
 
     def join_committee(self, bond: int | None = None) -> service.Executed:
         return decode(self._post("/v1/members/join", service.Join(bond=bond)), service.Executed)
@@ -242,7 +242,7 @@ class NodeClient(HttpClient):
         return decode(self._get("/v1/stake/facts", params), service_views.StakeFacts)
 
     def capabilities(self) -> service.Capabilities:
-        return decode(self._get("/v1/capabilities"), service.Capabilities)
+        return self._get_list("/v1/capabilities", service.Capabilities, "capabilities")
 
     def set_data(self, namespace: str, key: str, value: bytes | None) -> service_data.DataWritten:
         """Set a value of the node's own, or (None) remove it."""
@@ -289,7 +289,7 @@ class NodeClient(HttpClient):
         return decode(self._get("/v1/facts", params), service.LogPage)
 
     def committees(self) -> service.Committees:
-        return decode(self._send("GET", "/v1/committees"), service.Committees)
+        return self._get_list("/v1/committees", service.Committees, "committees")
 
     def form_committee(
         self, name: str, members: Sequence[str], bond: int, free: int, duration_ms: int

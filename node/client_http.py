@@ -25,6 +25,7 @@ _LOST = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 """The node was there and the answer is not: unlike a connection that is refused."""
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class HttpClient:
@@ -75,6 +76,21 @@ class HttpClient:
     def _get(self, path: str, params: dict[str, Any] | None = None) -> httpx.Response:
         given = {key: value for key, value in (params or {}).items() if value is not None}
         return self._send("GET", path, params=given)
+
+    def _get_list(
+        self, path: str, kind: type[S], items: str, params: dict[str, Any] | None = None
+    ) -> S:
+        """A list that comes in pages, whole: the last page with the `items` of all of them."""
+        found: tuple[Any, ...] = ()
+        given = dict(params or {})
+        while True:
+            page: Any = decode(self._get(path, given), kind)
+            found += getattr(page, items)
+            following = page.next
+            if following is None:
+                whole: S = msgspec.structs.replace(page, **{items: found})
+                return whole
+            given["cursor"] = following
 
     def _post(
         self,

@@ -13,6 +13,8 @@ from fake_node import FakeNode
 
 from identity import keys
 from node.api import Api, bind
+from node.client import NodeClient
+from node.home import NodeInfo
 from protocols.genesis import Genesis, Member
 
 TOKEN = "t" * 43
@@ -27,6 +29,19 @@ class Served:
         self.port = port
         self.client = client
         self.url = f"http://127.0.0.1:{port}"
+
+    def connect(self) -> NodeClient:
+        """The synchronous client that the command uses."""
+        info = NodeInfo(
+            pid=1,
+            peer_id=self.node.peer_id,
+            network_id="",
+            api_address="127.0.0.1",
+            api_port=self.port,
+            listen=(),
+            started_ms=0,
+        )
+        return NodeClient(info, TOKEN)
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ from crdt.directory import DATA_BYTES_MAX
 from crdt.items import VALUE_BYTES_MAX, Data
 from identity import keys
 from node import service_data as service
-from node.client import NodeClient
 from node.data import CHANGES_PER_READ, LogData
-from node.home import NodeInfo
 from node.problem import Problem
 from node.service_data import DataChange, sift_changes
 from tests.ledger.peer_logs import PeerLogs
@@ -208,17 +206,7 @@ def test_after_a_broken_connection_only_what_changed_is_told():
 
 
 async def test_the_client_hears_of_each_change(served):
-    info = NodeInfo(
-        pid=1,
-        peer_id=served.node.peer_id,
-        network_id="",
-        api_address="127.0.0.1",
-        api_port=served.port,
-        listen=(),
-        started_ms=0,
-    )
-    token = served.client.headers["authorization"].removeprefix("Bearer ")
-    with NodeClient(info, token) as client, trio.fail_after(20):
+    with served.connect() as client, trio.fail_after(20):
         changes = client.watch_data("chess", "opening")
 
         async def read():

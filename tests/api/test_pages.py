@@ -6,11 +6,13 @@ import httpx
 import pytest
 import trio
 
+from identity import keys
 from node import api_guard
 from node.api import Api, bind
 from node.api_guard import TARGET_BYTES_MAX, Bucket, Limits
 from node.pages import cut_page
 from node.problem import Problem
+from node.service import Stake
 
 TOKEN = "t" * 43
 LISTS = {
@@ -66,6 +68,22 @@ async def test_every_list_takes_limit_and_cursor_and_tells_the_next(served):
         for limit in (0, most + 1):
             full = path.replace("{peer}", served.node.peer_id) + f"{mark}limit={limit}"
             assert (await served.client.get(full)).status_code == 400, full
+
+
+async def test_a_client_asks_for_a_list_until_it_is_whole(served):
+    """`limit` is the server's choice of a page; the answer is the same whatever it is."""
+    other = keys.compute_peer_id(keys.PrivateKey(bytes([7]) * 32).public)
+    sent = await served.client.post("/v1/transfers", json={"to": other, "amount": 1})
+    assert sent.status_code == 200, sent.text
+    with served.connect() as client:
+
+        def ask(**params):
+            return client._get_list("/v1/stake", Stake, "accounts", params)
+
+        whole = await trio.to_thread.run_sync(ask)
+        assert {each.peer_id for each in whole.accounts} >= {served.node.peer_id, other}
+        assert whole.next is None
+        assert await trio.to_thread.run_sync(lambda: ask(limit=1)) == whole
 
 
 async def test_a_cursor_of_what_has_gone_says_so(served):
