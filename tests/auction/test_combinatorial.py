@@ -203,6 +203,22 @@ def test_less_work_never_gives_a_false_bound() -> None:
         assert part.value <= best.value <= part.bound
 
 
+def test_work_may_end_anywhere() -> None:
+    """In the search's every part: in ordered code nothing may be raised."""
+    for number in range(40):
+        problem = make_random(number)
+        whole = Work(ENOUGH)
+        best = Clearing(problem, SEED, AUCTION, whole).solve()
+        used = ENOUGH - whole.left
+        for cells in range(0, used + 1, max(1, used // 50)):
+            clearing = Clearing(problem, SEED, AUCTION, Work(cells))
+            part = clearing.solve()
+            assert problem.is_feasible(part.winners)
+            assert part.value <= best.value <= part.bound
+            for each in clearing.price(part.winners, "vcg", Work(cells)):
+                assert 0 <= each.price
+
+
 def test_a_better_start_is_kept() -> None:
     problem = generate("arbitrary", 25, 100, 2).make_problem()
     best = Clearing(problem, SEED, AUCTION, Work(ENOUGH)).solve()

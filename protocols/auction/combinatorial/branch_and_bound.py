@@ -117,9 +117,9 @@ class Search:
                 return best.finish(sum(self.values[j] for j in _bits(allowed, self.values)))
             assert self.root is not None
         leave = everything & ~allowed
-        self._start_everywhere(allowed, best)
         stack = [Node(self.root, (), 0, leave, self.root.get_bound())]
         try:
+            self._start_everywhere(allowed, best)
             for cap in ROOT_ENUMERATED_MAX:
                 stack = [Node(self.root.copy(), (), 0, leave, self.root.get_bound())]
                 if self._narrow(stack[0], best, cap):
@@ -134,7 +134,8 @@ class Search:
         return best.finish(best.value)
 
     def _start_everywhere(self, allowed: int, best: "_Best") -> None:
-        """The greedy allocations that begin with each entry, by density and by the relaxation."""
+        """The greedy allocations that begin with each entry, by density and by the relaxation.
+        Raises WorkExhausted."""
         assert self.root is not None
         shares = sorted(self.root.list_solution(), key=lambda part: (-part[1], part[0]))
         near = (*(j for j, _ in shares), *self.order)
