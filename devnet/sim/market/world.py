@@ -56,6 +56,7 @@ class MarketWorld:
         self._wakes: list[int] = []
         self._shown: list[Waiting] = []
         self._last_heard: dict[bytes, int] = {}
+        self._is_stopped = False
         self._is_news = True
         """Something was executed, or a run has ended, since honest parties looked."""
         self._done: set[tuple[str, object]] = set()
@@ -166,6 +167,8 @@ class MarketWorld:
             for party in self.parties.values():
                 if is_news or not party.is_honest:
                     party.act(self)
+            if self._is_stopped:
+                return self
             if self._is_over():
                 break
             self._step()
@@ -223,7 +226,12 @@ class MarketWorld:
         digest = leader.choose_digest(self, batch)
         ordered = [OrderedOperation(each.digest, each.signer, each.operation) for each in batch]
         position = self.state.position + 1
-        facts = self.state.execute(position, time_ms, digest, ordered)
+        try:
+            facts = self.state.execute(position, time_ms, digest, ordered)
+        except Exception as error:  # at every node alike: what was ordered has stopped all of them
+            self.referee.report("ordered code raises nothing", f"{type(error).__name__}: {error}")
+            self._is_stopped = True
+            return
         self.log += facts
         self.handed |= {(f.auction, f.winner): f.blob for f in facts if isinstance(f, Delivered)}
         self._is_news = True
