@@ -53,7 +53,7 @@ lint: setup-dev ## Check style and formatting
 browser-test: setup-dev .venv/browser.stamp ## Test the dashboard in a headless Chromium, if the system has one
 	@$(BIN)/python -m pytest tests/browser $(ARGS)
 
-api-test: setup-dev ## Ask the local API 2,000 made-up requests; ECONODE_API_CASES sets how many
+api-test: setup-dev ## Ask the local API more than 2,000 made-up requests; ECONODE_API_CASES sets how many
 	@$(BIN)/python -m pytest -s tests/api/test_contract.py $(ARGS)
 
 types: setup-dev ## Check types
