@@ -80,20 +80,27 @@ def compute_root(items: Sequence[bytes]) -> bytes:
 
 def compute_path(items: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     """The audit path (RFC 6962 section 2.1.1) of `items[index]`, from the leaf up."""
+    return compute_paths(items, (index,))[0]
+
+
+def compute_paths(items: Sequence[bytes], indexes: Sequence[int]) -> list[tuple[bytes, ...]]:
+    """The audit path of each of `indexes`; the tree is hashed once."""
     level = [hashlib.sha256(b"\x00" + item).digest() for item in items]
-    path = []
+    paths: list[list[bytes]] = [[] for _ in indexes]
+    height = 0
     while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            path.append(level[sibling])
+        for path, index in zip(paths, indexes, strict=True):
+            sibling = index >> height ^ 1
+            if sibling < len(level):
+                path.append(level[sibling])
         paired = [
             hashlib.sha256(b"\x01" + level[i] + level[i + 1]).digest()
             for i in range(0, len(level) - 1, 2)
         ]
         if len(level) % 2:
             paired.append(level[-1])
-        level, index = paired, index // 2
-    return tuple(path)
+        level, height = paired, height + 1
+    return [tuple(path) for path in paths]
 
 
 def verify_path(item: bytes, index: int, count: int, path: Sequence[bytes], root: bytes) -> bool:

@@ -142,8 +142,9 @@ class _Prover:
         """Where the epochs ended that began with the known one, before `certified`; at most one
         more than an operation follows."""
         rows = self._connection.execute(
-            "SELECT position FROM records WHERE committee = ? AND kind = 'epoch_began' "
-            "AND position > ? AND position < ? ORDER BY position LIMIT ?",
+            "SELECT position FROM records INDEXED BY records_by_kind "
+            "WHERE committee = ? AND kind = 'epoch_began' AND position > ? AND position < ? "
+            "ORDER BY position LIMIT ?",
             (self._source, self._known.start, certified, IMPORT_EPOCHS_MAX + 1),
         )
         return [row[0] for row in rows]
@@ -153,8 +154,8 @@ class _Prover:
         them is not held."""
         first = self._border.imported + 1
         rows = self._connection.execute(
-            "SELECT position, item, data FROM records WHERE committee = ? AND kind = 'exported' "
-            "ORDER BY position DESC, item DESC LIMIT ?",
+            "SELECT position, item, data FROM records INDEXED BY records_by_kind "
+            "WHERE committee = ? AND kind = 'exported' ORDER BY position DESC, item DESC LIMIT ?",
             (self._source, EXPORTS_READ_MAX),
         )
         found: list[tuple[int, int, Crossing]] = []

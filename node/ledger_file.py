@@ -66,8 +66,8 @@ def walk_formed(connection: sqlite3.Connection, path: Path, main: bytes) -> Iter
     while waiting:
         prefix, parent = waiting.popleft()
         rows = connection.execute(
-            "SELECT data FROM records WHERE committee = ? AND kind = 'committee_formed' "
-            "ORDER BY position, item",
+            "SELECT data FROM records INDEXED BY records_by_kind "
+            "WHERE committee = ? AND kind = 'committee_formed' ORDER BY position, item",
             (parent,),
         )
         for fact in [_decode_formed(path, row[0]) for row in rows]:

@@ -47,7 +47,8 @@ def read_newest(
     with open_readonly(path) as connection:
         connection.execute("BEGIN")  # one state of the file for both questions
         found: list[tuple[Any, ...]] = connection.execute(
-            f"SELECT r.position, r.item, t.* FROM records r CROSS JOIN {table} t "
+            f"SELECT r.position, r.item, t.* FROM records r "
+            f"INDEXED BY records_by_kind CROSS JOIN {table} t "
             f"ON t.committee = r.committee AND t.{key} = r.task WHERE r.committee = ?1 "
             "AND r.kind = ?2 AND (r.position, r.item) < (?3, ?4) AND (?5 IS NULL OR t.state = ?5) "
             "ORDER BY r.position DESC, r.item DESC LIMIT ?6",

@@ -86,7 +86,8 @@ class ProofReader:
         capability: all of its last entry, or those of `kinds`. Problem: not-found."""
         marks = ", ".join("?" * len(kinds)) if kinds else "kind"
         row = self._connection.execute(
-            "SELECT max(position) FROM records WHERE committee = ? AND task = ? "
+            "SELECT max(position) FROM records INDEXED BY records_by_task "
+            "WHERE committee = ? AND task = ? "
             f"AND kind IN ({marks})",
             (self._committee, subject, *kinds),
         ).fetchone()
@@ -102,8 +103,8 @@ class ProofReader:
     def prove_slash(self, network: bytes, offence: bytes) -> Bundle:
         """The proof that an offence was punished. Problem: not-found."""
         rows = self._connection.execute(
-            "SELECT position, item, data FROM records WHERE committee = ? AND kind = 'slashed' "
-            "ORDER BY position DESC LIMIT ?",
+            "SELECT position, item, data FROM records INDEXED BY records_by_kind "
+            "WHERE committee = ? AND kind = 'slashed' ORDER BY position DESC LIMIT ?",
             (self._committee, SLASHES_READ_MAX),
         )
         for position, item, data in rows:
@@ -155,8 +156,9 @@ class ProofReader:
         id begins with these hex digits."""
         marks = ", ".join("?" * len(kinds))
         rows = self._connection.execute(
-            f"SELECT task, position, item FROM records WHERE committee = ? AND kind IN ({marks}) "
-            "AND task BETWEEN ? AND ? ORDER BY position DESC, item DESC",
+            "SELECT task, position, item FROM records INDEXED BY records_by_task "
+            f"WHERE committee = ? AND kind IN ({marks}) AND task BETWEEN ? AND ? "
+            "ORDER BY position DESC, item DESC",
             (self._committee, *kinds, *compute_id_range(prefix)),
         )
         found = rows.fetchone()
@@ -188,8 +190,9 @@ class ProofReader:
     def _find_task(self, prefix: str) -> tuple[bytes, int]:
         """The task, and the position of the last fact about it."""
         rows = self._connection.execute(
-            "SELECT task, max(position) FROM records WHERE committee = ? AND task IS NOT NULL "
-            "AND task BETWEEN ? AND ? GROUP BY task LIMIT 2",
+            "SELECT task, max(position) FROM records INDEXED BY records_by_task "
+            "WHERE committee = ? AND task IS NOT NULL AND task BETWEEN ? AND ? "
+            "GROUP BY task LIMIT 2",
             (self._committee, *compute_id_range(prefix)),
         ).fetchall()
         if not rows:
@@ -219,8 +222,9 @@ class ProofReader:
     def _list_epoch_ends(self, certified: int) -> list[int]:
         """Where the epochs before the one of the position `certified` ended."""
         rows = self._connection.execute(
-            "SELECT position FROM records WHERE committee = ? AND kind = 'epoch_began' "
-            "AND position < ? ORDER BY position LIMIT ?",
+            "SELECT position FROM records INDEXED BY records_by_kind "
+            "WHERE committee = ? AND kind = 'epoch_began' AND position < ? "
+            "ORDER BY position LIMIT ?",
             (self._committee, certified, EPOCHS_MAX + 1),
         ).fetchall()
         if len(rows) > EPOCHS_MAX:

@@ -103,7 +103,8 @@ def _read(path: Path, committee: bytes, prefix: str) -> tuple[bytes, list[_Row]]
     with open_readonly(path) as connection:
         rows = connection.execute(
             "SELECT r.task, r.position, r.item, e.time_ms, r.data FROM records r "
-            "JOIN entries e ON e.committee = r.committee AND e.position = r.position "
+            "INDEXED BY records_by_task JOIN entries e "
+            "ON e.committee = r.committee AND e.position = r.position "
             "WHERE r.committee = ? AND r.task BETWEEN ? AND ? "
             "ORDER BY r.position, r.item LIMIT ?",
             (committee, _fill(prefix, "0"), _fill(prefix, "f"), FACTS_MAX),

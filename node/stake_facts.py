@@ -5,6 +5,9 @@ and a quorum's certificate stands over that: `econode ledger prove --position` w
 one position as a file that also proves who the quorum's members are.
 """
 
+from collections.abc import Sequence
+from itertools import groupby
+
 from crdt import log
 from crdt.facts import decode_fact
 from node.describe import describe_fact, name_account
@@ -34,7 +37,9 @@ class StakeFactsReader:
             newest_first=True,
         )
         certificates: dict[str, str] = {}
-        found = [await self._describe(row, certificates) for row in rows]
+        found: list[StakeFact] = []
+        for position, entry in groupby(rows, lambda row: row.position):
+            found += await self._describe(position, list(entry), certificates)
         gaps = await self._ledger.read_gaps(self._committee)
         last = make_place(rows[-1].position, rows[-1].item) if len(rows) == limit else None
         return StakeFacts(
@@ -45,21 +50,29 @@ class StakeFactsReader:
             not_held=tuple(gaps),
         )
 
-    async def _describe(self, row: FactRow, certificates: dict[str, str]) -> StakeFact:
-        proof = await self._ledger.prove_fact(self._committee, row.position, row.item)
-        if proof is None:
-            raise LedgerError(f"the entry at {row.position} is not in the ledger")
-        headers, certified = await self._link(proof.header, certificates)
-        return StakeFact(
-            position=row.position,
-            item=row.item,
-            count=proof.count,
-            fact=describe_fact(decode_fact(row.data)),
-            data=proof.data.hex(),
-            path=tuple(each.hex() for each in proof.path),
-            headers=tuple(map(_describe_header, headers)),
-            certified=certified,
-        )
+    async def _describe(
+        self, position: int, rows: Sequence[FactRow], certificates: dict[str, str]
+    ) -> list[StakeFact]:
+        """Facts of one entry."""
+        places = [row.item for row in rows]
+        proofs = await self._ledger.prove_facts(self._committee, position, places)
+        if proofs is None:
+            raise LedgerError(f"the entry at {position} is not in the ledger")
+        headers, certified = await self._link(proofs[0].header, certificates)
+        described = tuple(map(_describe_header, headers))
+        return [
+            StakeFact(
+                position=position,
+                item=row.item,
+                count=proof.count,
+                fact=describe_fact(decode_fact(row.data)),
+                data=proof.data.hex(),
+                path=tuple(each.hex() for each in proof.path),
+                headers=described,
+                certified=certified,
+            )
+            for row, proof in zip(rows, proofs, strict=True)
+        ]
 
     async def _link(
         self, header: log.Header, certificates: dict[str, str]

@@ -127,7 +127,8 @@ def make_anchor(genesis: Genesis) -> Anchor:
 
 def prove_items(header: log.Header, items: Sequence[bytes], chosen: Sequence[int]) -> ProvenEntry:
     """The entry with `header` and the items at the `chosen` places."""
-    facts = tuple(ProvenFact(items[i], i, log.compute_path(items, i)) for i in chosen)
+    paths = log.compute_paths(items, chosen)
+    facts = tuple(ProvenFact(items[i], i, path) for i, path in zip(chosen, paths, strict=True))
     return ProvenEntry(header, len(items), facts)
 
 

@@ -69,6 +69,30 @@ async def test_it_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 
 @in_loop
+async def test_facts_of_a_kind_or_task_are_found_by_its_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to itself SQLite reads all records of the committee."""
+    asked: list[str] = []
+    network = Network()
+    async with Ledger.open(tmp_path / "l", network.id) as ledger:
+        fetch = ledger._fetch
+
+        async def listen(sql: str, *parameters: Any) -> list[Any]:
+            asked.extend(row[3] for row in await fetch(f"EXPLAIN QUERY PLAN {sql}", *parameters))
+            return await fetch(sql, *parameters)
+
+        monkeypatch.setattr(ledger, "_fetch", listen)
+        for newest_first in (False, True):
+            some = {"count_max": 9, "after": (1, 1), "newest_first": newest_first}
+            await ledger.read_facts(network.committee.id, kind="slashed", **some)
+            await ledger.read_facts(network.committee.id, task=bytes(32), **some)
+    records = [step for step in asked if " r " in step]
+    assert len(records) == 4
+    assert all("USING INDEX records_by_" in step for step in records), records
+
+
+@in_loop
 async def test_facts_by_filter_and_page(tmp_path: Path) -> None:
     network = Network()
     batches = [network.make_genesis_batch(), network.make_batch(4), network.make_batch(3, 10**9)]
@@ -88,16 +112,17 @@ async def test_facts_by_filter_and_page(tmp_path: Path) -> None:
         account = MEMBERS[0].public
         own = await ledger.read_facts(committee, count_max=100, account=account)
         own_paid = await ledger.read_facts(committee, count_max=1, account=account, kind="paid")
-        proof = await ledger.prove_fact(committee, 1, 2)
-        assert await ledger.prove_fact(committee, 1, 4) is None
+        proofs = await ledger.prove_facts(committee, 1, [2, 3])
+        assert await ledger.prove_facts(committee, 1, [2, 4]) is None
     assert [row.data for row in every] == [item for b in batches for item in b.entry.items]
     assert pages == every == newest[::-1]
     assert [(row.position, row.kind) for row in rejected] == [(2, "rejected")] * 3
     assert own == [row for row in every if account in row.data]
     assert own_paid == [row for row in own if row.kind == "paid"][:1]
-    assert proof is not None
-    assert log.verify_path(proof.data, proof.item, proof.count, proof.path, proof.header.root)
-    assert proof.header == batches[1].entry.header
+    assert proofs is not None
+    for proof in proofs:
+        assert log.verify_path(proof.data, proof.item, proof.count, proof.path, proof.header.root)
+        assert proof.header == batches[1].entry.header
     assert decode_fact(proof.data)
 
 
