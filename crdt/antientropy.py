@@ -69,6 +69,8 @@ WANT_TICKS_MAX = 30
 """The same for wants while the peer goes on giving entries: a slow link is not asked twice."""
 PATIENCE_TICKS = 4
 """Whoever holds more descends too, after this long: the other may not take what we have."""
+EQUAL_TICKS = 5
+"""Peers whose roots are equal, as both have said, say so again after this long."""
 PAUSE_TICKS_MAX = 16
 """The longest time between descents that bring nothing; it doubles up to here."""
 
@@ -81,7 +83,8 @@ _ANYWAY = -1
 class _Peer:
     """Our descent into one peer. `stack` are ranges to ask for, `asked` those that it owes an
     answer to; `pulls` holds author -> (position to pull from, count that the peer has); `again` is
-    the tick from which another descent may begin, `given_tick` the last that brought entries."""
+    the tick from which another descent may begin, `given_tick` the last that brought entries.
+    `heard` and `told` are the roots that were said last."""
 
     again: int
     stack: list[str] = field(default_factory=list)
@@ -95,6 +98,9 @@ class _Peer:
     has_given: bool = False
     given_tick: int = 0
     bytes_sent: int = 0
+    heard: bytes = b""
+    told: bytes = b""
+    told_tick: int = 0
 
     def is_busy(self) -> bool:
         return bool(self.stack or self.asked or self.pulls or self.open)
@@ -143,7 +149,11 @@ class AntiEntropy:
             if peer.asked and peer.asked_tick <= oldest:
                 peer.stack += peer.asked
                 peer.asked = []
-            sends += [(key, heads), *self._advance(key, peer)]
+            is_equal = peer.heard == peer.told == heads.root
+            if not is_equal or self._ticks >= peer.told_tick + EQUAL_TICKS:
+                peer.told, peer.told_tick = heads.root, self._ticks
+                sends.append((key, heads))
+            sends += self._advance(key, peer)
         return sends
 
     def ask_for(self, author: bytes) -> LogAsk:
@@ -168,6 +178,7 @@ class AntiEntropy:
         return self._handle_ranges(peer, state, message)
 
     def _handle_heads(self, peer: bytes, state: _Peer, message: LogHeads) -> Sends:
+        state.heard = message.root
         sends = self._take_lines(peer, state, message.lines)
         root = self._replica.get_root()
         if message.root == root:

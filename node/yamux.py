@@ -57,6 +57,9 @@ REPLY_BYTES_MAX = 64 * 1024  # replies owed to a peer that does not read them
 WRITE_SECONDS_MAX = 5.0
 WINDOW_WAIT_SECONDS_MAX = 30.0  # a peer may hold back a stream this long
 PING_INTERVAL_SECONDS = 1.0
+"""A peer that was silent for so long is asked whether it lives."""
+RTT_INTERVAL_SECONDS = 5.0
+"""Any peer is asked so often, for the time it takes."""
 SILENCE_SECONDS_MAX = 4.0
 STALL_SECONDS = 1.0  # when our own loop stood still this long, silence proves nothing
 GO_AWAY_SECONDS_MAX = 0.2
@@ -369,6 +372,9 @@ class BoundedYamux(Yamux):
                 )
                 self.abort()
                 return
+            is_heard = now - self.last_heard < PING_INTERVAL_SECONDS
+            if is_heard and now - self._ping_sent_at < RTT_INTERVAL_SECONDS:
+                continue
             self._awaited_ping = (self._awaited_ping + 1) & 0xFFFFFFFF
             self._ping_sent_at = now
             self.reply(TYPE_PING, FLAG_SYN, 0, self._awaited_ping)

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from crdt import antientropy
-from crdt.antientropy import AntiEntropy, read_count
+from crdt.antientropy import EQUAL_TICKS, AntiEntropy, read_count
 from crdt.exchange import (
     LINES_MAX,
     MARKS_MAX,
@@ -131,16 +131,19 @@ def test_a_long_log_is_pulled_in_pages_without_waiting_for_ticks() -> None:
     assert len(world.changes[1]) == 1_000
 
 
-def test_equal_replicas_tell_only_their_roots() -> None:
+def test_equal_replicas_tell_only_their_roots_and_seldom() -> None:
     world = World(2, 0, loss=0)
     for replica in world.replicas:
         for proven in make_chain(KEYS[0], 3):
             replica.merge(proven)
     assert world.run(2)
-    for _ in range(10):
-        world.messages = 0
+    world.messages = 0
+    for _ in range(10 * EQUAL_TICKS):
         assert world.run(1)
-        assert world.messages == 2
+    assert world.messages == 2 * 10
+    world.replicas[0].merge(make_chain(KEYS[1], 1)[0])
+    assert world.run(2)  # what is new is told at once
+    assert world.replicas[1].get_count(KEYS[1].public) == 1
 
 
 def make_crowd(count: int) -> list[ProvenEntry]:
