@@ -210,6 +210,23 @@ def combinatorial(
     _show(report, json)
 
 
+@app.command("simulator")
+def simulator(
+    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="Worlds of each kind.")] = 24,
+    repetitions: Annotated[int, typer.Option(min=1, max=100, help="Times each is measured.")] = 3,
+    json: JsonOption = False,
+) -> None:
+    """Seconds of a committee of four that `econode sim run` simulates in one of processor time.
+
+    \b
+    Example:
+      econode bench simulator --seeds 10
+    """
+    from devnet.bench.simulator import measure_simulator
+
+    _show(measure_simulator(seeds, repetitions, lambda text: hint(f"... {text}", json)), json)
+
+
 @app.command("market")
 def market(
     seconds: Annotated[

@@ -14,6 +14,7 @@ from devnet.bench.failover import measure_failover
 from devnet.bench.limits import measure_limits
 from devnet.bench.member_protocol import Event, Reading
 from devnet.bench.report import Recorder, Report, render
+from devnet.bench.simulator import measure_simulator
 from protocols.genesis import Parameters
 
 CHECKPOINT_BATCHES_DEFAULT = Parameters().checkpoint_batches
@@ -47,6 +48,13 @@ def test_replicated_data():
         assert report.get(f"{name}_ticks") >= 1
     assert report.get("cold_bytes") > report.get("different_bytes") > report.get("equal_bytes")
     assert report.get("one_entry_overhead") < report.get("plain_heads")
+
+
+def test_the_simulator_orders_one_operation_a_second():
+    report = measure_simulator(2, 1, lambda _: None)
+    check_figures(report)
+    assert report.get("single_speed") > 0
+    assert 0.9 < report.get("single_commits") < 1.2
 
 
 def test_a_real_committee_orders_the_load(tmp_path):
