@@ -88,9 +88,10 @@ def test_bounds_are_those_of_the_tables():
     assert compute_share_max(3, 3) == 1.0
 
 
-@pytest.mark.parametrize("seed", [100, 101, 2, 15, 521])
+@pytest.mark.parametrize("seed", [100, 101, 179, 2, 15, 521])
 def test_a_seed_holds_every_invariant(seed):
-    """The last three found mistakes: two of prices of bundles, one of a search out of work."""
+    """The last four once showed a mistake: of the judge (who passes has spoken), two of prices of
+    bundles, one of a search out of work."""
     assert MarketWorld(make_plan(seed, None)).run().referee.violations == []
 
 

@@ -257,7 +257,10 @@ class Sales:
         if fact.terms.kind in ("english", "dutch"):
             due = self._find_open_awards(fact, lots)
         else:
-            self._check_heard(fact.auction, "open" if lots.seed else "seal", lots, lots.opened)
+            if lots.seed:
+                self._check_heard(fact.auction, "open", lots, lots.opened)
+            else:  # nobody sealed a price: those who passed have spoken, too
+                self._check_heard(fact.auction, "seal", lots, lots.sealed)
             shown = {
                 bid.bidder: tuple((each.lots, each.price) for each in bid.bundles)
                 for bid in fact.bids
