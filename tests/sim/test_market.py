@@ -95,6 +95,12 @@ def test_a_seed_holds_every_invariant(seed):
     assert MarketWorld(make_plan(seed, None)).run().referee.violations == []
 
 
+@pytest.mark.parametrize("seed", [1865, 3033])
+def test_to_be_drawn_more_often_is_no_gain(seed):
+    """Whatever else is said, a task has the same id, and so the same draws, in both worlds."""
+    assert run_market_seed(seed).gain <= 0
+
+
 def test_what_ordered_code_raises_breaks_an_invariant(monkeypatch):
     def execute(*_):
         raise ValueError("broken")

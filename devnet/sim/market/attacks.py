@@ -157,6 +157,7 @@ ATTACKS: dict[str, Attack] = {
             "a requester's sybils open those of their bids that make the work cheaper",
             (("requester", Honest), *((("spare", PickyShill),) * 4)),
             _SPARE,
+            is_by_chance=True,
         ),
         Attack("self_dealing", "a requester bids for its own task", (("requester", SelfDealer),)),
         Attack("copying_verifier", "a verifier copies results", (("member", CopyingVerifier),)),

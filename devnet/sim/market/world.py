@@ -5,6 +5,7 @@ or, if its author wants so, Byzantine members alone. Views, timers and inventori
 committee with up to f Byzantine members; everything is a function of the plan.
 """
 
+import contextlib
 import hashlib
 import heapq
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import TypeVar
 from crdt.facts import Fact
 from crdt.facts_auctions import Delivered
 from devnet.sim.market.attacks import ATTACKS
+from devnet.sim.market.chance import SteadyIds
 from devnet.sim.market.leaders import LEADERS, Leader, Waiting
 from devnet.sim.market.party import Party, check_receipt, make_output
 from devnet.sim.market.plan import MarketPlan, make_genesis, make_key
@@ -57,6 +59,7 @@ class MarketWorld:
         self._shown: list[Waiting] = []
         self._last_heard: dict[bytes, int] = {}
         self._is_stopped = False
+        self._ids = SteadyIds()
         self._is_news = True
         """Something was executed, or a run has ended, since honest parties looked."""
         self._done: set[tuple[str, object]] = set()
@@ -227,7 +230,8 @@ class MarketWorld:
         ordered = [OrderedOperation(each.digest, each.signer, each.operation) for each in batch]
         position = self.state.position + 1
         try:
-            facts = self.state.execute(position, time_ms, digest, ordered)
+            with self._ids.in_use() if self.plan.is_even else contextlib.nullcontext():
+                facts = self.state.execute(position, time_ms, digest, ordered)
         except Exception as error:  # at every node alike: what was ordered has stopped all of them
             self.referee.report("ordered code raises nothing", f"{type(error).__name__}: {error}")
             self._is_stopped = True
