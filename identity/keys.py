@@ -10,6 +10,7 @@ ChaCha20-Poly1305 under a key derived from a pass phrase by Argon2id (RFC 9106).
 """
 
 import base64
+import functools
 import os
 from dataclasses import dataclass, field
 
@@ -79,6 +80,7 @@ def check_public_key(public: bytes) -> None:
         raise InvalidKey("not a point of Ed25519's prime-order subgroup")
 
 
+@functools.lru_cache(maxsize=4_096)  # the same few keys are named in every fact
 def compute_peer_id(public: bytes) -> str:
     """The libp2p PeerId of an Ed25519 key, in base58btc ("12D3Koo...").
 
