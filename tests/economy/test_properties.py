@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any, get_args
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -308,9 +309,21 @@ def one_step(data: st.DataObject, checker: Checker) -> None:
         checker.run(operations, data.draw(st.integers(0, 5_000)))
 
 
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], database=None)
+@given(st.data())
+def test_many_sequences_of_batches_break_no_rule(data: st.DataObject) -> None:
+    check_sequence(data)
+
+
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], database=None)
 @given(st.data())
 def test_no_sequence_of_batches_breaks_the_rules(data: st.DataObject) -> None:
+    check_sequence(data)
+
+
+def check_sequence(data: st.DataObject) -> None:
     n = data.draw(st.sampled_from([4, 7]))
     lies = st.sampled_from(["wrong", "wrong", "other", "fail"])
     mode = data.draw(st.sampled_from(get_args(Verification)))
