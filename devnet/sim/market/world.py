@@ -34,6 +34,9 @@ VIEW_MS = 200
 """Time that a view change takes."""
 END_MS = 900_000
 """Every task has ended long before."""
+ENTRY_MS = 10_000
+"""In an even world nobody wants anything before this time, so that agents have entered in both of
+two worlds; in others some are late."""
 STEPS_MAX = 20_000
 ROTATION_BATCHES = 20
 """Each leads for so many batches, if it is not replaced before."""
@@ -49,7 +52,8 @@ class MarketWorld:
         sizes = (plan.n, len(plan.traders), len(plan.requesters), len(plan.spares))
         self.genesis, self.committee = make_genesis(*sizes, plan.parameters)
         self.state = EconomyState(self.genesis, self.committee, check_receipt)
-        self.now_ms = self.start_ms = self.genesis.created_ms
+        self.now_ms = self.genesis.created_ms
+        self.start_ms = self.now_ms + (ENTRY_MS if plan.is_even else 0)
         self.pool: list[Waiting] = []
         self.log: list[Fact] = list(self.state.genesis_facts())
         self.view, self.view_ms, self.timeout_ms = self._choose_view(), self.now_ms, TIMEOUT_MS
