@@ -7,6 +7,7 @@ again and comparing, and everything this protocol never says (tags, floats, bign
 """
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import cbor2
@@ -36,6 +37,16 @@ def encode(value: Any) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
+def encode_ordered(value: Any) -> bytes:
+    """`encode` for a value whose map keys stand in order, in a third of its time."""
+    return cbor2.dumps(value)
+
+
+def order_keys(keys: Iterable[str]) -> list[str]:
+    """Map keys in the order of section 4.2.1."""
+    return sorted(keys, key=lambda key: (len(key.encode()), key.encode()))
+
+
 def decode(data: bytes, *, size_max: int) -> Any:
     """The value of `data`, which must be its deterministic encoding.
 
@@ -44,8 +55,7 @@ def decode(data: bytes, *, size_max: int) -> Any:
     """
     value = _load(data, size_max)
     _check_plain(value, is_ordered=True)
-    # With the keys in order, `canonical=True` would only sort them again, for most of the time.
-    if cbor2.dumps(value) != data:
+    if encode_ordered(value) != data:
         raise InvalidCbor("not the deterministic encoding (RFC 8949 section 4.2.1)")
     return value
 

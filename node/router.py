@@ -229,7 +229,7 @@ class Seat:
                     raise InvalidSchema(f"{statement.kind[:32]!r} is no vote")
                 vote = schema.decode(statement.payload, kind, size_max=VOTE_BYTES_MAX)
                 direct = statement.signer == peer
-                step.extend(self.core.on_vote(statement, vote, direct=direct, now_ms=now_ms))
+                self.core.on_vote(statement, vote, step, direct=direct, now_ms=now_ms)
             except InvalidBytes as error:
                 step.faults.append(Fault(peer, str(error)))
             except _OtherEpoch as found:

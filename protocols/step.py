@@ -12,7 +12,9 @@ Several steps may be joined with `extend` and driven as one.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from crdt.auctions import AuctionRow
 from crdt.facts import Bucket, Fact
@@ -177,22 +179,20 @@ class Fault:
     reason: str
 
 
-@dataclass(slots=True)
-class Step:
-    """Everything that follows from one input, or from several joined."""
+class Step(msgspec.Struct):
+    """Everything that follows from one input, or from several joined. A struct, as each frame
+    makes one: a dataclass takes thrice the time."""
 
-    persist: list[Persist] = field(default_factory=list)
-    sends: list[Send] = field(default_factory=list)
-    votes: list[tuple[bytes, bytes]] = field(default_factory=list)
+    persist: list[Persist] = []
+    sends: list[Send] = []
+    votes: list[tuple[bytes, bytes]] = []
     """(committee, statement) to every other member; joined into few frames."""
-    executed: list[Executed] = field(default_factory=list)
-    certified: list[Certified] = field(default_factory=list)
-    states: list[Snapshot | TransferBegun | ChunkFetched | Transferred] = field(
-        default_factory=list
-    )
-    serve: list[Serve] = field(default_factory=list)
-    evidence: list[Equivocation] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    executed: list[Executed] = []
+    certified: list[Certified] = []
+    states: list[Snapshot | TransferBegun | ChunkFetched | Transferred] = []
+    serve: list[Serve] = []
+    evidence: list[Equivocation] = []
+    faults: list[Fault] = []
     wake_ms: int | None = None
 
     def extend(self, other: "Step") -> None:

@@ -7,6 +7,7 @@ seeds, can check each. `tests/sim/test_determinism.py` runs the same plans witho
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -48,8 +49,10 @@ class Memory:
     def __init__(self) -> None:
         self.seeds: dict[bytes, bytes] = {}
         self.parsed: dict[bytes, Statement] = {}
-        self.payloads: dict[type, dict[bytes, Any]] = {}
+        self.payloads: defaultdict[type, dict[bytes, Any]] = defaultdict(dict)
         self.encoded: dict[Any, bytes] = {}
+        self.kinds: dict[type, bool] = {}
+        """Whether the encoding of a class is kept."""
         self.contexts: dict[Context, bytes] = {}
         self.checked: set[bytes] = set()
         self.frames: dict[bytes, AnyHop] = {}
@@ -126,12 +129,9 @@ def _make_decode(memory: Memory, original: Callable[..., Any]) -> Callable[..., 
     payloads = memory.payloads
 
     def decode(data: bytes, kind: type[T], *, size_max: int) -> T:
-        known = payloads.get(kind)
-        if known is None:
-            known = payloads[kind] = {}
-        value: T | None = known.get(data)
+        value: T | None = payloads[kind].get(data)
         if value is None or len(data) > size_max:
-            value = known[data] = original(data, kind, size_max=size_max)
+            value = payloads[kind][data] = original(data, kind, size_max=size_max)
         return value
 
     return decode
@@ -140,10 +140,13 @@ def _make_decode(memory: Memory, original: Callable[..., Any]) -> Callable[..., 
 def _make_encode(
     memory: Memory, original: Callable[[msgspec.Struct], bytes]
 ) -> Callable[[msgspec.Struct], bytes]:
-    encoded = memory.encoded
+    encoded, kinds = memory.encoded, memory.kinds
 
     def encode(value: msgspec.Struct) -> bytes:
-        if not isinstance(value, _REMEMBERED):
+        kind = type(value)
+        if kind not in kinds:  # asked once: a struct's class makes `isinstance` slow
+            kinds[kind] = isinstance(value, _REMEMBERED)
+        if not kinds[kind]:
             return original(value)
         data = encoded.get(value)
         if data is None:

@@ -312,9 +312,9 @@ class CatchUp:
     def _resend(self, peer: bytes, status: Status, step: Step) -> None:
         core = self._core
         votes: list[bytes] = []
-        for seq in range(status.executed + 1, status.executed + 1 + RESEND_SLOTS_MAX):
-            slot = core.slots.get(seq)
-            if slot is None or slot.proposal is None:
+        wanted = range(status.executed + 1, status.executed + 1 + RESEND_SLOTS_MAX)
+        for slot in [core.slots[seq] for seq in sorted(core.slots) if seq in wanted]:
+            if slot.proposal is None:
                 continue
             step.sends.append(Send(peer, slot.proposal.hop))
             votes += [s.data for s in (slot.own_prepare, slot.own_commit) if s is not None]

@@ -166,12 +166,13 @@ class Core:
         self._advance(slot, now_ms, step)
         return step
 
-    def on_vote(self, statement: Statement, vote: object, *, direct: bool, now_ms: int) -> Step:
+    def on_vote(
+        self, statement: Statement, vote: object, step: Step, *, direct: bool, now_ms: int
+    ) -> None:
         """A PREPARE, COMMIT, CHECKPOINT or head; `direct` when its signer delivered it itself.
         Raises InvalidBytes."""
-        step = Step()
         if not self.committee.is_member(statement.signer) or statement.signer == self.me:
-            return step
+            return
         match vote:
             case Prepare() | Commit():
                 self._on_slot_vote(statement, vote, direct, now_ms, step)
@@ -182,7 +183,6 @@ class Core:
             case _:
                 raise InvalidSchema("a proposal comes with its batch, not among votes")
         self.propose(now_ms, step)
-        return step
 
     # --- proposing ----------------------------------------------------------------------------
 
@@ -196,8 +196,10 @@ class Core:
                 return
             is_due = self._is_deadline_due(now_ms)
             if not (in_flight or is_due):
+                if not len(self.pool):
+                    return
                 until_ms = self.pool.find_gathered_ms(now_ms, self.application.awaits_company)
-                if until_ms is not None or not len(self.pool):
+                if until_ms is not None:
                     step.wake(until_ms)
                     return
             oldest = self.next_seq - self.checkpoints.window

@@ -326,7 +326,7 @@ class ViewChanger:
         early, self._early = self._early, {}
         for statement, vote, direct in chain.from_iterable(early.values()):
             try:
-                step.extend(core.on_vote(statement, vote, direct=direct, now_ms=now_ms))
+                core.on_vote(statement, vote, step, direct=direct, now_ms=now_ms)
             except InvalidBytes:
                 continue  # passed on by somebody who cannot be named any more
 
