@@ -9,6 +9,8 @@ from node.commands.common import HomeOption, JsonOption, hint, open_home, render
 from node.commands.trust import read_trusted
 
 if TYPE_CHECKING:
+    from crdt.facts import Awarded
+    from crdt.facts_auctions import AuctionEnded
     from protocols.auction.result_file import VerifiedResult
     from protocols.light import Anchor
 
@@ -78,8 +80,9 @@ def verify(
     if genesis is not None and anchor is not None:
         raise typer.BadParameter("trust --genesis or --anchor, not both")
     trusted = _choose_anchor(genesis, anchor, home)
-    document = _describe(_check(file, trusted), trusted is not None)
-    show(document, json, lambda: _render(document))
+    verified = _check(file, trusted)
+    document = _describe(verified, trusted is not None)
+    show(document, json, lambda: _render(document, verified))
 
 
 def _choose_anchor(genesis: Path | None, anchor: Path | None, home: Path | None) -> "Anchor | None":
@@ -154,7 +157,7 @@ def _describe(verified: "VerifiedResult", is_trusted: bool) -> dict[str, Any]:
     }
 
 
-def _render(document: dict[str, Any]) -> list[str]:
+def _render(document: dict[str, Any], verified: "VerifiedResult") -> list[str]:
     result = document["result"]
     pairs = [
         ("result", "sound: winners and payments follow from the bids"),
@@ -165,13 +168,22 @@ def _render(document: dict[str, Any]) -> list[str]:
     ]
     if not document["trusted"]:
         pairs[1] = ("network", f"{document['network']} (as the file says: compare it)")
-    awards = result.get("awards")
-    if awards is None:
-        pairs.append(("winner", f"{result['winner']}, paid {result['price']}"))
-    else:
-        pairs += [("award", ", ".join(map(str, _list_values(award)))) for award in awards]
+    pairs += [("award", line) for line in _list_awards(verified.fact)]
     return render_pairs(pairs)
 
 
-def _list_values(award: Any) -> list[Any]:
-    return list(award.values()) if isinstance(award, dict) else list(award)
+def _list_awards(fact: "Awarded | AuctionEnded") -> list[str]:
+    """Who won what for how much; of a task's round, the one executor."""
+    from crdt.facts import Awarded
+    from identity.keys import compute_peer_id
+    from node.auction_words import name_lots
+
+    if isinstance(fact, Awarded):
+        return [f"{compute_peer_id(fact.winner)} for {fact.price}"]
+    if not fact.awards:
+        return ["none: nothing was sold"]
+    return [
+        f"{compute_peer_id(award.winner)}: {', '.join(name_lots(fact.terms, award.lots))} "
+        f"for {award.price}"
+        for award in fact.awards
+    ]

@@ -47,16 +47,21 @@ def plan(
     duration_ms = parse_duration(deadline)
     with open_client(home, committee) as client:
         found = client.auctions.plan_tasks(capability, count, budget, duration_ms)
-    show(found, json, lambda: _render(found))
+    show(found, json, lambda: _render(found, budget))
     if found.obstacles:
         raise typer.Exit(1)
 
 
-def _render(plan: "TaskPlan") -> list[str]:
+def _render(plan: "TaskPlan", budget: int) -> list[str]:
     expected = "unknown: none was awarded yet"
     if plan.price is not None:
         source = "posted" if plan.price_from == "posted" else "median of recent awards"
         expected = f"{plan.price} each ({source})"
+        if plan.price > budget:
+            expected += f": more than the budget of {budget}, perhaps nobody bids"
+    operations = f"{plan.operations_min} to {plan.operations_max}"
+    if plan.operations_min == plan.operations_max:
+        operations = str(plan.operations_min)
     pairs: list[tuple[str, Any]] = [
         ("tasks", f"{plan.count} of {plan.capability}"),
         ("auction", f"{plan.direction} {plan.kind}, one for each task and round"),
@@ -66,11 +71,11 @@ def _render(plan: "TaskPlan") -> list[str]:
         ("expected price", expected),
         ("escrow", f"{plan.escrow} credits, {plan.fees} more as fees; the rest comes back"),
         ("bids lock", f"{plan.deposit} credits each"),
-        ("operations", f"{plan.operations_min} to {plan.operations_max}, by all together"),
+        ("operations", f"{operations}, by all together"),
         ("messages", f"{plan.messages_min} at least; {plan.messages_per_batch} for each batch"),
         ("waves", plan.waves),
-        ("time", f"a round takes {plan.round_ms_max} ms at most, if nobody is silent much less"),
-        ("deadline", f"{plan.shortest_ms} ms at least"),
+        ("time", f"{plan.round_ms_max / 1000:g} s a round at most, much less if nobody is silent"),
+        ("deadline", f"{plan.shortest_ms / 1000:g} s at least"),
     ]
     for number, reason in enumerate(plan.obstacles):
         pairs.append(("refused now" if number == 0 else "", reason.replace("_", " ")))
