@@ -84,6 +84,9 @@ class Attack:
     extras: Extras = NO_EXTRAS
     is_by_chance: bool = False
     """Whether it pays in one world and costs in another by a draw: judged by the mean of all."""
+    sets_draws_aside: bool = False
+    """Whether it verifies honestly and steers no draw, so that what it earns by verifying is luck
+    and does not count. Whoever does not win may be drawn, and for that nobody need attack."""
     is_tried: bool = True
     """Whether it is run beside its honest twin; else it only takes part in brawls."""
 
@@ -112,18 +115,21 @@ ATTACKS: dict[str, Attack] = {
             "a leader that bids leaves out its rivals' bids",
             (("member", Honest),),
             leader="censor_bids",
+            sets_draws_aside=True,
         ),
         Attack(
             "censoring_all",
             "a leader that bids leaves out all its rivals say",
             (("member", Honest),),
             leader="censor",
+            sets_draws_aside=True,
         ),
         Attack(
             "slow_leader",
             "a leader that bids orders everything as late as it can",
             (("member", Honest),),
             leader="slow",
+            sets_draws_aside=True,
         ),
         Attack(
             "grinding_leader",
@@ -131,14 +137,30 @@ ATTACKS: dict[str, Attack] = {
             (("member", LyingWorker),),
             leader="shuffler",
         ),
-        Attack("never_reveals", "a bidder never opens the least bid", (("agent", NeverReveals),)),
-        Attack("copied_seal", "a bidder seals what a rival sealed", (("agent", Copycat),)),
-        Attack("late_reveal", "a bidder opens after the others", (("agent", LateReveal),)),
+        Attack(
+            "never_reveals",
+            "a bidder never opens the least bid",
+            (("agent", NeverReveals),),
+            sets_draws_aside=True,
+        ),
+        Attack(
+            "copied_seal",
+            "a bidder seals what a rival sealed",
+            (("agent", Copycat),),
+            sets_draws_aside=True,
+        ),
+        Attack(
+            "late_reveal",
+            "a bidder opens after the others",
+            (("agent", LateReveal),),
+            sets_draws_aside=True,
+        ),
         Attack(
             "sniping_bid",
             "a bidder seals and opens in the last moment",
             (("agent", Sniper),),
             leader="hasty",
+            sets_draws_aside=True,
         ),
         Attack(
             "sybil_bids",
@@ -225,6 +247,7 @@ ATTACKS: dict[str, Attack] = {
             "a buyer seals high bids and never opens them",
             (("agent", SilentBuyer),),
             sells=SEALED,
+            sets_draws_aside=True,
         ),
         Attack(
             "picky_sellers_shills",
@@ -240,13 +263,24 @@ ATTACKS: dict[str, Attack] = {
             (("agent", EnglishSniper),),
             sells=("english",),
             is_by_chance=True,
+            sets_draws_aside=True,
         ),
         Attack(
             "censored_buyers",
-            "a leader that buys leaves out what its rivals bid",
+            "a leader that buys leaves out what its rivals seal",
             (("member", Honest),),
             leader="censor_bids",
-            sells=(*SEALED, "english"),
+            sells=SEALED,
+            sets_draws_aside=True,
+        ),
+        Attack(
+            "censored_english",
+            "a leader that buys leaves out what its rivals bid openly",
+            (("member", Honest),),
+            leader="censor_bids",
+            sells=("english",),
+            is_by_chance=True,
+            sets_draws_aside=True,
         ),
         Attack(
             "late_dutch_leader",
@@ -254,6 +288,7 @@ ATTACKS: dict[str, Attack] = {
             (("member", Honest),),
             leader="censor_bids",
             sells=("dutch",),
+            sets_draws_aside=True,
         ),
         Attack(
             "stingy_buyer",
@@ -324,13 +359,24 @@ ATTACKS: dict[str, Attack] = {
             is_tried=False,
         ),
         Attack("missed_lease", "an executor lets its lease pass", (("agent", Sleeper),)),
-        Attack("slow_executor", "an executor seals in the last moment", (("agent", SlowExecutor),)),
-        Attack("bid_flood", "a bidder floods every auction", (("agent", Flooder),)),
+        Attack(
+            "slow_executor",
+            "an executor seals in the last moment",
+            (("agent", SlowExecutor),),
+            sets_draws_aside=True,
+        ),
+        Attack(
+            "bid_flood",
+            "a bidder floods every auction",
+            (("agent", Flooder),),
+            sets_draws_aside=True,
+        ),
         Attack(
             "lying_inventory",
             "a member's inventories leave out its rivals; it leads so, too",
             (("member", LyingInventory),),
             leader="censor",
+            sets_draws_aside=True,
         ),
         Attack(
             "secret_seal",

@@ -85,6 +85,7 @@ def _render(report: "MarketReport") -> list[str]:
                     f"below {report.paid_ppm_max / 10_000:.2f} % (95 %)"
                 ),
             ),
+            ("and with draws", f"{report.attacks_paid_with_draws} of {report.attacks}"),
             ("gambles that paid", f"{len(report.gambles_paid)} of {report.gambles}, on the mean"),
             (
                 "honest, no worse",

@@ -277,14 +277,16 @@ class Party:
         return outcomes
 
     def run_errands(self, world: "MarketWorld") -> list[AnyBody]:
-        """Open the errands whose time has come, in one operation."""
-        due: list[Errand] = []
+        """Open the errands whose time has come, each bundle in an operation of its own."""
+        bundles: dict[int, list[Errand]] = {}
         while self.errands and self.errands[0].at_ms + world.start_ms <= world.now_ms:
-            due.append(self.errands.pop(0))
-            self.opened[make_input(due[-1].number)] = due[-1]
-        if not due:
-            return []
-        return [self.make_opening(world, [(each, self.choose_budget(each)) for each in due])]
+            errand = self.errands.pop(0)
+            bundles.setdefault(errand.at_ms, []).append(errand)
+            self.opened[make_input(errand.number)] = errand
+        return [
+            self.make_opening(world, [(each, self.choose_budget(each)) for each in bundle])
+            for bundle in bundles.values()
+        ]
 
     def make_opening(self, world: "MarketWorld", wanted: Sequence[tuple[Errand, int]]) -> OpenTasks:
         blobs = [make_input(errand.number) for errand, _ in wanted]

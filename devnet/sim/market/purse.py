@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from crdt.facts import Awarded, TaskEnded, TaskOpened, VerifiersDrawn
 from devnet.sim.market.party import Party
 from devnet.sim.market.plan import BOND, FREE
 from devnet.sim.market.world import MarketWorld
@@ -25,6 +26,31 @@ def _compute_one(world: MarketWorld, party: Party) -> int:
     value += world.referee.sales.gains.get(party.key, 0)
     value += world.referee.terms.gains.get(party.key, 0)
     return fold.compute_wealth(party.key) - began - party.work_spent + value
+
+
+def compute_verifying(world: MarketWorld, names: Iterable[str]) -> int:
+    """What these accounts earned by running again what others had executed: fees, less the cost of
+    those runs."""
+    parties = {world.parties[name].key: world.parties[name] for name in names}
+    inputs: dict[bytes, bytes] = {}
+    drawn: set[tuple[bytes, bytes]] = set()
+    executed: set[tuple[bytes, bytes]] = set()
+    earned = 0
+    for fact in world.log:
+        match fact:
+            case TaskOpened():
+                inputs[fact.task] = fact.input
+            case VerifiersDrawn():
+                drawn |= {(fact.task, key) for key in fact.verifiers if key in parties}
+            case Awarded():
+                executed.add((fact.task, fact.winner))
+            case TaskEnded():
+                earned += sum(m.amount for m in fact.moves if (fact.task, m.target) in drawn)
+    return earned - sum(
+        party.trader.compute_cost(inputs[task])
+        for task, key in drawn - executed
+        if (party := parties[key]).trader is not None and task in party.worked
+    )
 
 
 def count_fees(world: MarketWorld, name: str) -> int:

@@ -20,7 +20,9 @@ class SeedVerdict(msgspec.Struct, frozen=True, kw_only=True):
     violations: tuple[str, ...]
     gain: int
     """What the coalition has more, or less, by attacking. What it did not pay for operations that
-    it left out is no gain."""
+    it left out is no gain, nor is `luck`."""
+    luck: int
+    """What more it earned by verifying, where its attack sets draws aside."""
     honest_parties: int
     honest_no_worse: int
     honest_no_worse_but_fees: int
@@ -33,6 +35,11 @@ class SeedVerdict(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_paid(self) -> bool:
         return self.gain > 0
+
+    @property
+    def has_more(self) -> bool:
+        """Whether it has more in any way, by draws, too."""
+        return self.gain + self.luck > 0
 
 
 class AttackVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +77,8 @@ class MarketReport(msgspec.Struct, frozen=True, kw_only=True):
     attacks: int
     """Seeds whose attack counts by itself: it gained, or did not."""
     attacks_paid: int
+    attacks_paid_with_draws: int
+    """Those whose coalition has more if what it earned by verifying counts, too."""
     paid_ppm: int
     paid_ppm_max: int
     """The share is below this at 95 % (Clopper and Pearson)."""
@@ -166,6 +175,7 @@ def make_report(
         ),
         attacks=len(tried),
         attacks_paid=paid,
+        attacks_paid_with_draws=sum(result.has_more for result in tried),
         paid_ppm=paid * 1_000_000 // max(1, len(tried)),
         paid_ppm_max=math.ceil(1_000_000 * compute_share_max(paid, len(tried))),
         gambles=len(gambles),

@@ -20,7 +20,7 @@ from devnet.sim.market.plan import (
     draw_traders,
     draw_tunings,
 )
-from devnet.sim.market.purse import compute_gain, count_fees
+from devnet.sim.market.purse import compute_gain, compute_verifying, count_fees
 from devnet.sim.market.report import MarketReport, SeedVerdict, make_report
 from devnet.sim.market.world import MarketWorld
 from devnet.sim.run import map_in_processes
@@ -148,11 +148,18 @@ def run_pair(plan: MarketPlan) -> tuple[MarketWorld, MarketWorld, int]:
     return twin, world, gain
 
 
+def compute_luck(twin: MarketWorld, world: MarketWorld) -> int:
+    """What the coalition of an attack earned more by verifying than its twin did."""
+    coalition = [name for name, _ in world.plan.cheats]
+    return compute_verifying(world, coalition) - compute_verifying(twin, coalition)
+
+
 def run_market_seed(seed: int) -> SeedVerdict:
     """A brawl, and this seed's attack with its twin; all three are judged."""
     attack = choose_attack(seed)
     brawl = MarketWorld(make_plan(seed, None)).run()
     twin, attacked, gain = run_pair(make_plan(seed, attack))
+    luck = compute_luck(twin, attacked) if ATTACKS[attack].sets_draws_aside else 0
     worlds = (brawl, twin, attacked)
     names = ("brawl", f"{attack}, honest", attack)
     honest = [(world, name) for world in (brawl, attacked) for name in list_honest(world)]
@@ -165,7 +172,8 @@ def run_market_seed(seed: int) -> SeedVerdict:
             for name, world in zip(names, worlds, strict=True)
             for violation in world.referee.violations
         ),
-        gain=gain,
+        gain=gain - luck,
+        luck=luck,
         honest_parties=len(honest),
         honest_no_worse=sum(each >= 0 for each, _ in gains),
         honest_no_worse_but_fees=sum(each + fees >= 0 for each, fees in gains),
