@@ -446,10 +446,8 @@ class Core:
         )
 
     def is_starving(self, now_ms: int, since_ms: int, patience_ms: int) -> bool:
-        """True when one account's next request waits for longer, whatever else is executed.
-
-        `since_ms`, when this view began: a primary does not answer for the views before it.
-        """
+        """True when one account's next request waits for longer, whatever else is executed. This
+        view began at `since_ms`: a primary does not answer for those before it."""
         oldest = self.pool.get_oldest_ms()
         return (
             self.end is None and oldest is not None and now_ms - max(oldest, since_ms) > patience_ms
