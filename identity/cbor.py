@@ -47,6 +47,15 @@ def order_keys(keys: Iterable[str]) -> list[str]:
     return sorted(keys, key=lambda key: (len(key.encode()), key.encode()))
 
 
+def put_in_order(value: Any) -> Any:
+    """`value` with all its map keys in order."""
+    if isinstance(value, dict):
+        return {key: put_in_order(value[key]) for key in order_keys(value)}
+    if isinstance(value, list | tuple):
+        return [put_in_order(item) for item in value]
+    return value
+
+
 def decode(data: bytes, *, size_max: int) -> Any:
     """The value of `data`, which must be its deterministic encoding.
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import inspect
+from msgspec.structs import astuple
 
 from identity import cbor
 from identity.errors import InvalidSchema
@@ -32,7 +33,8 @@ Text = Annotated[str, msgspec.Meta(max_length=512)]
 T = TypeVar("T")
 
 
-_PLAIN = (
+_SCALARS = frozenset((bytes, str, int, bool, type(None)))
+_SCALAR_TYPES = (
     inspect.IntType,
     inspect.BytesType,
     inspect.StrType,
@@ -44,39 +46,66 @@ _PLAIN = (
 
 def encode(value: msgspec.Struct) -> bytes:
     """The deterministic CBOR of a struct."""
-    frame = _make_frame(type(value))
-    if frame is None:
-        return cbor.encode(msgspec.to_builtins(value, builtin_types=(bytes,)))
-    content = frame.copy()
-    content.update(zip(value.__struct_encode_fields__, msgspec.structs.astuple(value), strict=True))
-    return cbor.encode_ordered(content)
+    return cbor.encode_ordered(_to_plain(value))
+
+
+class _Shape(msgspec.Struct, frozen=True):
+    """How structs of one class become plain values."""
+
+    frame: dict[str, Any]
+    """The map without its values: the keys in their order, and the tag."""
+    nested: tuple[str, ...]
+    """Fields that may hold structs."""
+    is_array: bool
+
+
+def _to_plain(value: msgspec.Struct) -> Any:
+    """Maps with their keys in order, arrays and scalars."""
+    shape = _find_shape(type(value))
+    if shape is None:
+        return cbor.put_in_order(msgspec.to_builtins(value, builtin_types=(bytes,)))
+    content = shape.frame.copy()
+    content.update(zip(value.__struct_encode_fields__, astuple(value), strict=True))
+    for name in shape.nested:
+        content[name] = _convert(content[name])
+    return list(content.values()) if shape.is_array else content
+
+
+def _convert(value: Any) -> Any:
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    return [_convert(item) for item in value] if kind is tuple else _to_plain(value)
 
 
 @cache
-def _make_frame(kind: type[msgspec.Struct]) -> dict[str, Any] | None:
-    """The map that a struct of this kind becomes, without values but with its keys in order and
-    its tag; None when it holds more than plain values, or not always the same keys."""
-    config = kind.__struct_config__
-    shape = inspect.type_info(kind)
-    assert isinstance(shape, inspect.StructType)
-    if config.array_like or config.omit_defaults or not all(map(_is_plain, shape.fields)):
+def _find_shape(kind: type[msgspec.Struct]) -> _Shape | None:
+    """None for what does not always have the same keys, or holds more than structs, tuples and
+    scalars."""
+    config, found = kind.__struct_config__, inspect.type_info(kind)
+    assert isinstance(found, inspect.StructType)
+    if config.omit_defaults or not all(_holds_only(field.type, True) for field in found.fields):
         return None
-    content: dict[str, Any] = dict.fromkeys(kind.__struct_encode_fields__)
+    content: dict[str, Any] = {}
     if config.tag_field is not None:
         content[config.tag_field] = config.tag
-    return {key: content[key] for key in cbor.order_keys(content)}
+    content |= dict.fromkeys(kind.__struct_encode_fields__)
+    if not config.array_like:
+        content = {key: content[key] for key in cbor.order_keys(content)}
+    nested = (f.encode_name for f in found.fields if not _holds_only(f.type, False))
+    return _Shape(content, tuple(nested), config.array_like)
 
 
-def _is_plain(kind: inspect.Field | inspect.Type) -> bool:
-    """True for what needs no conversion before it is encoded: scalars, and arrays of such."""
+def _holds_only(kind: inspect.Type, with_structs: bool) -> bool:
+    """True for scalars and tuples of such, and, if wanted, structs."""
     match kind:
-        case inspect.Field(type=held) | inspect.Metadata(type=held):
-            return _is_plain(held)
+        case inspect.Metadata(type=held) | inspect.VarTupleType(item_type=held):
+            return _holds_only(held, with_structs)
         case inspect.UnionType(types=held) | inspect.TupleType(item_types=held):
-            return all(map(_is_plain, held))
-        case inspect.VarTupleType(item_type=held):
-            return _is_plain(held)
-    return isinstance(kind, _PLAIN)
+            return all(_holds_only(each, with_structs) for each in held)
+        case inspect.StructType():
+            return with_structs
+    return isinstance(kind, _SCALAR_TYPES)
 
 
 def decode(data: bytes, kind: type[T], *, size_max: int) -> T:

@@ -130,7 +130,8 @@ VOTE_TYPES: dict[str, type[PrePrepare | Prepare | Commit | Checkpoint | Head]] =
 
 def compute_batch_digest(time_ms: int, operation_digests: Sequence[bytes]) -> bytes:
     """What the votes of a slot agree on: the proposed time and the operations, in order."""
-    return hashlib.sha256(cbor.encode(["econode/batch", time_ms, list(operation_digests)])).digest()
+    content = ["econode/batch", time_ms, list(operation_digests)]
+    return hashlib.sha256(cbor.encode_ordered(content)).digest()
 
 
 # --- hop messages -----------------------------------------------------------------------------
